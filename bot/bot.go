@@ -1,0 +1,169 @@
+// Package bot is the chat core: events in, commands and replies out, without any platform in it.
+package bot
+
+import (
+	"context"
+	"time"
+
+	"potluck/community"
+)
+
+// Event is one thing that happened on a platform.
+type Event struct {
+	// ID is the platform's own id of the event with the platform in front, unique for ever: a second delivery is ignored.
+	ID   string
+	Kind EventKind
+	At   time.Time
+	Chat community.Chat
+	// User is who caused it; Name is how the platform shows that person, Locale what the platform tells of the language (BCP 47, may be empty).
+	User    community.UserID
+	Name    string
+	Locale  string
+	Role    community.Role // in this community, as the platform tells; the Router adds Operator
+	FromBot bool           // by a bot or webhook: never answered
+
+	Message community.MessageID // new, edited, pressed on
+	Deleted []community.MessageID
+	ReplyTo community.MessageID
+	Text    Text
+	Action  string           // ActionPressed: the button's id
+	MovedTo community.ChatID // ChatMigrated
+	// Command is set when the platform parsed a command by itself (a Discord interaction); otherwise the Router parses Text.
+	Command *Parsed
+	// Handle is what the platform needs to answer this very event later, also after a restart (an interaction token, say).
+	Handle string
+}
+
+type EventKind string
+
+const (
+	MessageNew      EventKind = "message_new"
+	MessageEdited   EventKind = "message_edited"
+	MessagesDeleted EventKind = "messages_deleted"
+	Reaction        EventKind = "reaction"
+	ActionPressed   EventKind = "action_pressed"
+	ChatMigrated    EventKind = "chat_migrated"
+	Joined          EventKind = "joined"
+	Left            EventKind = "left"
+)
+
+// Handler takes a platform's events. It returns once the event is safe (kept, or of no interest), so that the platform may acknowledge it.
+type Handler func(ctx context.Context, e Event) error
+
+// Platform is one chat platform.
+type Platform interface {
+	Name() string
+	// Run connects and hands events to h until ctx ends; when it returns, its goroutines are gone.
+	Run(ctx context.Context, h Handler) error
+	// Send posts a message, split into parts where the platform needs it, and returns the ids of all parts in order.
+	// With the same Nonce, sending again returns the first ids where the platform can do that.
+	Send(ctx context.Context, m Outgoing) ([]community.MessageID, error)
+	// Edit makes the parts show m; it may change their number and returns the ids that are there now.
+	Edit(ctx context.Context, parts []community.MessageID, m Outgoing) ([]community.MessageID, error)
+	Delete(ctx context.Context, chat community.ChatID, parts []community.MessageID) error
+}
+
+// Outgoing is a message that the bot posts. Nothing in it can ping anyone.
+type Outgoing struct {
+	Chat     community.ChatID
+	ReplyTo  community.MessageID
+	Only     community.UserID // not empty: visible to this person only
+	Text     Text
+	Pictures []Picture
+	Buttons  []Button
+	// Final tells that no edit will follow by itself: progress may be dropped by a platform under pressure, a final never.
+	Final  bool
+	Nonce  string // at most 25 characters
+	Handle string // Event.Handle of the event that this answers
+}
+
+// Picture is a picture that the server itself encoded.
+type Picture struct {
+	Name    string // file name made by the server: "<hash>.png"
+	Data    []byte // PNG or JPEG
+	Alt     string
+	Width   int
+	Height  int
+	Spoiler bool
+}
+
+// Button is pressed by people; ID is a random id kept in the database (see Action), or a link when URL is set.
+type Button struct {
+	ID    string
+	Label string
+	Style ButtonStyle
+}
+
+type ButtonStyle string
+
+const (
+	Secondary ButtonStyle = ""
+	Primary   ButtonStyle = "primary"
+	Danger    ButtonStyle = "danger"
+)
+
+// Action is what a button does, kept so that it works after a restart and 30 days later.
+type Action struct {
+	ID      string             // random, 16 characters of base32
+	Name    string             // finds the ActionHandler: "stop", "regenerate"
+	Request string             // the request whose reply carries the button
+	Data    []byte             // what the handler needs; sealed in the database
+	Owner   community.MemberID // who may press it besides moderators; 0 = everybody
+	Expires time.Time
+}
+
+// RequestState says how far a request is.
+type RequestState string
+
+const (
+	Accepted  RequestState = "accepted"  // saved; its command runs, or runs again after a restart
+	Stopped   RequestState = "stopped"   // its Stop was pressed; the final answer is still to be shown
+	Delivered RequestState = "delivered" // the final answer is out
+)
+
+// Request is one accepted wish: the row that survives a kill.
+type Request struct {
+	ID      string // random, 16 characters of base32; prefix of the keys of its jobs
+	Event   string // Event.ID, unique
+	Chat    community.Chat
+	User    community.UserID
+	Member  community.MemberID
+	Name    string
+	Locale  string // the reader's language when it was accepted
+	Role    community.Role
+	Command string                // "imagine" or "worker link", or the name of a Listener or an Action
+	Args    []byte                // JSON of Parsed.Options (or what a Listener/Action needs); sealed in the database
+	Source  community.MessageID   // the message that asks
+	ReplyTo community.MessageID   // what that message replies to
+	Handle  string                // sealed in the database
+	Private bool                  // the answer is for the asker only
+	Reply   []community.MessageID // the placeholder's parts, once sent
+	State   RequestState
+	Created time.Time
+}
+
+// Store keeps requests, actions and what the bot sent. Every method is one durable transaction.
+type Store interface {
+	// Accept saves a new request; ok is false when its Event is known already.
+	Accept(ctx context.Context, r Request) (ok bool, err error)
+	// SetReply remembers the placeholder's parts; SetState moves on (never back from Delivered).
+	SetReply(ctx context.Context, id string, parts []community.MessageID) error
+	SetState(ctx context.Context, id string, s RequestState) error
+	Request(ctx context.Context, id string) (r Request, ok bool, err error)
+	// Unfinished lists every request that is not delivered, oldest first.
+	Unfinished(ctx context.Context) ([]Request, error)
+	SaveActions(ctx context.Context, actions []Action) error
+	Action(ctx context.Context, id string) (a Action, ok bool, err error)
+	// DropActions forgets the buttons of a request (all, when names is empty).
+	DropActions(ctx context.Context, request string, names ...string) error
+	// Sent remembers which request a message of the bot answers; RequestOf finds it (a reply to an answer continues its conversation).
+	Sent(ctx context.Context, chat community.ChatID, parts []community.MessageID, request string, now time.Time) error
+	RequestOf(ctx context.Context, chat community.ChatID, m community.MessageID) (request string, ok bool, err error)
+	// Forget deletes what is older than before: delivered requests, expired actions, sent messages.
+	Forget(ctx context.Context, before time.Time) error
+}
+
+// Eraser forgets the payload and results of a delivered request's jobs. *workers.Pool implements it.
+type Eraser interface {
+	Erase(ctx context.Context, request string) error
+}

@@ -1,0 +1,80 @@
+package bot
+
+import (
+	"context"
+
+	"potluck/community"
+)
+
+// Command is data: what people can type, and one Run. It has Options or Subcommands, never both (Discord cannot run a base command that has
+// subcommands). Names are the same on every platform and in every language: lower case, a-z and digits, at most 32. Descriptions and
+// option texts come from the catalogue by key: "command.imagine", "command.imagine.prompt".
+type Command struct {
+	Name        string
+	Options     []Option
+	Subcommands []Command
+	Needs       community.Role
+	// Private answers are visible to the asker only.
+	Private bool
+	// Costly commands count against the limits of running and queued requests of a member.
+	Costly bool
+	Run    func(ctx context.Context, in *Invocation) error
+}
+
+// OptionKind is the type of an option's value after parsing.
+type OptionKind string
+
+const (
+	String  OptionKind = "string"
+	Integer OptionKind = "integer"
+	Bool    OptionKind = "bool"
+	Choice  OptionKind = "choice"
+)
+
+// Option is one argument. In typed commands it is written name:value (or --name value); the one option that is Rest takes the words
+// that belong to no other option, so that "/ask why is the sky blue" and "/translate to:es Good morning" work.
+type Option struct {
+	Name     string
+	Kind     OptionKind
+	Required bool
+	Rest     bool
+	Min, Max int      // Integer: range (both 0 = none); String: Max is the longest length in characters (0 = 2000)
+	Choices  []string // Choice: allowed values
+	// Suggest completes what is typed so far, from memory, at most 25 answers.
+	Suggest func(typed string) []string
+}
+
+// Parsed is a command as it was typed or clicked.
+type Parsed struct {
+	Path    []string          // ["imagine"], ["worker", "link"]
+	Options map[string]string // canonical text of each value: integers in decimal, bools "true"/"false"
+}
+
+// Invocation is one run of a command (or Listener, or Action).
+type Invocation struct {
+	Request Request
+	Options map[string]string
+	Member  community.Member
+	// Say renders a text of the catalogue in the reader's language; Language is that language (BCP 47).
+	Say      Say
+	Language string
+	Reply    *Responder
+}
+
+// Say renders the text of a key in one language; args are pairs of name and value, as in fault.New. A value is shown as text, never parsed as Markdown.
+type Say func(key string, args ...any) Text
+
+// Listener sees messages that are no command; the first whose Match is true runs like a command.
+type Listener struct {
+	Name  string
+	Match func(e Event) bool
+	Run   func(ctx context.Context, in *Invocation) error
+}
+
+// ActionHandler runs when a button with its Name is pressed. A run that Answers becomes a new Request with its own reply, like a command.
+type ActionHandler struct {
+	Name string
+	// Moderators (Admin and up) may press it although they did not ask.
+	Moderators bool
+	Run        func(ctx context.Context, in *Invocation, a Action) error
+}
