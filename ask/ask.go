@@ -1,2 +1,56 @@
 // Package ask answers a question: it keeps the conversation, writes the prompt and streams what a worker's model says.
 package ask
+
+import (
+	"context"
+	"time"
+
+	"potluck/community"
+	"potluck/workers"
+)
+
+// Jobs runs one job to its end. *workers.Pool implements it.
+type Jobs interface {
+	Do(ctx context.Context, j workers.Job, progress func(workers.Event)) (workers.Result, error)
+}
+
+// Turn is one question with its answer. The texts are sealed in the database and kept 30 days or until /forgetme.
+type Turn struct {
+	Request  string // the request that asked
+	Parent   string // the request whose answer this one replies to; empty = a new conversation
+	Chat     community.ChatID
+	Member   community.MemberID
+	Question string
+	Answer   string
+	Model    string
+	At       time.Time
+}
+
+// Store keeps conversations.
+type Store interface {
+	SaveTurn(ctx context.Context, t Turn) error
+	// Turns returns the conversation that ends with request, oldest first, at most limit turns.
+	Turns(ctx context.Context, request string, limit int) ([]Turn, error)
+	// ForgetTurns deletes turns older than before, or (member > 0) all of one member's.
+	ForgetTurns(ctx context.Context, before time.Time, member community.MemberID) error
+}
+
+// Question is what a person asks.
+type Question struct {
+	Origin   workers.Origin
+	Request  string
+	Parent   string // see Turn
+	Chat     community.ChatID
+	Text     string
+	Language string // the reader's, BCP 47: used only when the question's own cannot be told
+	Model    string // canonical; empty = any
+}
+
+// Answer is what a model said, safe to show: Markdown, cleaned of control and bidi characters.
+type Answer struct {
+	Markdown  string
+	Reasoning string // never shown in the chat
+	Cut       bool   // ended at the length limit
+	Forgot    int    // turns of the conversation that did not fit any more
+	Result    workers.Result
+}

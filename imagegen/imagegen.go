@@ -1,0 +1,44 @@
+// Package imagegen checks a picture request, has it drawn by a worker and looks after the picture.
+package imagegen
+
+import (
+	"context"
+
+	"potluck/workers"
+)
+
+// Jobs runs one job to its end. *workers.Pool implements it.
+type Jobs interface {
+	Do(ctx context.Context, j workers.Job, progress func(workers.Event)) (workers.Result, error)
+}
+
+// Request is what a person wants drawn.
+type Request struct {
+	Origin   workers.Origin
+	Prompt   string
+	Negative string
+	Style    string // a name of Styles; empty = none
+	Aspect   string // "1:1", "16:9", …; empty = 1:1
+	Seed     *int64 // nil: drawn from the request's key, so that a re-run after a kill draws the same
+	Count    int    // 1–4; 0 = 1
+	Model    string // canonical; empty = any
+}
+
+// Drawing is a finished request.
+type Drawing struct {
+	Pictures []Picture
+	Seed     int64
+	Width    int
+	Height   int
+	Steps    int
+	Snapped  string // not empty: the aspect that was asked for was brought to this one
+	Result   workers.Result
+}
+
+// Picture was decoded under limits, re-encoded and marked as made by AI.
+type Picture struct {
+	Name   string // "<sha256>.png"
+	PNG    []byte
+	Width  int
+	Height int
+}
