@@ -1,0 +1,297 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"potluck/ledger"
+	"potluck/nearest"
+)
+
+// Config is everything that an operator can set. Each key stands in config.example.yaml with its default and a sentence; each is also an
+// environment variable: http.public_url is POTLUCK_HTTP_PUBLIC_URL. The environment wins over the file.
+type Config struct {
+	DataDir string        `yaml:"data_dir"`
+	HTTP    HTTPConfig    `yaml:"http"`
+	Log     LogConfig     `yaml:"log"`
+	Page    PageConfig    `yaml:"page"`
+	Limits  LimitsConfig  `yaml:"limits"`
+	Credits CreditsConfig `yaml:"credits"`
+	Workers WorkersConfig `yaml:"workers"`
+	Ask     AskConfig     `yaml:"ask"`
+}
+
+type HTTPConfig struct {
+	Addr           string   `yaml:"addr"`
+	PublicURL      string   `yaml:"public_url"`
+	TrustedProxies []string `yaml:"trusted_proxies"`
+}
+
+type LogConfig struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+type PageConfig struct {
+	Enabled    bool     `yaml:"enabled"`
+	Name       string   `yaml:"name"`
+	Chats      []string `yaml:"chats"`
+	DemoEngine bool     `yaml:"demo_engine"`
+}
+
+type LimitsConfig struct {
+	Running   int           `yaml:"running"`
+	Queued    int           `yaml:"queued"`
+	PerMinute int           `yaml:"per_minute"`
+	JobWait   time.Duration `yaml:"job_wait"`
+}
+
+type CreditsConfig struct {
+	DailyMember int           `yaml:"daily_member"`
+	DailyPage   int           `yaml:"daily_page"`
+	Escrow      time.Duration `yaml:"escrow"`
+	RatesFile   string        `yaml:"rates_file"`
+}
+
+type WorkersConfig struct {
+	Heartbeat    time.Duration `yaml:"heartbeat"`
+	Silence      time.Duration `yaml:"silence"`
+	Lost         time.Duration `yaml:"lost"`
+	RestartGrace time.Duration `yaml:"restart_grace"`
+	LeaseMin     time.Duration `yaml:"lease_min"`
+	LeaseMax     time.Duration `yaml:"lease_max"`
+	Attempts     int           `yaml:"attempts"`
+	MaxPerOwner  int           `yaml:"max_per_owner"`
+}
+
+type AskConfig struct {
+	MaxTokens int `yaml:"max_tokens"`
+}
+
+// defaultConfig is what holds where neither file nor environment say otherwise.
+func defaultConfig() Config {
+	return Config{
+		DataDir: "./data",
+		HTTP:    HTTPConfig{Addr: "127.0.0.1:8080", TrustedProxies: []string{}},
+		Log:     LogConfig{Level: "info", Format: "text"},
+		Page:    PageConfig{Enabled: true, Name: "Potluck", Chats: []string{"lobby", "español", "deutsch", "日本語"}},
+		Limits:  LimitsConfig{Running: 2, Queued: 5, PerMinute: 20, JobWait: 10 * time.Minute},
+		Credits: CreditsConfig{DailyMember: 200, DailyPage: 2000, Escrow: 24 * time.Hour},
+		Workers: WorkersConfig{
+			Heartbeat: 5 * time.Second, Silence: 15 * time.Second, Lost: 5 * time.Second, RestartGrace: 20 * time.Second,
+			LeaseMin: 30 * time.Second, LeaseMax: 15 * time.Minute, Attempts: 3, MaxPerOwner: 3,
+		},
+		Ask: AskConfig{MaxTokens: 512},
+	}
+}
+
+// loadConfig reads defaults, then the file (path may be empty), then the environment, and checks the whole.
+func loadConfig(path string, environ []string) (Config, error) {
+	c := defaultConfig()
+	if path != "" {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return c, fmt.Errorf("%s cannot be read (%w): copy config.example.yaml there and edit it", path, errors.Unwrap(err))
+		}
+		if err := decodeConfig(b, &c); err != nil {
+			return c, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if err := c.applyEnviron(environ); err != nil {
+		return c, err
+	}
+	return c, c.Validate()
+}
+
+func decodeConfig(b []byte, c *Config) error {
+	err := yaml.UnmarshalWithOptions(b, c, yaml.Strict())
+	if err == nil {
+		return nil
+	}
+	if unknown, ok := errors.AsType[*yaml.UnknownFieldError](err); ok {
+		tok := unknown.GetToken()
+		key := tok.Value
+		hint := ""
+		if near := nearest.Of(key, configKeys(reflect.TypeFor[Config]())); near != "" {
+			hint = fmt.Sprintf(": did you mean %q?", near)
+		}
+		return fmt.Errorf("line %d: unknown key %q%s", tok.Position.Line, key, hint)
+	}
+	// Line and column stand in the library's own message; its source excerpt could show a secret.
+	return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+}
+
+// configKeys lists every key's last word, for suggestions.
+func configKeys(t reflect.Type) []string {
+	var keys []string
+	for f := range t.Fields() {
+		keys = append(keys, f.Tag.Get("yaml"))
+		if f.Type.Kind() == reflect.Struct {
+			keys = append(keys, configKeys(f.Type)...)
+		}
+	}
+	return keys
+}
+
+const envPrefix = "POTLUCK_"
+
+// applyEnviron sets keys from variables such as POTLUCK_HTTP_ADDR; an unknown POTLUCK_ variable is an error like an unknown key.
+func (c *Config) applyEnviron(environ []string) error {
+	vars := map[string]string{}
+	for _, e := range environ {
+		if name, value, ok := strings.Cut(e, "="); ok && strings.HasPrefix(name, envPrefix) {
+			vars[name] = value
+		}
+	}
+	// POTLUCK_WORKER_… belongs to potluck-worker.
+	for name := range vars {
+		if strings.HasPrefix(name, envPrefix+"WORKER_") {
+			delete(vars, name)
+		}
+	}
+	known := []string{}
+	if err := setFromEnviron(reflect.ValueOf(c).Elem(), envPrefix, vars, &known); err != nil {
+		return err
+	}
+	for name := range vars {
+		hint := ""
+		if near := nearest.Of(name, known); near != "" {
+			hint = fmt.Sprintf(": did you mean %s?", near)
+		}
+		return fmt.Errorf("unknown environment variable %s%s", name, hint)
+	}
+	return nil
+}
+
+func setFromEnviron(v reflect.Value, prefix string, vars map[string]string, known *[]string) error {
+	for f, fv := range v.Fields() {
+		name := prefix + strings.ToUpper(f.Tag.Get("yaml"))
+		if f.Type.Kind() == reflect.Struct {
+			if err := setFromEnviron(fv, name+"_", vars, known); err != nil {
+				return err
+			}
+			continue
+		}
+		*known = append(*known, name)
+		value, ok := vars[name]
+		if !ok {
+			continue
+		}
+		delete(vars, name)
+		if err := setField(fv, value); err != nil {
+			return fmt.Errorf("%s=%q: %w", name, value, err)
+		}
+	}
+	return nil
+}
+
+func setField(v reflect.Value, s string) error {
+	switch p := v.Addr().Interface().(type) {
+	case *string:
+		*p = s
+	case *bool:
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			return errors.New("want true or false")
+		}
+		*p = b
+	case *int:
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return errors.New("want a whole number")
+		}
+		*p = n
+	case *time.Duration:
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return errors.New(`want a time such as "5s" or "24h"`)
+		}
+		*p = d
+	case *[]string:
+		*p = nil
+		for part := range strings.SplitSeq(s, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				*p = append(*p, part)
+			}
+		}
+	default:
+		return fmt.Errorf("keys of type %s cannot come from the environment", v.Type())
+	}
+	return nil
+}
+
+// Validate says which key is wrong and what it may be.
+func (c Config) Validate() error {
+	var wrong []error
+	bad := func(key, want string, got any) {
+		wrong = append(wrong, fmt.Errorf("%s is %v: want %s", key, got, want))
+	}
+	if c.DataDir == "" {
+		bad("data_dir", "a folder", `""`)
+	}
+	if _, port, err := net.SplitHostPort(c.HTTP.Addr); err != nil || port == "" {
+		bad("http.addr", `host:port, such as "127.0.0.1:8080"`, strconv.Quote(c.HTTP.Addr))
+	}
+	if c.HTTP.PublicURL != "" {
+		u, err := url.Parse(c.HTTP.PublicURL)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Trim(u.Path, "/") != "" {
+			bad("http.public_url", `an address without a path, such as "https://potluck.example.org"`, strconv.Quote(c.HTTP.PublicURL))
+		}
+	}
+	for _, p := range c.HTTP.TrustedProxies {
+		if _, err := parsePrefix(p); err != nil {
+			bad("http.trusted_proxies", `addresses or ranges, such as "127.0.0.1" or "10.0.0.0/8"`, strconv.Quote(p))
+		}
+	}
+	if _, err := logLevel(c.Log.Level); err != nil {
+		bad("log.level", "debug, info, warn or error", strconv.Quote(c.Log.Level))
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		bad("log.format", "text or json", strconv.Quote(c.Log.Format))
+	}
+	if c.Page.Enabled && (c.Page.Name == "" || len(c.Page.Chats) == 0) {
+		bad("page.name and page.chats", "a name and at least one chat", "empty")
+	}
+	for key, n := range map[string]int{
+		"limits.running": c.Limits.Running, "limits.queued": c.Limits.Queued, "limits.per_minute": c.Limits.PerMinute,
+		"workers.attempts": c.Workers.Attempts, "workers.max_per_owner": c.Workers.MaxPerOwner, "ask.max_tokens": c.Ask.MaxTokens,
+	} {
+		if n < 1 || n > 100_000 {
+			bad(key, "1 to 100000", n)
+		}
+	}
+	for key, n := range map[string]int{"credits.daily_member": c.Credits.DailyMember, "credits.daily_page": c.Credits.DailyPage} {
+		if n < 0 || n > 1_000_000_000 {
+			bad(key, "0 or more credits", n)
+		}
+	}
+	for key, d := range map[string]time.Duration{
+		"limits.job_wait": c.Limits.JobWait, "workers.heartbeat": c.Workers.Heartbeat, "workers.silence": c.Workers.Silence,
+		"workers.restart_grace": c.Workers.RestartGrace, "workers.lease_min": c.Workers.LeaseMin, "workers.lease_max": c.Workers.LeaseMax,
+	} {
+		if d <= 0 {
+			bad(key, "more than 0", d)
+		}
+	}
+	if c.Credits.Escrow < 0 || c.Workers.Lost < 0 {
+		bad("credits.escrow and workers.lost", "0 or more", "negative")
+	}
+	if c.Workers.Silence < 2*c.Workers.Heartbeat {
+		bad("workers.silence", "at least twice workers.heartbeat", c.Workers.Silence)
+	}
+	if c.Workers.LeaseMax < c.Workers.LeaseMin {
+		bad("workers.lease_max", "at least workers.lease_min", c.Workers.LeaseMax)
+	}
+	return errors.Join(wrong...)
+}
+
+func credits(n int) ledger.Amount { return ledger.Amount(n) * ledger.Credit }

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestExampleHoldsEveryDefault(t *testing.T) {
+	var fromFile Config
+	b, err := os.ReadFile("config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := decodeConfig(b, &fromFile); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(defaultConfig(), fromFile); diff != "" {
+		t.Errorf("config.example.yaml differs from the defaults (-default +example):\n%s", diff)
+	}
+}
+
+func TestConfigErrorsSayWhatToDo(t *testing.T) {
+	tests := map[string]struct {
+		file string
+		env  []string
+		want []string
+	}{
+		"unknown key":       {file: "data_dir: x\nhttp:\n  adr: 127.0.0.1:1\n", want: []string{"line 3", `"adr"`, `"addr"`}},
+		"unknown, not near": {file: "flux_capacitor: 1\n", want: []string{"line 1", `"flux_capacitor"`}},
+		"wrong type":        {file: "limits:\n  running: many\n", want: []string{"[2:12]", "int"}},
+		"not YAML":          {file: "http: [\n", want: []string{"1:"}},
+		"bad address":       {file: "http:\n  addr: nowhere\n", want: []string{"http.addr", "127.0.0.1:8080"}},
+		"bad public URL":    {file: "http:\n  public_url: potluck.example.org\n", want: []string{"http.public_url", "https://potluck.example.org"}},
+		"bad log level":     {file: "log:\n  level: loud\n", want: []string{"log.level", "debug, info, warn or error"}},
+		"two at once":       {file: "limits: {running: 0, queued: 0}\n", want: []string{"limits.running", "limits.queued"}},
+		"bad variable":      {env: []string{"POTLUCK_LIMITS_RUNNING=two"}, want: []string{"POTLUCK_LIMITS_RUNNING", "whole number"}},
+		"unknown variable":  {env: []string{"POTLUCK_HTTP_ADR=127.0.0.1:1"}, want: []string{"POTLUCK_HTTP_ADR", "POTLUCK_HTTP_ADDR"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := ""
+			if tt.file != "" {
+				path = filepath.Join(t.TempDir(), "config.yaml")
+				if err := os.WriteFile(path, []byte(tt.file), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := loadConfig(path, tt.env)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, w := range tt.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("%q does not say %q", err, w)
+				}
+			}
+		})
+	}
+}
+
+func TestMissingConfigFileNamesTheExample(t *testing.T) {
+	_, err := loadConfig(filepath.Join(t.TempDir(), "config.yaml"), nil)
+	if err == nil || !strings.Contains(err.Error(), "config.example.yaml") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestEnvironmentWinsOverFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte("http:\n  addr: 127.0.0.1:1\nworkers:\n  lost: 1s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := loadConfig(path, []string{
+		"POTLUCK_HTTP_ADDR=127.0.0.1:2", "POTLUCK_PAGE_CHATS=a, b", "POTLUCK_PAGE_DEMO_ENGINE=false", "POTLUCK_WORKER_DIR=/elsewhere", "HOME=/root",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.HTTP.Addr != "127.0.0.1:2" || c.Page.DemoEngine || c.Workers.Lost != time.Second {
+		t.Errorf("got %+v", c)
+	}
+	if diff := cmp.Diff([]string{"a", "b"}, c.Page.Chats); diff != "" {
+		t.Error(diff)
+	}
+}
