@@ -3,6 +3,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"potluck/community"
@@ -50,7 +51,12 @@ const (
 // Handler takes a platform's events. It returns once the event is safe (kept, or of no interest), so that the platform may acknowledge it.
 type Handler func(ctx context.Context, e Event) error
 
-// Platform is one chat platform.
+// ErrRejected is in the chain of an error of Platform.Send or Edit when the platform will never take this message, however often it is
+// tried (a picture that it refuses, say). The Router then tells that instead.
+var ErrRejected = errors.New("the platform rejects this message")
+
+// Platform is one chat platform. Errors of Send and Edit that carry fault.Gone say that the message to edit is no longer there, those with
+// fault.Forbidden that the bot may not write in this chat, and ErrRejected see there; after any other error a final is tried again.
 type Platform interface {
 	Name() string
 	// Run connects and hands events to h until ctx ends; when it returns, its goroutines are gone.
@@ -58,10 +64,13 @@ type Platform interface {
 	// Send posts a message, split into parts where the platform needs it, and returns the ids of all parts in order.
 	// With the same Nonce, sending again returns the first ids where the platform can do that.
 	Send(ctx context.Context, m Outgoing) ([]community.MessageID, error)
-	// Edit makes the parts show m; it may change their number and returns the ids that are there now.
+	// Edit makes the parts show m; it may change their number and returns the ids that are there now. Showing what is shown already is no error.
 	Edit(ctx context.Context, parts []community.MessageID, m Outgoing) ([]community.MessageID, error)
 	Delete(ctx context.Context, chat community.ChatID, parts []community.MessageID) error
 }
+
+// Pacer is a Platform that says how far apart edits of one growing message shall be.
+type Pacer interface{ Pace() time.Duration }
 
 // Outgoing is a message that the bot posts. Nothing in it can ping anyone.
 type Outgoing struct {
@@ -87,7 +96,7 @@ type Picture struct {
 	Spoiler bool
 }
 
-// Button is pressed by people; ID is a random id kept in the database (see Action), or a link when URL is set.
+// Button is pressed by people; ID is the random id of its Action in the database.
 type Button struct {
 	ID    string
 	Label string
@@ -132,7 +141,7 @@ type Request struct {
 	Locale  string // the reader's language when it was accepted
 	Role    community.Role
 	Command string                // "imagine" or "worker link", or the name of a Listener or an Action
-	Args    []byte                // JSON of Parsed.Options (or what a Listener/Action needs); sealed in the database
+	Args    []byte                // JSON: a command's or Listener's Parsed (see Parsed()), or the Action; sealed in the database
 	Source  community.MessageID   // the message that asks
 	ReplyTo community.MessageID   // what that message replies to
 	Handle  string                // sealed in the database

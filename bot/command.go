@@ -2,6 +2,8 @@ package bot
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 
 	"potluck/community"
 )
@@ -37,7 +39,7 @@ type Option struct {
 	Name     string
 	Kind     OptionKind
 	Required bool
-	Rest     bool
+	Rest     bool     // at most one; it may stand anywhere in the list, an adapter sorts required options first where it must
 	Min, Max int      // Integer: range (both 0 = none); String: Max is the longest length in characters (0 = 2000)
 	Choices  []string // Choice: allowed values
 	// Suggest completes what is typed so far, from memory, at most 25 answers.
@@ -48,12 +50,24 @@ type Option struct {
 type Parsed struct {
 	Path    []string          // ["imagine"], ["worker", "link"]
 	Options map[string]string // canonical text of each value: integers in decimal, bools "true"/"false"
+	// Rest is the value of the Rest option (of a Listener: the message) with its spans; its Plain stands in Options too.
+	Rest Text
+}
+
+// Parsed returns what a request of a command (or Listener) was asked with; empty for that of an Action.
+func (r Request) Parsed() (Parsed, error) {
+	var p Parsed
+	if err := json.Unmarshal(r.Args, &p); err != nil {
+		return Parsed{}, fmt.Errorf("arguments of request %s: %w", r.ID, err)
+	}
+	return p, nil
 }
 
 // Invocation is one run of a command (or Listener, or Action).
 type Invocation struct {
 	Request Request
 	Options map[string]string
+	Rest    Text // see Parsed
 	Member  community.Member
 	// Say renders a text of the catalogue in the reader's language; Language is that language (BCP 47).
 	Say      Say
@@ -64,16 +78,22 @@ type Invocation struct {
 // Say renders the text of a key in one language; args are pairs of name and value, as in fault.New. A value is shown as text, never parsed as Markdown.
 type Say func(key string, args ...any) Text
 
-// Listener sees messages that are no command; the first whose Match is true runs like a command.
+// Listener sees messages that are no command; the first whose Match is true runs like a command, with the message as Invocation.Rest.
+// Match is called for every message before anything is saved: it must be quick. A Run that returns nil without having shown anything
+// leaves the message unanswered.
 type Listener struct {
-	Name  string
-	Match func(e Event) bool
-	Run   func(ctx context.Context, in *Invocation) error
+	Name   string
+	Costly bool // see Command
+	Match  func(e Event) bool
+	Run    func(ctx context.Context, in *Invocation) error
 }
 
-// ActionHandler runs when a button with its Name is pressed. A run that Answers becomes a new Request with its own reply, like a command.
+// ActionHandler runs when a button with its Name is pressed. Its run is a new Request with its own reply, like a command's; one that returns
+// nil without having shown anything answers nothing. Commands, Listeners and ActionHandlers share one space of names.
 type ActionHandler struct {
-	Name string
+	Name    string
+	Private bool // see Command
+	Costly  bool // see Command
 	// Moderators (Admin and up) may press it although they did not ask.
 	Moderators bool
 	Run        func(ctx context.Context, in *Invocation, a Action) error

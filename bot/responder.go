@@ -2,6 +2,17 @@ package bot
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"potluck/community"
+	"potluck/fault"
 )
 
 // Reply is what an invocation shows.
@@ -9,6 +20,9 @@ type Reply struct {
 	Text     Text
 	Pictures []Picture
 	Buttons  []NewButton
+	// Status tells that Text only says how the work goes (its place in the queue, percent) and is no part of the answer: when the work is
+	// stopped or fails, what was shown with Status goes away, while the beginning of an answer stays.
+	Status bool
 }
 
 // NewButton is a button to be made: the Responder gives it a random id and saves its Action before the message that carries it is sent.
@@ -20,12 +34,391 @@ type NewButton struct {
 	Everyone bool // anybody may press it, not only the asker and moderators
 }
 
+const (
+	actionLife = 30 * 24 * time.Hour
+	// A command that is not Costly answers without a placeholder when it is ready within this time.
+	placeholderAfter = time.Second
+	// A final waits this long for an edit on its way before it abandons that edit: an abandoned one could still arrive after the final.
+	editGrace    = 3 * time.Second
+	firstBackoff = 500 * time.Millisecond
+	lastBackoff  = 30 * time.Second
+)
+
+var errFinal = errors.New("the request has its final answer already")
+
 // Responder shows one invocation's answer: a placeholder at once, edits while it grows, one final.
-type Responder struct{}
+type Responder struct {
+	router   *Router
+	platform Platform
+	request  Request
+	say      Say
+	pace     time.Duration
+	costly   bool
+	rerun    bool // the process that accepted the request is gone; it may have sent what Reply does not know of
+
+	wake   chan struct{} // next was set
+	claim  chan struct{} // closed by the final: no Show is written any more
+	posted chan struct{} // closed when the first message is up, or could not be sent at once
+	done   chan struct{} // closed when show has returned
+
+	mu        sync.Mutex
+	next      *Reply // newest Show not yet written
+	shown     Reply
+	claimed   bool
+	cancelPut context.CancelFunc // of the edit on its way
+
+	// Owned by show until done is closed, then by the one that claimed the final.
+	parts     []community.MessageID
+	sends     int  // messages that were lost and replaced: part of the nonce
+	doubtful  bool // a message with this nonce may be there although its id is not known
+	written   bool // the platform shows something of this run
+	last      Outgoing
+	actions   map[string]string // what a NewButton does → id of its saved Action
+	delivered bool
+}
+
+func (r *Router) responder(inv *invocation, p Platform, say Say) *Responder {
+	pace := r.pace
+	if pp, ok := p.(Pacer); ok && pp.Pace() > 0 {
+		pace = pp.Pace()
+	}
+	return &Responder{
+		router: r, platform: p, request: inv.request, say: say, pace: pace, costly: inv.costly, rerun: inv.rerun,
+		wake: make(chan struct{}, 1), claim: make(chan struct{}), posted: make(chan struct{}), done: make(chan struct{}),
+		parts: inv.request.Reply, doubtful: inv.rerun, actions: make(map[string]string),
+	}
+}
 
 // Show replaces what the reply shows. It does not wait for the platform: calls are coalesced and paced (a platform tells its pace),
 // the newest wins. While a Costly command runs, a Stop button is added.
-func (r *Responder) Show(rep Reply) {}
+func (r *Responder) Show(rep Reply) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.claimed {
+		return
+	}
+	r.shown, r.next = rep, &rep
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
 
-// Final shows the answer for good and returns when the platform has it and the request is Delivered. It wins over any Show.
-func (r *Responder) Final(ctx context.Context, rep Reply) error { return nil }
+// Shown returns what the newest Show or Final gave.
+func (r *Responder) Shown() Reply {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.shown
+}
+
+// Final shows the answer for good and returns when the platform has it and the request is Delivered. It wins over any Show. When ctx is
+// over already (Stop was pressed, the process ends), nothing is written and its cause returned. Once begun, it is tried until the
+// platform has it or the process ends. A second Final is an error.
+func (r *Responder) Final(ctx context.Context, rep Reply) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return r.final(rep)
+}
+
+func (r *Responder) final(rep Reply) error {
+	ctx := r.router.deliver
+	if !r.take(rep) {
+		return errFinal
+	}
+	if err := r.settle(ctx, rep); err != nil {
+		return fmt.Errorf("show the final answer: %w", err)
+	}
+	return r.close(ctx)
+}
+
+// take claims the final and waits until show has ended.
+func (r *Responder) take(rep Reply) bool {
+	r.mu.Lock()
+	if r.claimed {
+		r.mu.Unlock()
+		return false
+	}
+	r.claimed, r.next, r.shown = true, nil, rep
+	close(r.claim)
+	r.mu.Unlock()
+
+	grace := time.NewTimer(editGrace)
+	defer grace.Stop()
+	select {
+	case <-r.done:
+		return true
+	case <-grace.C:
+	}
+	r.mu.Lock()
+	if r.cancelPut != nil {
+		r.cancelPut()
+	}
+	r.mu.Unlock()
+	<-r.done
+	return true
+}
+
+// settle brings the final to the platform, however often it takes.
+func (r *Responder) settle(ctx context.Context, rep Reply) error {
+	plain := false
+	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
+		err := r.put(ctx, rep, true)
+		switch {
+		case err == nil:
+			return nil
+		case fault.Has(err, fault.Forbidden):
+			r.router.log.Warn("the bot may not answer here", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
+			return nil
+		case errors.Is(err, ErrRejected) && !plain:
+			plain = true
+			r.router.log.Error("the platform rejects an answer", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
+			rep = Reply{Text: r.say("fault." + string(fault.Internal))}
+			continue
+		case errors.Is(err, ErrRejected):
+			return nil // not even that: there is nothing to be shown
+		case fault.Has(err, fault.Gone) && r.sends <= 3:
+			continue // put forgot the parts and sends a new message
+		}
+		if !sleep(ctx, wait) {
+			return err
+		}
+	}
+}
+
+// close ends the request after its final is out, or when nothing is to be said.
+func (r *Responder) close(ctx context.Context) error {
+	var err error
+	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
+		if err = r.router.store.SetState(ctx, r.request.ID, Delivered); err == nil {
+			break
+		}
+		if !sleep(ctx, wait) {
+			return fmt.Errorf("mark as delivered: %w", err)
+		}
+	}
+	r.delivered = true
+	if r.router.eraser != nil {
+		if err := r.router.eraser.Erase(ctx, r.request.ID); err != nil {
+			r.router.log.Error("erase after delivery", "command", r.request.Command, "err", err)
+		}
+	}
+	if r.costly {
+		if err := r.router.store.DropActions(ctx, r.request.ID, stopAction); err != nil {
+			r.router.log.Error("forget the stop button", "command", r.request.Command, "err", err)
+		}
+	}
+	return nil
+}
+
+// show writes what Show hands over until the final is claimed or base ends (the process stops). It is the only writer until then.
+func (r *Responder) show(base context.Context) {
+	defer close(r.done)
+	post := sync.OnceFunc(func() { close(r.posted) })
+	defer post()
+
+	late := time.NewTimer(placeholderAfter)
+	defer late.Stop()
+	// After a restart nobody knows whether a message with this nonce is out; the placeholder finds it or makes it.
+	if len(r.parts) > 0 {
+		post()
+	} else if r.costly || r.rerun {
+		if err := r.write(Reply{Text: r.say("reply.working"), Status: true}); err != nil {
+			r.router.log.Debug("show the placeholder", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
+		}
+		post()
+	}
+	wait := r.pace
+	for {
+		select {
+		case <-r.claim:
+			return
+		case <-base.Done():
+			return
+		case <-late.C:
+			if r.written || len(r.parts) > 0 {
+				post()
+				continue
+			}
+			r.mu.Lock()
+			if r.next == nil && !r.claimed {
+				r.next = &Reply{Text: r.say("reply.working"), Status: true}
+			}
+			r.mu.Unlock()
+		case <-r.wake:
+		}
+		r.mu.Lock()
+		rep := r.next
+		r.next = nil
+		r.mu.Unlock()
+		if rep == nil {
+			continue
+		}
+		if err := r.write(*rep); err != nil {
+			wait = min(2*wait, lastBackoff)
+			r.router.log.Debug("show progress", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
+			r.mu.Lock()
+			if r.next == nil && !r.claimed {
+				r.next = rep
+			}
+			r.mu.Unlock()
+		} else {
+			wait = r.pace
+		}
+		post()
+		pause := time.NewTimer(wait)
+		select {
+		case <-r.claim:
+		case <-base.Done():
+		case <-pause.C:
+		}
+		pause.Stop()
+		r.mu.Lock()
+		if r.next != nil {
+			select {
+			case r.wake <- struct{}{}:
+			default:
+			}
+		}
+		r.mu.Unlock()
+	}
+}
+
+// write is put for what is not final: an edit of it may be abandoned by the final, a first message never (its id would be lost).
+func (r *Responder) write(rep Reply) error {
+	ctx := r.router.deliver
+	if len(r.parts) > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		r.mu.Lock()
+		r.cancelPut = cancel
+		r.mu.Unlock()
+		defer func() {
+			r.mu.Lock()
+			r.cancelPut = nil
+			r.mu.Unlock()
+		}()
+	}
+	return r.put(ctx, rep, false)
+}
+
+// put makes the platform show rep: an edit of what is there, else a new message.
+func (r *Responder) put(ctx context.Context, rep Reply, final bool) error {
+	out := Outgoing{
+		Chat: r.request.Chat.ID, ReplyTo: r.request.Source, Text: rep.Text, Pictures: rep.Pictures, Final: final, Handle: r.request.Handle,
+	}
+	if r.request.Private {
+		out.Only = r.request.User
+	}
+	var err error
+	if out.Buttons, err = r.buttons(ctx, rep, final); err != nil {
+		return fmt.Errorf("save buttons: %w", err)
+	}
+	if !final && r.written && reflect.DeepEqual(out, r.last) {
+		return nil
+	}
+	if len(r.parts) > 0 {
+		return r.edit(ctx, out)
+	}
+	out.Nonce = r.request.ID
+	if r.sends > 0 {
+		out.Nonce += "-" + strconv.Itoa(r.sends)
+	}
+	known := !r.doubtful
+	r.doubtful = true
+	parts, err := r.platform.Send(ctx, out)
+	if err != nil {
+		return fmt.Errorf("send to %s: %w", r.platform.Name(), err)
+	}
+	r.doubtful = false
+	if err := r.keep(ctx, parts); err != nil {
+		return err
+	}
+	out.Nonce = ""
+	if !known {
+		return r.edit(ctx, out) // Send may have found the older message, which still shows something else
+	}
+	r.written, r.last = true, out
+	return nil
+}
+
+func (r *Responder) edit(ctx context.Context, out Outgoing) error {
+	parts, err := r.platform.Edit(ctx, r.parts, out)
+	if fault.Has(err, fault.Gone) {
+		r.parts, r.doubtful = nil, r.rerun
+		r.sends++
+	}
+	if err != nil {
+		return fmt.Errorf("edit on %s: %w", r.platform.Name(), err)
+	}
+	r.written, r.last = true, out
+	if !slices.Equal(parts, r.parts) {
+		return r.keep(ctx, parts)
+	}
+	return nil
+}
+
+// keep remembers which messages are the reply. The parts are used even if saving fails: a final edits them and saves again.
+func (r *Responder) keep(ctx context.Context, parts []community.MessageID) error {
+	r.parts = parts
+	if err := r.router.store.SetReply(ctx, r.request.ID, parts); err != nil {
+		return fmt.Errorf("save the reply's ids: %w", err)
+	}
+	if err := r.router.store.Sent(ctx, r.request.Chat.ID, parts, r.request.ID, time.Now()); err != nil {
+		return fmt.Errorf("save the reply's ids: %w", err)
+	}
+	return nil
+}
+
+// buttons gives each new button an id and saves its Action. A button that stays over several Shows keeps its id.
+func (r *Responder) buttons(ctx context.Context, rep Reply, final bool) ([]Button, error) {
+	wanted := rep.Buttons
+	if r.costly && !final {
+		wanted = append(slices.Clip(wanted), NewButton{Action: stopAction, Label: r.say("button.stop"), Style: Danger})
+	}
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	var fresh []Action
+	buttons := make([]Button, len(wanted))
+	ids := make(map[string]string)
+	for i, b := range wanted {
+		does := fmt.Sprintf("%s %t %d %s", b.Action, b.Everyone, i, b.Data)
+		id, ok := r.actions[does]
+		if !ok {
+			id = newID()
+			a := Action{ID: id, Name: b.Action, Request: r.request.ID, Data: b.Data, Owner: r.request.Member, Expires: time.Now().Add(actionLife)}
+			if b.Everyone {
+				a.Owner = 0
+			}
+			fresh = append(fresh, a)
+			ids[does] = id
+		}
+		buttons[i] = Button{ID: id, Label: b.Label.Plain, Style: b.Style}
+	}
+	if len(fresh) > 0 {
+		if err := r.router.store.SaveActions(ctx, fresh); err != nil {
+			return nil, err
+		}
+	}
+	for does, id := range ids {
+		r.actions[does] = id
+	}
+	return buttons, nil
+}
+
+// newID returns 80 random bits as 16 characters of base32.
+func newID() string { return rand.Text()[:16] }
+
+// sleep waits; false: ctx ended before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,130 @@
+package bot
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"potluck/community"
+	"potluck/fault"
+)
+
+// allowance is what one member may do. Guarded by Router.mu.
+type allowance struct {
+	pending int             // costly requests that are accepted and have not ended
+	running int             // of these, how many are at work
+	waiting []chan struct{} // those whose turn comes, oldest first; closed when it is there
+	tokens  bucket          // requests of any kind
+	telling bucket          // answers that say "too fast"
+}
+
+// bucket is a token bucket: it holds at most a minute's worth and is filled steadily.
+type bucket struct {
+	level float64
+	at    time.Time
+}
+
+// take takes a token, or returns how long until there is one.
+func (b *bucket) take(perMinute int, now time.Time) (wait time.Duration) {
+	size := float64(perMinute)
+	if b.at.IsZero() {
+		b.level = size
+	} else if d := now.Sub(b.at); d > 0 {
+		b.level = min(size, b.level+d.Minutes()*size)
+	}
+	b.at = now
+	if b.level < 1 {
+		return time.Duration((1 - b.level) / size * float64(time.Minute))
+	}
+	b.level--
+	return 0
+}
+
+func (a *allowance) mayTell(perMinute int, now time.Time) bool {
+	return a.telling.take(perMinute, now) == 0
+}
+
+// Idle allowances are dropped when there are more than this.
+const manyMembers = 4096
+
+// allowance needs mu.
+func (r *Router) allowance(m community.MemberID) *allowance {
+	a := r.members[m]
+	if a == nil {
+		if len(r.members) >= manyMembers {
+			for id, old := range r.members {
+				if old.pending == 0 && old.running == 0 && time.Since(old.tokens.at) > time.Minute {
+					delete(r.members, id)
+				}
+			}
+		}
+		a = new(allowance)
+		r.members[m] = a
+	}
+	return a
+}
+
+// admit tells whether a member may ask once more; it needs mu.
+func (r *Router) admit(a *allowance, costly bool, now time.Time) error {
+	if wait := a.tokens.take(r.limits.PerMinute, now); wait > 0 {
+		return fault.New(fault.RateLimited, "wait", roundUp(wait, time.Second))
+	}
+	if !costly {
+		return nil
+	}
+	if a.pending >= r.limits.Running+r.limits.Queued {
+		wait := r.typical * time.Duration((a.pending-r.limits.Running)/r.limits.Running+1)
+		return fault.New(fault.TooMany, "running", min(a.pending, r.limits.Running), "queued", max(0, a.pending-r.limits.Running),
+			"wait", roundUp(wait, 5*time.Second))
+	}
+	a.pending++
+	return nil
+}
+
+func roundUp(d, unit time.Duration) time.Duration { return (d + unit - 1) / unit * unit }
+
+// turn waits until fewer than Limits.Running of the member's costly requests are at work; pass gives the turn on.
+func (r *Router) turn(inv *invocation) error {
+	r.mu.Lock()
+	a := r.allowance(inv.member.ID)
+	if a.running < r.limits.Running {
+		a.running++
+		r.mu.Unlock()
+		return nil
+	}
+	mine := make(chan struct{})
+	a.waiting = append(a.waiting, mine)
+	r.mu.Unlock()
+	select {
+	case <-mine:
+		return nil
+	case <-inv.ctx.Done():
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if i := slices.Index(a.waiting, mine); i >= 0 {
+		a.waiting = slices.Delete(a.waiting, i, i+1)
+	} else {
+		r.next(a) // the turn came at the same moment
+	}
+	return context.Cause(inv.ctx)
+}
+
+func (r *Router) pass(inv *invocation, since time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if inv.ctx.Err() == nil {
+		r.typical += (time.Since(since) - r.typical) / 8
+	}
+	r.next(r.allowance(inv.member.ID))
+}
+
+// next gives a turn that has ended to the one that waits longest; it needs mu.
+func (r *Router) next(a *allowance) {
+	if len(a.waiting) > 0 {
+		close(a.waiting[0])
+		a.waiting = slices.Delete(a.waiting, 0, 1)
+		return
+	}
+	a.running--
+}

@@ -1,0 +1,627 @@
+package bot
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/width"
+
+	"potluck/community"
+	"potluck/fault"
+)
+
+const defaultMax = 2000 // characters of a String option
+
+// found is a command that can run, with what its path adds up to.
+type found struct {
+	command *Command
+	path    []string
+	needs   community.Role
+	costly  bool
+	private bool
+}
+
+// find walks down the command tree. The fault names what is near, or which subcommands there are.
+func find(commands []Command, path []string) (found, error) {
+	var f found
+	level := commands
+	for {
+		if len(f.path) == len(path) {
+			if f.command == nil {
+				return found{}, fault.New(fault.UnknownCommand, "name", "/", "nearest", "")
+			}
+			return found{}, missingSub(f)
+		}
+		word := fold(path[len(f.path)])
+		i := index(level, word)
+		if i < 0 {
+			return found{}, unknown(commands, f, level, word)
+		}
+		c := &level[i]
+		f.command, f.path = c, append(f.path, c.Name)
+		f.needs = max(f.needs, c.Needs)
+		f.costly, f.private = f.costly || c.Costly, f.private || c.Private
+		if level = c.Subcommands; len(level) == 0 {
+			return f, nil
+		}
+	}
+}
+
+func index(level []Command, name string) int {
+	for i := range level {
+		if level[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func unknown(commands []Command, f found, level []Command, word string) error {
+	names := make([]string, len(level))
+	for i, c := range level {
+		names[i] = c.Name
+	}
+	name, near := word, nearest(word, names)
+	if len(f.path) > 0 {
+		above := strings.Join(f.path, " ") + " "
+		name = above + word
+		if near != "" {
+			near = above + near
+		}
+	}
+	if near != "" {
+		near = "/" + near
+	}
+	return fault.New(fault.UnknownCommand, "name", "/"+name, "nearest", near)
+}
+
+func missingSub(f found) error {
+	names := make([]string, len(f.command.Subcommands))
+	for i, c := range f.command.Subcommands {
+		names[i] = c.Name
+	}
+	return fault.New(fault.MissingOption, "command", "/"+strings.Join(f.path, " "), "option", strings.Join(names, " | "), "usage", usage(f))
+}
+
+// Usage is one line that shows how a command is typed: "/translate to:… [from:…] text". It is empty when there is no such command.
+func Usage(commands []Command, path ...string) string {
+	f, err := find(commands, path)
+	if err != nil {
+		level := commands
+		for _, word := range path {
+			i := index(level, fold(word))
+			if i < 0 {
+				return ""
+			}
+			f.command, f.path, level = &level[i], append(f.path, level[i].Name), level[i].Subcommands
+		}
+		if f.command == nil {
+			return ""
+		}
+	}
+	return usage(f)
+}
+
+func usage(f found) string {
+	var b strings.Builder
+	b.WriteString("/" + strings.Join(f.path, " "))
+	if len(f.command.Subcommands) > 0 {
+		names := make([]string, len(f.command.Subcommands))
+		for i, c := range f.command.Subcommands {
+			names[i] = c.Name
+		}
+		return b.String() + " " + strings.Join(names, "|")
+	}
+	rest := ""
+	for _, o := range f.command.Options {
+		word := o.Name
+		if !o.Rest {
+			word += ":" + example(o)
+		}
+		if !o.Required {
+			word = "[" + word + "]"
+		}
+		if o.Rest {
+			rest = " " + word
+			continue
+		}
+		b.WriteString(" " + word)
+	}
+	return b.String() + rest
+}
+
+func example(o Option) string {
+	switch o.Kind {
+	case Integer:
+		if o.Min != 0 || o.Max != 0 {
+			return strconv.Itoa(o.Min) + "–" + strconv.Itoa(o.Max)
+		}
+		return "0"
+	case Bool:
+		return "yes|no"
+	case Choice:
+		if len(o.Choices) <= 6 {
+			return strings.Join(o.Choices, "|")
+		}
+		return strings.Join(o.Choices[:5], "|") + "|…"
+	}
+	return "…"
+}
+
+// fold brings names and short values into the form they are compared in: full-width forms (as Japanese keyboards type them) become
+// ASCII, capitals small.
+func fold(s string) string { return strings.ToLower(width.Fold.String(s)) }
+
+// isCommand tells whether a message is meant as a command: a slash and a word, not a path ("/etc/passwd") or a lone slash.
+func isCommand(s string) bool {
+	word, _, ok := commandWord(s)
+	return ok && word != ""
+}
+
+// commandWord returns the word after the slash as typed and where it ends.
+func commandWord(s string) (word string, end int, ok bool) {
+	start := len(s) - len(strings.TrimLeftFunc(s, unicode.IsSpace))
+	slash, n := utf8.DecodeRuneInString(s[start:])
+	if slash != '/' && slash != '／' {
+		return "", 0, false
+	}
+	begin := start + n
+	end = len(s)
+	for i, c := range s[begin:] {
+		if unicode.IsSpace(c) {
+			end = begin + i
+			break
+		}
+		if !unicode.IsLetter(c) && !unicode.IsDigit(c) && !unicode.IsMark(c) && c != '_' && c != '-' {
+			return "", 0, false
+		}
+	}
+	return s[begin:end], end, true
+}
+
+// ParseCommand reads a typed command: "/name sub option:value --option value rest words". Options stand before the rest words or after
+// them; in between they are text. Every error is a fault that tells what to type instead.
+func ParseCommand(commands []Command, t Text) (Parsed, error) {
+	_, p, err := parse(commands, t)
+	return p, err
+}
+
+// word is a piece of the typed text between spaces; a quoted value keeps its spaces.
+type word struct{ start, end int }
+
+func parse(commands []Command, t Text) (found, Parsed, error) {
+	name, end, ok := commandWord(t.Plain)
+	if !ok || name == "" {
+		return found{}, Parsed{}, fault.New(fault.UnknownCommand, "name", "/", "nearest", "")
+	}
+	words := split(t.Plain, end)
+	path := []string{name}
+	level := commands
+	// Telegram's menu cannot hold spaces, so "/worker_link" is "/worker link".
+	if index(level, fold(name)) < 0 {
+		if head, sub, ok := strings.Cut(fold(name), "_"); ok && index(level, head) >= 0 {
+			path = []string{head, sub}
+		}
+	}
+	for i := 0; ; i++ {
+		if i == len(path) {
+			if len(words) == 0 {
+				break
+			}
+			path = append(path, t.Plain[words[0].start:words[0].end])
+			words = words[1:]
+		}
+		at := index(level, fold(path[i]))
+		if at < 0 {
+			break
+		}
+		if level = level[at].Subcommands; len(level) == 0 {
+			break
+		}
+	}
+	for i := range path {
+		if utf8.RuneCountInString(path[i]) > 40 {
+			path[i] = string([]rune(path[i])[:40]) + "…" // it is shown in the answer
+		}
+	}
+	f, err := find(commands, path)
+	if err != nil {
+		return found{}, Parsed{}, err
+	}
+	typed := Parsed{Path: f.path, Options: make(map[string]string)}
+	if err := options(f, t, words, &typed); err != nil {
+		return f, Parsed{}, err
+	}
+	p, err := check(f, typed)
+	return f, p, err
+}
+
+// options takes the options at both ends of words; what stands between them is the rest.
+func options(f found, t Text, words []word, p *Parsed) error {
+	s := t.Plain
+	rest := restOption(f.command)
+	// value reads the option at words[i]: its value and how many words it takes; 0: it is none.
+	value := func(i int, spaced bool) (o *Option, v string, n int) {
+		o, v, ok := option(f.command, s[words[i].start:words[i].end])
+		switch {
+		case !ok || (o == rest && v == "" && !isDashed(s[words[i].start:])):
+			return nil, "", 0
+		case v != "":
+			return o, v, 1
+		case o.Kind == Bool && isDashed(s[words[i].start:]) && (i+1 == len(words) || !isBool(s[words[i+1].start:words[i+1].end])):
+			return o, "true", 1
+		case i+1 < len(words) && spaced:
+			return o, s[words[i+1].start:words[i+1].end], 2
+		}
+		return nil, "", 0
+	}
+	set := func(o *Option, v string) {
+		v = unquote(v)
+		if o == rest {
+			p.Rest = Plain(v)
+		} else {
+			v = width.Fold.String(v)
+		}
+		p.Options[o.Name] = v
+	}
+	first := 0
+	for first < len(words) {
+		typed := s[words[first].start:words[first].end]
+		o, v, n := value(first, true)
+		if n == 0 || (o == rest && unquote(v) == v) {
+			if rest != nil {
+				// "prompt:a red cat": from here on it is the rest.
+				if o, v, ok := option(f.command, typed); ok && o == rest {
+					words[first].start = words[first].end - len(v)
+					if words[first].start == words[first].end {
+						first++
+					}
+				} else if strings.HasPrefix(fold(typed), "--") && !ok && isDashed(typed) {
+					return unknownOption(f, typed)
+				}
+				break
+			}
+			if ok, err := positional(f, p, unquote(typed), typed); err != nil {
+				return err
+			} else if ok {
+				first++
+				continue
+			}
+			return unknownOption(f, typed)
+		}
+		set(o, v)
+		first += n
+	}
+	if first >= len(words) {
+		return nil
+	}
+	if rest == nil {
+		return nil
+	}
+	if _, ok := p.Options[rest.Name]; ok {
+		return unknownOption(f, s[words[first].start:words[first].end])
+	}
+	// takes[i]: how many words the option at i takes if from there on only options follow, else 0.
+	last := len(words)
+	takes := make([]int, len(words)+1)
+	for i := len(words) - 1; i > first; i-- {
+		typed := s[words[i].start:words[i].end]
+		for _, spaced := range []bool{false, true} {
+			if spaced && !isDashed(typed) {
+				continue // "a poster with style: retro" is text
+			}
+			if o, _, n := value(i, spaced); n > 0 && o != rest && (i+n == len(words) || takes[i+n] > 0) {
+				takes[i] = n
+			}
+		}
+		if takes[i] > 0 {
+			last = i
+		}
+	}
+	for _, w := range words[first:last] {
+		// "a cat --setps 30": a slip of the finger, no text.
+		if typed := s[w.start:w.end]; strings.HasPrefix(typed, "--") && isDashed(typed) {
+			name, _, _ := strings.Cut(typed[2:], "=")
+			if _, _, known := option(f.command, typed); !known && nearest(fold(name), optionNames(f.command)) != "" {
+				return unknownOption(f, typed)
+			}
+		}
+	}
+	for i := last; i < len(words); i += takes[i] {
+		o, v, _ := value(i, true)
+		if _, ok := p.Options[o.Name]; !ok {
+			set(o, v)
+		}
+	}
+	p.Rest = t.Slice(words[first].start, words[last-1].end)
+	p.Options[rest.Name] = p.Rest.Plain
+	return nil
+}
+
+// positional gives a word without a name to the first option that has no value yet, where a command has no rest.
+func positional(f found, p *Parsed, v, typed string) (bool, error) {
+	if isDashed(typed) {
+		return false, nil
+	}
+	if name, _, ok := strings.Cut(width.Fold.String(typed), ":"); ok && nearest(fold(name), optionNames(f.command)) != "" {
+		return false, nil
+	}
+	for _, o := range f.command.Options {
+		if _, ok := p.Options[o.Name]; !ok {
+			p.Options[o.Name] = width.Fold.String(v)
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func unknownOption(f found, typed string) error {
+	name := strings.TrimLeft(width.Fold.String(typed), "-—–")
+	if i := strings.IndexAny(name, ":="); i > 0 {
+		name = name[:i]
+	}
+	if r := []rune(name); len(r) > 40 {
+		name = string(r[:40]) + "…"
+	}
+	return fault.New(fault.UnknownOption, "command", "/"+strings.Join(f.path, " "), "option", name, "nearest", nearest(strings.ToLower(name), optionNames(f.command)))
+}
+
+func optionNames(c *Command) []string {
+	names := make([]string, len(c.Options))
+	for i, o := range c.Options {
+		names[i] = o.Name
+	}
+	return names
+}
+
+func restOption(c *Command) *Option {
+	for i := range c.Options {
+		if c.Options[i].Rest {
+			return &c.Options[i]
+		}
+	}
+	return nil
+}
+
+// isDashed: "--style", and what phones make of it.
+func isDashed(s string) bool {
+	for _, dash := range []string{"--", "—", "–", "－－"} {
+		if rest, ok := strings.CutPrefix(s, dash); ok {
+			c, _ := utf8.DecodeRuneInString(rest)
+			return unicode.IsLetter(c)
+		}
+	}
+	return false
+}
+
+// option reads "name:value", "--name=value" or "--name" (value empty).
+func option(c *Command, s string) (o *Option, value string, ok bool) {
+	dashed := isDashed(s)
+	if dashed {
+		s = strings.TrimLeft(s, "-—–－")
+	}
+	name := s
+	for i, c := range s {
+		if i > 40*utf8.UTFMax {
+			break
+		}
+		if c == ':' || c == '：' || dashed && (c == '=' || c == '＝') {
+			name, value, ok = s[:i], s[i+utf8.RuneLen(c):], true
+			break
+		}
+	}
+	if !ok && !dashed || len(name) > 40*utf8.UTFMax {
+		return nil, "", false
+	}
+	name = fold(name)
+	for i := range c.Options {
+		if c.Options[i].Name == name {
+			return &c.Options[i], value, true
+		}
+	}
+	return nil, "", false
+}
+
+// closing returns the quotation marks that end what open begins.
+func closing(open rune) string {
+	switch open {
+	case '"', '＂':
+		return `"＂`
+	case '“', '”', '„':
+		return "“”"
+	case '«':
+		return "»"
+	}
+	return ""
+}
+
+func unquote(s string) string {
+	open, n := utf8.DecodeRuneInString(s)
+	end, m := utf8.DecodeLastRuneInString(s)
+	if marks := closing(open); marks != "" && len(s) >= n+m && strings.ContainsRune(marks, end) {
+		return s[n : len(s)-m]
+	}
+	return s
+}
+
+// split cuts s[from:] into words. A quotation mark that begins a word or a value, and has its counterpart at a word's end, keeps the spaces between.
+func split(s string, from int) []word {
+	var words []word
+	never := make(map[string]bool) // kinds of quotation marks that are not closed any more, so that this stays linear
+	for i := from; i < len(s); {
+		c, n := utf8.DecodeRuneInString(s[i:])
+		if unicode.IsSpace(c) {
+			i += n
+			continue
+		}
+		start, fresh := i, true
+		for i < len(s) {
+			c, n := utf8.DecodeRuneInString(s[i:])
+			if unicode.IsSpace(c) {
+				break
+			}
+			i += n
+			if marks := closing(c); fresh && marks != "" && !never[marks] {
+				if end := closed(s, i, marks); end > 0 {
+					i = end
+					break
+				}
+				never[marks] = true
+			}
+			fresh = c == ':' || c == '：' || c == '=' || c == '＝'
+		}
+		words = append(words, word{start, i})
+	}
+	return words
+}
+
+// closed returns where the quotation that goes on at from ends, 0 if nowhere.
+func closed(s string, from int, marks string) int {
+	for i, c := range s[from:] {
+		if !strings.ContainsRune(marks, c) {
+			continue
+		}
+		end := from + i + utf8.RuneLen(c)
+		if next, _ := utf8.DecodeRuneInString(s[end:]); end == len(s) || unicode.IsSpace(next) {
+			return end
+		}
+	}
+	return 0
+}
+
+// check brings the values of a command into canonical form, also those that a platform parsed by itself.
+func check(f found, p Parsed) (Parsed, error) {
+	out := Parsed{Path: f.path, Options: make(map[string]string, len(p.Options)), Rest: p.Rest}
+	known := optionNames(f.command)
+	for name := range p.Options {
+		if !slices.Contains(known, name) {
+			return Parsed{}, unknownOption(f, name)
+		}
+	}
+	for i := range f.command.Options {
+		o := &f.command.Options[i]
+		v, ok := p.Options[o.Name]
+		if !ok || strings.TrimSpace(v) == "" {
+			if o.Required {
+				return Parsed{}, fault.New(fault.MissingOption, "command", "/"+strings.Join(f.path, " "), "option", o.Name, "usage", usage(f))
+			}
+			continue
+		}
+		canonical, err := o.canonical(v)
+		if err != nil {
+			return Parsed{}, err
+		}
+		out.Options[o.Name] = canonical
+		if o.Rest && out.Rest.Plain != canonical {
+			out.Rest = Plain(canonical)
+		}
+	}
+	return out, nil
+}
+
+// canonical checks one value; the fault tells what it may be.
+func (o *Option) canonical(v string) (string, error) {
+	bad := func(want string) error {
+		shown := v
+		if r := []rune(shown); len(r) > 60 {
+			shown = string(r[:60]) + "…"
+		}
+		return fault.New(fault.BadOption, "option", o.Name, "value", shown, "want", want)
+	}
+	switch o.Kind {
+	case Integer:
+		n, err := strconv.Atoi(strings.TrimSpace(fold(v)))
+		ranged := o.Min != 0 || o.Max != 0
+		if err != nil || ranged && (n < o.Min || n > o.Max) {
+			if ranged {
+				return "", bad(strconv.Itoa(o.Min) + "–" + strconv.Itoa(o.Max))
+			}
+			return "", bad("0, 1, 2, …")
+		}
+		return strconv.Itoa(n), nil
+	case Bool:
+		switch strings.TrimSpace(fold(v)) {
+		case "true", "yes", "y", "on", "1":
+			return "true", nil
+		case "false", "no", "n", "off", "0":
+			return "false", nil
+		}
+		return "", bad("yes | no")
+	case Choice:
+		typed, hit := strings.TrimSpace(fold(v)), ""
+		for _, c := range o.Choices {
+			if fold(c) == typed {
+				return c, nil
+			}
+			if strings.HasPrefix(fold(c), typed) {
+				if hit != "" {
+					return "", bad(strings.Join(o.Choices, " | "))
+				}
+				hit = c
+			}
+		}
+		if hit == "" {
+			return "", bad(strings.Join(o.Choices, " | "))
+		}
+		return hit, nil
+	}
+	most := o.Max
+	if most == 0 {
+		most = defaultMax
+	}
+	if n := utf8.RuneCountInString(v); n > most {
+		return "", fault.New(fault.TooLong, "option", o.Name, "length", n, "max", most)
+	}
+	return v, nil
+}
+
+func isBool(s string) bool {
+	_, err := (&Option{Kind: Bool}).canonical(s)
+	return err == nil
+}
+
+// nearest returns the candidate that a person most likely meant by typed, or "" when none is near.
+func nearest(typed string, candidates []string) string {
+	a := []rune(typed)
+	if len(a) > 40 || len(a) == 0 {
+		return ""
+	}
+	best, bestAt := "", 1+max(1, len(a)/3)
+	for _, c := range candidates {
+		d := edits(a, []rune(c))
+		if len(a) >= 3 && strings.HasPrefix(c, typed) {
+			d = min(d, 1)
+		}
+		if d < bestAt {
+			best, bestAt = c, d
+		}
+	}
+	return best
+}
+
+// edits counts the letters to insert, drop, change or swap to get from a to b.
+func edits(a, b []rune) int {
+	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range a {
+		next := make([]int, len(b)+1)
+		next[0] = i + 1
+		for j := range b {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			next[j+1] = min(row[j]+cost, row[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
+		}
+		before, row = row, next
+	}
+	return row[len(b)]
+}

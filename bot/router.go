@@ -1,0 +1,772 @@
+package bot
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
+
+	"potluck/community"
+	"potluck/fault"
+)
+
+// Config is what a Router is made of. Log, Limits, Pace, Keep and Eraser may be left out.
+type Config struct {
+	Platforms []Platform
+	Commands  []Command
+	Listeners []Listener
+	Actions   []ActionHandler
+	Store     Store
+	People    community.Store
+	Catalogue Catalogue
+	Eraser    Eraser
+	Log       *slog.Logger
+	Limits    Limits
+	Pace      time.Duration // between two edits of a growing message where the platform is no Pacer; default 400 ms
+	Keep      time.Duration // how long requests, buttons and what was sent are remembered; default 30 days
+}
+
+// Limits are per member, except Chat. A zero takes the default.
+type Limits struct {
+	Running   int           // costly requests at work at once; default 2
+	Queued    int           // costly requests waiting besides; default 5
+	PerMinute int           // requests of any kind; default 30
+	Chat      int           // requests of one chat that have no reply yet; default 100
+	Drain     time.Duration // how long Run waits for what runs when it ends; default 10 s
+}
+
+const (
+	stopAction = "stop"
+	// refusal is the Command of a request that only tells why another was not accepted; its Args are the fault.
+	refusal = "refusal"
+	// A chat's queue goes on to the next request when a first message takes longer than this to send.
+	postLimit = 30 * time.Second
+	// Answers to a flood of requests that not even a refusal is kept for: at most this many at once.
+	busyLimit = 16
+)
+
+var errStopping = errors.New("the bot is stopping")
+
+// Router takes the events of all platforms, keeps what is asked, runs it, and sees to it that each request gets exactly one final answer.
+type Router struct {
+	platforms map[string]Platform
+	all       []Platform
+	commands  []Command
+	listeners []Listener
+	actions   map[string]ActionHandler
+	store     Store
+	people    community.Store
+	catalogue Catalogue
+	eraser    Eraser
+	log       *slog.Logger
+	limits    Limits
+	pace      time.Duration
+	keep      time.Duration
+
+	ready   chan struct{} // closed when Run takes events
+	base    context.Context
+	deliver context.Context // ends when Run gives up waiting for finals; set before ready
+	busy    chan struct{}   // one token per Busy reply being sent
+
+	mu      sync.Mutex
+	closed  bool
+	work    sync.WaitGroup // every goroutine but the platforms'; Add only under mu while not closed
+	chats   map[community.ChatID]*chatQueue
+	running map[string]*invocation // by request, from acceptance to the end
+	members map[community.MemberID]*allowance
+	typical time.Duration // how long a costly request takes, moving mean
+}
+
+// chatQueue holds a chat's requests that have no message yet; one goroutine works on it while it is not empty.
+type chatQueue struct{ waiting []*invocation }
+
+// invocation is a request on its way.
+type invocation struct {
+	request Request
+	member  community.Member
+	costly  bool
+	rerun   bool
+	ctx     context.Context // the request's own
+	cancel  context.CancelCauseFunc
+	done    chan struct{}
+	counted bool // in the member's pending
+}
+
+// NewRouter checks the commands (see CheckCommands) and that every name is used once.
+func NewRouter(c Config) (*Router, error) {
+	if err := CheckCommands(c.Commands); err != nil {
+		return nil, err
+	}
+	r := &Router{
+		platforms: make(map[string]Platform), all: c.Platforms, commands: c.Commands, listeners: c.Listeners,
+		actions: make(map[string]ActionHandler), store: c.Store, people: c.People, catalogue: c.Catalogue, eraser: c.Eraser,
+		log: cmp.Or(c.Log, slog.Default()), pace: cmp.Or(c.Pace, 400*time.Millisecond), keep: cmp.Or(c.Keep, actionLife),
+		limits: Limits{
+			Running: cmp.Or(c.Limits.Running, 2), Queued: cmp.Or(c.Limits.Queued, 5), PerMinute: cmp.Or(c.Limits.PerMinute, 30),
+			Chat: cmp.Or(c.Limits.Chat, 100), Drain: cmp.Or(c.Limits.Drain, 10*time.Second),
+		},
+		ready: make(chan struct{}), busy: make(chan struct{}, busyLimit),
+		chats: make(map[community.ChatID]*chatQueue), running: make(map[string]*invocation),
+		members: make(map[community.MemberID]*allowance), typical: 20 * time.Second,
+	}
+	for _, p := range c.Platforms {
+		if _, ok := r.platforms[p.Name()]; ok {
+			return nil, fmt.Errorf("two platforms named %q", p.Name())
+		}
+		r.platforms[p.Name()] = p
+	}
+	names := map[string]bool{stopAction: true, refusal: true}
+	take := func(name string) error {
+		if name == "" || names[name] {
+			return fmt.Errorf("the name %q is empty or used twice among commands, listeners and actions", name)
+		}
+		names[name] = true
+		return nil
+	}
+	for _, cmd := range c.Commands {
+		if err := take(cmd.Name); err != nil {
+			return nil, err
+		}
+	}
+	for _, l := range c.Listeners {
+		if err := take(l.Name); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range c.Actions {
+		if err := take(a.Name); err != nil {
+			return nil, err
+		}
+		r.actions[a.Name] = a
+	}
+	return r, nil
+}
+
+// Run takes up every unfinished request, then runs all platforms until ctx ends or one of them fails. Then no event is taken any more,
+// what runs is cancelled and waited for (Limits.Drain); what got no final answer by then stays unfinished for the next start.
+// A Router runs once.
+func (r *Router) Run(ctx context.Context) error {
+	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(errStopping)
+	deliver, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	r.base, r.deliver = base, deliver
+
+	if err := r.resume(ctx); err != nil {
+		return err
+	}
+	close(r.ready)
+	r.spawn(func() { r.forget(base) })
+
+	// The platforms outlive the requests: finals still go out while they are waited for.
+	platforms, disconnect := context.WithCancel(context.WithoutCancel(ctx))
+	defer disconnect()
+	g, failed := errgroup.WithContext(platforms)
+	for _, p := range r.all {
+		g.Go(func() error {
+			if err := p.Run(failed, r.Handle); err != nil && platforms.Err() == nil {
+				return fmt.Errorf("%s: %w", p.Name(), err)
+			}
+			return nil
+		})
+	}
+	select {
+	case <-ctx.Done():
+	case <-failed.Done():
+	}
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	stop(errStopping)
+	idle := make(chan struct{})
+	go func() { r.work.Wait(); close(idle) }()
+	drain := time.NewTimer(r.limits.Drain)
+	defer drain.Stop()
+	select {
+	case <-idle:
+	case <-drain.C:
+		r.log.Warn("requests did not end in time", "after", r.limits.Drain)
+	}
+	abandon()
+	disconnect()
+	err := g.Wait()
+	// Whoever still runs here ignores its context; it is left behind rather than hanging the process.
+	last := time.NewTimer(time.Second)
+	defer last.Stop()
+	select {
+	case <-idle:
+	case <-last.C:
+		err = errors.Join(err, errors.New("a command did not end although its context did"))
+	}
+	return err
+}
+
+// spawn runs f unless the Router is closed; Run waits for it.
+func (r *Router) spawn(f func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.work.Go(f)
+	return true
+}
+
+func (r *Router) forget(ctx context.Context) {
+	for {
+		if err := r.store.Forget(ctx, time.Now().Add(-r.keep)); err != nil && ctx.Err() == nil {
+			r.log.Error("forget old requests", "err", err)
+		}
+		if !sleep(ctx, time.Hour) {
+			return
+		}
+	}
+}
+
+// resume puts every unfinished request into its chat's queue again.
+func (r *Router) resume(ctx context.Context) error {
+	unfinished, err := r.store.Unfinished(ctx)
+	if err != nil {
+		return fmt.Errorf("list unfinished requests: %w", err)
+	}
+	for _, q := range unfinished {
+		if r.platforms[community.Platform(q.Chat.ID)] == nil {
+			r.log.Warn("an unfinished request of a platform that is not configured stays", "chat", q.Chat.ID, "command", q.Command)
+			continue
+		}
+		member, err := r.people.MemberByID(ctx, q.Member)
+		if err != nil {
+			return fmt.Errorf("member of request %s: %w", q.ID, err)
+		}
+		inv := &invocation{request: q, member: member, rerun: true, costly: r.costly(q.Command)}
+		r.mu.Lock()
+		if inv.costly {
+			r.allowance(member.ID).pending++
+			inv.counted = true
+		}
+		r.enqueue(inv)
+		r.mu.Unlock()
+	}
+	return nil
+}
+
+// costly tells whether what a stored request names counts against the member's limit.
+func (r *Router) costly(name string) bool {
+	if a, ok := r.actions[name]; ok {
+		return a.Costly
+	}
+	for _, l := range r.listeners {
+		if l.Name == name {
+			return l.Costly
+		}
+	}
+	f, _ := find(r.commands, strings.Fields(name))
+	return f.command != nil && f.costly
+}
+
+// Handle is the Handler of every platform. It returns nil once the event is safe: its request saved, or of no interest.
+func (r *Router) Handle(ctx context.Context, e Event) error {
+	select {
+	case <-r.ready:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if e.FromBot {
+		return nil
+	}
+	if r.base.Err() != nil {
+		return errStopping
+	}
+	e.Text = e.Text.valid()
+	var err error
+	switch e.Kind {
+	case MessageNew:
+		err = r.message(ctx, e)
+	case ActionPressed:
+		err = r.pressed(ctx, e)
+	}
+	if err != nil {
+		return fmt.Errorf("take %s of %s: %w", e.Kind, e.Chat.ID, err)
+	}
+	return nil
+}
+
+func (r *Router) message(ctx context.Context, e Event) error {
+	want := wish{event: e}
+	if e.Command != nil || isCommand(e.Text.Plain) {
+		var f found
+		var p Parsed
+		var err error
+		if e.Command != nil {
+			f, err = find(r.commands, e.Command.Path)
+			if err == nil {
+				p, err = check(f, *e.Command)
+			}
+		} else {
+			f, p, err = parse(r.commands, e.Text)
+		}
+		want.needs, want.costly, want.private = f.needs, f.costly, f.private
+		want.command = strings.Join(f.path, " ")
+		if want.args, want.refused = p, err; err != nil {
+			want.costly = false
+		}
+		return r.accept(ctx, want)
+	}
+	for _, l := range r.listeners {
+		if l.Match(e) {
+			want.command, want.costly = l.Name, l.Costly
+			want.args = Parsed{Rest: e.Text}
+			return r.accept(ctx, want)
+		}
+	}
+	return nil
+}
+
+// wish is what an event asks for, before it is a Request.
+type wish struct {
+	event   Event
+	member  *community.Member // nil: accept looks it up
+	command string
+	args    any
+	costly  bool
+	private bool
+	needs   community.Role
+	refused error
+}
+
+// who makes sure of the chat and the member and adds the role of operators.
+func (r *Router) who(ctx context.Context, e *Event) (community.Member, error) {
+	chat, err := r.people.Chat(ctx, e.Chat)
+	if err != nil {
+		return community.Member{}, fmt.Errorf("chat: %w", err)
+	}
+	e.Chat = chat
+	m, err := r.people.Member(ctx, e.User, e.Name, time.Now())
+	if err != nil {
+		return community.Member{}, fmt.Errorf("member: %w", err)
+	}
+	if m.Operator {
+		e.Role = community.Operator
+	}
+	return m, nil
+}
+
+// pressed finds what a button does. Stop is done at once; everything else becomes a request.
+func (r *Router) pressed(ctx context.Context, e Event) error {
+	a, ok, err := r.store.Action(ctx, e.Action)
+	if err != nil {
+		return fmt.Errorf("find the action: %w", err)
+	}
+	want := wish{event: e, private: true}
+	handler := r.actions[a.Name]
+	if !ok || !time.Now().Before(a.Expires) || (handler.Run == nil && a.Name != stopAction) {
+		want.refused = fault.New(fault.Gone)
+		return r.accept(ctx, want)
+	}
+	member, err := r.who(ctx, &e)
+	if err != nil {
+		return err
+	}
+	if member.Blocked {
+		return nil
+	}
+	want.event, want.member = e, &member
+	moderates := e.Role >= community.Admin && (handler.Moderators || a.Name == stopAction)
+	if a.Owner != 0 && a.Owner != member.ID && !moderates {
+		want.refused = fault.New(fault.NotYours)
+		return r.accept(ctx, want)
+	}
+	if a.Name == stopAction {
+		return r.stop(ctx, a, want)
+	}
+	want.command, want.costly, want.private, want.args = a.Name, handler.Costly, handler.Private, a
+	return r.accept(ctx, want)
+}
+
+// stop is saved first, so that it also holds when the process ends before the final is out.
+func (r *Router) stop(ctx context.Context, a Action, want wish) error {
+	q, ok, err := r.store.Request(ctx, a.Request)
+	if err != nil {
+		return fmt.Errorf("find the request: %w", err)
+	}
+	if !ok || q.State == Delivered {
+		want.refused = fault.New(fault.Gone)
+		return r.accept(ctx, want)
+	}
+	if err := r.store.SetState(ctx, q.ID, Stopped); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	r.mu.Lock()
+	inv := r.running[q.ID]
+	r.mu.Unlock()
+	if inv != nil {
+		inv.cancel(fault.New(fault.Cancelled))
+	}
+	return nil
+}
+
+// accept saves a wish, or the answer that refuses it, and puts it into the chat's queue.
+func (r *Router) accept(ctx context.Context, w wish) error {
+	if w.member == nil {
+		m, err := r.who(ctx, &w.event)
+		if err != nil {
+			return err
+		}
+		w.member = &m
+	}
+	member, e := *w.member, w.event
+	if member.Blocked {
+		return nil
+	}
+	if w.refused == nil && e.Role < w.needs {
+		w.refused = fault.New(fault.Forbidden, "role", w.needs)
+	}
+	counted := false
+	r.mu.Lock()
+	full := r.chats[e.Chat.ID] != nil && len(r.chats[e.Chat.ID].waiting) >= r.limits.Chat
+	if !full {
+		al := r.allowance(member.ID)
+		if w.refused == nil {
+			w.refused = r.admit(al, w.costly, time.Now())
+			counted = w.refused == nil && w.costly
+		} else if err := r.admit(al, false, time.Now()); err != nil {
+			w.refused = err
+		}
+		if fault.Has(w.refused, fault.RateLimited) && e.Handle == "" && !al.mayTell(r.limits.PerMinute, time.Now()) {
+			r.mu.Unlock()
+			return nil // it was told often enough in this minute
+		}
+	}
+	r.mu.Unlock()
+	release := func() {
+		if counted {
+			r.mu.Lock()
+			r.allowance(member.ID).pending--
+			r.mu.Unlock()
+		}
+	}
+
+	q := Request{
+		ID: newID(), Event: e.ID, Chat: e.Chat, User: e.User, Member: member.ID, Name: e.Name,
+		Locale: r.catalogue.Match(member.Language, e.Locale), Role: e.Role, Command: w.command, Source: e.Message, ReplyTo: e.ReplyTo,
+		Handle: e.Handle, Private: w.private, State: Accepted, Created: time.Now(),
+	}
+	if full {
+		r.tellBusy(q)
+		return nil
+	}
+	if w.refused != nil {
+		f := fault.Of(w.refused)
+		q.Command, w.args = refusal, fault.Error{Code: f.Code, Args: f.Args}
+	}
+	args, err := json.Marshal(w.args)
+	if err != nil {
+		release()
+		return fmt.Errorf("arguments: %w", err)
+	}
+	q.Args = args
+	fresh, err := r.store.Accept(ctx, q)
+	if err != nil || !fresh {
+		release()
+		if err != nil {
+			return fmt.Errorf("accept: %w", err)
+		}
+		return nil
+	}
+	inv := &invocation{request: q, member: member, costly: w.costly && w.refused == nil, counted: counted}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.enqueue(inv) // when the Router has closed meanwhile, the request runs at the next start
+	return nil
+}
+
+// tellBusy answers without a request: what there is no room for is not kept either. The nonce comes from the event, for a second delivery.
+func (r *Router) tellBusy(q Request) {
+	select {
+	case r.busy <- struct{}{}:
+	default:
+		r.log.Warn("too many requests to answer", "chat", q.Chat.ID, "user", q.User)
+		return
+	}
+	sum := sha256.Sum256([]byte(q.Event))
+	out := Outgoing{
+		Chat: q.Chat.ID, ReplyTo: q.Source, Text: r.catalogue.Say(q.Locale)("fault." + string(fault.Busy)), Final: true,
+		Nonce: base32.StdEncoding.EncodeToString(sum[:])[:16], Handle: q.Handle,
+	}
+	if q.Private {
+		out.Only = q.User
+	}
+	if !r.spawn(func() {
+		defer func() { <-r.busy }()
+		ctx, cancel := context.WithTimeout(r.base, postLimit)
+		defer cancel()
+		if p := r.platforms[community.Platform(q.Chat.ID)]; p != nil {
+			if _, err := p.Send(ctx, out); err != nil {
+				r.log.Warn("tell that the queue is full", "chat", q.Chat.ID, "user", q.User, "err", err)
+			}
+		}
+	}) {
+		<-r.busy
+	}
+}
+
+// enqueue needs mu.
+func (r *Router) enqueue(inv *invocation) {
+	if r.closed {
+		return
+	}
+	inv.ctx, inv.cancel = context.WithCancelCause(r.base)
+	inv.done = make(chan struct{})
+	r.running[inv.request.ID] = inv
+	id := inv.request.Chat.ID
+	q := r.chats[id]
+	if q == nil {
+		q = new(chatQueue)
+		r.chats[id] = q
+		r.work.Go(func() { r.serve(id, q) })
+	}
+	q.waiting = append(q.waiting, inv)
+}
+
+// serve starts a chat's requests one after the other: the next when the one before has its first message (or is done), so that the
+// messages stand in the order of what was asked, while the work itself goes on side by side.
+func (r *Router) serve(id community.ChatID, q *chatQueue) {
+	for {
+		r.mu.Lock()
+		if len(q.waiting) == 0 {
+			delete(r.chats, id)
+			r.mu.Unlock()
+			return
+		}
+		inv := q.waiting[0]
+		r.mu.Unlock()
+
+		posted := make(chan struct{})
+		// serve itself is counted in work, so the count cannot be zero here.
+		r.work.Go(func() { r.perform(inv, posted) })
+		limit := time.NewTimer(postLimit)
+		select {
+		case <-posted:
+		case <-inv.done:
+		case <-limit.C:
+		}
+		limit.Stop()
+		// Taken out only now: until its first message is up, a request counts against the chat's limit.
+		r.mu.Lock()
+		q.waiting[0] = nil
+		q.waiting = q.waiting[1:]
+		r.mu.Unlock()
+	}
+}
+
+// perform runs one request to its end. Here, and only here, an error becomes a log line and a reply.
+func (r *Router) perform(inv *invocation, posted chan struct{}) {
+	defer close(inv.done)
+	defer r.end(inv)
+	q := inv.request
+	platform := r.platforms[community.Platform(q.Chat.ID)]
+	if platform == nil {
+		r.log.Error("an event of a platform that is not configured", "chat", q.Chat.ID)
+		return
+	}
+	language := r.catalogue.Match(q.Locale)
+	say := r.catalogue.Say(language)
+	resp := r.responder(inv, platform, say)
+	if r.base.Err() != nil {
+		return
+	}
+	r.work.Go(func() { resp.show(r.base) })
+	r.work.Go(func() { // posted is serve's; resp may be done without having posted
+		select {
+		case <-resp.posted:
+		case <-resp.done:
+		}
+		close(posted)
+	})
+
+	err := r.attempt(inv, &Invocation{Request: q, Member: inv.member, Say: say, Language: language, Reply: resp})
+	if r.base.Err() != nil && !resp.isClaimed() {
+		<-resp.done
+		return // it runs again at the next start
+	}
+	if resp.isClaimed() {
+		r.report(inv, err)
+		return
+	}
+	if err == nil {
+		err = r.conclude(resp)
+	}
+	if err != nil {
+		r.report(inv, err)
+		err = resp.final(failed(resp.Shown(), say, fault.Of(err)))
+		if err != nil {
+			r.report(inv, err)
+		}
+	}
+}
+
+// attempt waits for the member's turn and runs the command. A panic is an error like any other.
+func (r *Router) attempt(inv *invocation, in *Invocation) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+			r.log.Error("panic", "chat", inv.request.Chat.ID, "user", inv.request.User, "command", inv.request.Command,
+				"err", err, "stack", string(debug.Stack()))
+		}
+	}()
+	if inv.request.State == Stopped {
+		return fault.New(fault.Cancelled)
+	}
+	run, err := r.bind(in)
+	if err != nil {
+		return err
+	}
+	if inv.costly {
+		if err := r.turn(inv); err != nil {
+			return err
+		}
+		defer r.pass(inv, time.Now())
+	}
+	if inv.ctx.Err() != nil {
+		return context.Cause(inv.ctx)
+	}
+	if err := run(inv.ctx, in); err != nil {
+		return fmt.Errorf("%s: %w", inv.request.Command, err)
+	}
+	return nil
+}
+
+// panicked keeps the message of a runtime error; any other value could hold what people wrote.
+func panicked(p any) error {
+	if err, ok := p.(runtime.Error); ok {
+		return fmt.Errorf("panic: %w", err)
+	}
+	return fmt.Errorf("panic: %T", p)
+}
+
+// bind finds what a request runs and fills in its arguments.
+func (r *Router) bind(in *Invocation) (func(context.Context, *Invocation) error, error) {
+	q := in.Request
+	if q.Command == refusal {
+		var f fault.Error
+		if err := json.Unmarshal(q.Args, &f); err != nil {
+			return nil, fmt.Errorf("arguments of request %s: %w", q.ID, err)
+		}
+		return func(context.Context, *Invocation) error { return &f }, nil
+	}
+	if h, ok := r.actions[q.Command]; ok {
+		var a Action
+		if err := json.Unmarshal(q.Args, &a); err != nil {
+			return nil, fmt.Errorf("arguments of request %s: %w", q.ID, err)
+		}
+		return func(ctx context.Context, in *Invocation) error { return h.Run(ctx, in, a) }, nil
+	}
+	p, err := q.Parsed()
+	if err != nil {
+		return nil, err
+	}
+	in.Options, in.Rest = p.Options, p.Rest
+	if in.Options == nil {
+		in.Options = make(map[string]string)
+	}
+	for _, l := range r.listeners {
+		if l.Name == q.Command {
+			return l.Run, nil
+		}
+	}
+	f, err := find(r.commands, strings.Fields(q.Command)) // a command of an older version may be gone
+	if err != nil {
+		return nil, err
+	}
+	return f.command.Run, nil
+}
+
+// conclude ends a request whose run returned nil without Final: what it showed last is the answer; if that is nothing, nothing is said.
+func (r *Router) conclude(resp *Responder) error {
+	shown := resp.Shown()
+	if !empty(shown) {
+		return resp.final(shown)
+	}
+	if resp.costly {
+		return errors.New("the command ended without an answer")
+	}
+	if !resp.take(Reply{}) {
+		return nil
+	}
+	if len(resp.parts) > 0 { // a placeholder that came up because the run took long
+		if err := resp.platform.Delete(r.deliver, resp.request.Chat.ID, resp.parts); err != nil && !fault.Has(err, fault.Gone) {
+			r.log.Warn("take back a placeholder", "chat", resp.request.Chat.ID, "command", resp.request.Command, "err", err)
+		}
+	}
+	return resp.close(r.deliver)
+}
+
+func empty(rep Reply) bool { return rep.Text.Plain == "" && len(rep.Pictures) == 0 }
+
+// failed is the final of a run that ended with a fault: what there is of the answer, then what happened.
+func failed(shown Reply, say Say, f *fault.Error) Reply {
+	args := make([]any, 0, 2*len(f.Args))
+	for _, name := range slices.Sorted(maps.Keys(f.Args)) {
+		args = append(args, name, f.Args[name])
+	}
+	line := say("fault."+string(f.Code), args...)
+	if shown.Status || shown.Text.Plain == "" {
+		return Reply{Text: line}
+	}
+	return Reply{Text: Join(Plain("\n\n"), shown.Text, line)}
+}
+
+// report writes the log line of a run's error: what people got wrong or stopped is of no interest in quiet hours.
+func (r *Router) report(inv *invocation, err error) {
+	if err == nil {
+		return
+	}
+	f := fault.Of(err)
+	level := slog.LevelDebug
+	switch {
+	case f.Code == fault.Internal:
+		level = slog.LevelError
+	case f.Cause != nil:
+		level = slog.LevelWarn
+	}
+	r.log.Log(context.Background(), level, "request", "chat", inv.request.Chat.ID, "user", inv.request.User, "command", inv.request.Command, "err", err)
+}
+
+// end forgets a request that runs no more.
+func (r *Router) end(inv *invocation) {
+	inv.cancel(nil)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.running, inv.request.ID)
+	if inv.counted {
+		r.allowance(inv.member.ID).pending--
+	}
+}
+
+func (r *Responder) isClaimed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.claimed
+}
+
+// valid returns t as valid UTF-8 with well-formed spans: platforms and people can send anything.
+func (t Text) valid() Text {
+	if !utf8.ValidString(t.Plain) {
+		return Plain(strings.ToValidUTF8(t.Plain, "\uFFFD"))
+	}
+	return t.normal()
+}
