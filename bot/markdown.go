@@ -1,0 +1,608 @@
+package bot
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ParseMarkdown reads what models write: bold, italic, strike, spoiler, code, fences with a language (one that is not closed goes on to the
+// end), links, quotes, lists and headings. A link becomes its text and the bare URL behind it, so that nobody is led astray. Marks that have
+// no counterpart stay as they are; no text is lost. The time is linear in the length, whatever is in it.
+func ParseMarkdown(s string) Text {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n")
+	var p blocks
+	p.read(strings.Split(s, "\n"), false)
+	mid := strings.TrimSuffix(p.out.String(), "\n")
+	if strings.HasSuffix(s, "\n") && !strings.HasSuffix(mid, "\n") {
+		mid += "\n"
+	}
+	in := inline{s: mid, spans: p.spans}
+	for _, para := range p.paragraphs {
+		in.read(para[0], min(para[1], len(mid)))
+	}
+	return in.text()
+}
+
+// blocks reads lines: marks at their beginning are taken off and become spans over what is left.
+type blocks struct {
+	out        strings.Builder
+	spans      []Span
+	paragraphs [][2]int // ranges of out that may hold inline marks; none of these reaches over a range's end
+}
+
+// mark adds a span over what was written since start, without the line break at its end.
+func (b *blocks) mark(start int, kind SpanKind, value string) {
+	end := b.out.Len()
+	if end > start {
+		end-- // every line was written with its break
+	}
+	if end > start {
+		b.spans = append(b.spans, Span{Start: start, End: end, Kind: kind, Value: value})
+	}
+}
+
+func (b *blocks) line(s string) {
+	b.out.WriteString(s)
+	b.out.WriteByte('\n')
+}
+
+func (b *blocks) read(lines []string, quoted bool) {
+	open := -1 // where the paragraph began
+	flush := func() {
+		if open >= 0 && b.out.Len() > open {
+			b.paragraphs = append(b.paragraphs, [2]int{open, b.out.Len() - 1})
+		}
+		open = -1
+	}
+	for i := 0; i < len(lines); i++ {
+		line := lines[i]
+		trimmed := strings.TrimLeft(line, " \t")
+		if fence := fenceOf(trimmed); fence != "" {
+			flush()
+			i = b.fence(lines, i, fence)
+			continue
+		}
+		if !quoted && strings.HasPrefix(trimmed, ">") {
+			flush()
+			var inner []string
+			for ; i < len(lines); i++ {
+				l := strings.TrimLeft(lines[i], " \t")
+				if !strings.HasPrefix(l, ">") {
+					break
+				}
+				for strings.HasPrefix(l, ">") {
+					l = strings.TrimPrefix(l[1:], " ")
+				}
+				inner = append(inner, l)
+			}
+			i--
+			start := b.out.Len()
+			b.read(inner, true)
+			b.mark(start, Quote, "")
+			continue
+		}
+		if level := len(trimmed) - len(strings.TrimLeft(trimmed, "#")); level >= 1 && level <= 6 && len(trimmed) > level && trimmed[level] == ' ' {
+			flush()
+			open = b.out.Len()
+			b.line(strings.TrimSpace(trimmed[level:]))
+			b.mark(open, Heading, "")
+			flush()
+			continue
+		}
+		if trimmed == "" {
+			flush()
+			b.line(line)
+			continue
+		}
+		if mark := listMark(trimmed); mark != "" {
+			flush()
+			b.out.WriteString(line[:len(line)-len(trimmed)])
+			if len(mark) == 2 && !unicode.IsDigit(rune(mark[0])) {
+				b.out.WriteString("• ")
+			} else {
+				b.out.WriteString(mark)
+			}
+			open = b.out.Len()
+			b.line(trimmed[len(mark):])
+			continue
+		}
+		if open < 0 {
+			open = b.out.Len()
+		}
+		b.line(line)
+	}
+	flush()
+}
+
+// listMark returns "- ", "* ", "+ " or "12. " when a line begins with it.
+func listMark(s string) string {
+	if len(s) >= 2 && strings.IndexByte("-*+", s[0]) >= 0 && s[1] == ' ' {
+		return s[:2]
+	}
+	n := 0
+	for n < len(s) && n < 9 && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	if n > 0 && n+1 < len(s) && (s[n] == '.' || s[n] == ')') && s[n+1] == ' ' {
+		return s[:n+2]
+	}
+	return ""
+}
+
+// fenceOf returns the marks of a line that opens a code block, else "".
+func fenceOf(trimmed string) string {
+	for _, c := range []string{"`", "~"} {
+		rest := strings.TrimLeft(trimmed, c)
+		if n := len(trimmed) - len(rest); n >= 3 && !(c == "`" && strings.Contains(rest, "`")) {
+			return trimmed[:n]
+		}
+	}
+	return ""
+}
+
+// fence writes the code block that opens at lines[i] and returns the index of its last line.
+func (b *blocks) fence(lines []string, i int, fence string) int {
+	indent := len(lines[i]) - len(strings.TrimLeft(lines[i], " \t"))
+	info := strings.TrimSpace(lines[i][indent+len(fence):])
+	start := b.out.Len()
+	language := info
+	if !isLanguage(info) {
+		language = ""
+		b.line(info)
+	}
+	for i++; i < len(lines); i++ {
+		l := lines[i]
+		trimmed := strings.TrimSpace(l)
+		if len(trimmed) >= len(fence) && strings.Trim(trimmed, fence[:1]) == "" {
+			break
+		}
+		for n := 0; n < indent && l != "" && (l[0] == ' ' || l[0] == '\t'); n++ {
+			l = l[1:]
+		}
+		b.line(l)
+	}
+	b.mark(start, Pre, language)
+	return i
+}
+
+func isLanguage(s string) bool {
+	if len(s) > 32 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && strings.IndexByte("+#-_.", c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// inline reads the marks within paragraphs. Positions are those of s; what is left out or put in is noted as edits.
+type inline struct {
+	s     string
+	spans []Span
+	edits []edit
+
+	open     []mark         // marks without counterpart so far, in order
+	counts   map[string]int // how many of each kind are open
+	brackets []bracket
+}
+
+type mark struct {
+	at   int
+	kind string // "*", "**", "_", "__", "~~", "||"
+}
+
+type bracket struct{ at, depth int } // depth: len(open) when it was met
+
+type edit struct {
+	start, end int
+	with       string
+}
+
+var markKinds = map[string]SpanKind{"*": Italic, "_": Italic, "**": Bold, "__": Bold, "~~": Strike, "||": Spoiler}
+
+func (in *inline) read(start, end int) {
+	s := in.s[:end]
+	in.open, in.brackets, in.counts = in.open[:0], in.brackets[:0], make(map[string]int)
+	code := ticks(s, start)
+	for i := start; i < end; {
+		switch c := s[i]; c {
+		case '\\':
+			if i+1 < end && s[i+1] < utf8.RuneSelf && unicode.In(rune(s[i+1]), unicode.P, unicode.S) {
+				in.drop(i, i+1)
+				i++
+			}
+			i++
+		case '`':
+			n := run(s, i)
+			if closing := code.after(n, i+n); closing > 0 {
+				in.span(i+n, closing, Code, "")
+				in.drop(i, i+n)
+				in.drop(closing, closing+n)
+				i = closing + n
+				continue
+			}
+			i += n
+		case '*', '_', '~', '|':
+			n := run(s, i)
+			in.marks(s, start, i, n)
+			i += n
+		case '<':
+			if target, n := autolink(s[i:]); n > 0 {
+				in.drop(i, i+1)
+				in.span(i+1, i+n-1, Link, target)
+				in.drop(i+n-1, i+n)
+				i += n
+				continue
+			}
+			i++
+		case '[':
+			in.brackets = append(in.brackets, bracket{i, len(in.open)})
+			i++
+		case ']':
+			i = in.link(s, i)
+		default:
+			i++
+		}
+	}
+}
+
+// run counts how often the byte at i stands there in a row.
+func run(s string, i int) int {
+	n := 1
+	for i+n < len(s) && s[i+n] == s[i] {
+		n++
+	}
+	return n
+}
+
+// tickRuns knows where runs of backticks stand, by their length.
+type tickRuns map[int][]int
+
+func ticks(s string, from int) tickRuns {
+	t := make(tickRuns)
+	for i := from; i < len(s); {
+		if s[i] != '`' {
+			next := strings.IndexByte(s[i:], '`')
+			if next < 0 {
+				break
+			}
+			i += next
+		}
+		n := run(s, i)
+		t[n] = append(t[n], i)
+		i += n
+	}
+	return t
+}
+
+// after returns where the next run of n backticks at or behind from begins, 0 if there is none.
+func (t tickRuns) after(n, from int) int {
+	at := t[n]
+	for len(at) > 0 && at[0] < from {
+		at = at[1:]
+	}
+	if t[n] = at; len(at) == 0 {
+		return 0
+	}
+	return at[0]
+}
+
+// marks reads a run of n equal characters at i: they close what is open, or open something, or are text.
+func (in *inline) marks(s string, start, i, n int) {
+	c := s[i : i+1]
+	var before, after rune = ' ', ' '
+	if i > start {
+		before, _ = utf8.DecodeLastRuneInString(s[start:i])
+	}
+	if i+n < len(s) {
+		after, _ = utf8.DecodeRuneInString(s[i+n:])
+	}
+	opens, closes := !unicode.IsSpace(after), !unicode.IsSpace(before)
+	if c == "_" { // snake_case is no emphasis
+		opens = opens && !isWord(before)
+		closes = closes && !isWord(after)
+	}
+	var kinds []string // which marks the run is made of, outermost first
+	switch {
+	case (c == "*" || c == "_") && n == 1:
+		kinds = []string{c}
+	case n == 2:
+		kinds = []string{c + c}
+	case (c == "*" || c == "_") && n == 3:
+		kinds = []string{c + c, c}
+	default:
+		return // "~", "|", "----": text
+	}
+	if closes {
+		at := i
+		left := kinds
+		for len(left) > 0 {
+			k := in.innermost(left)
+			if k == "" {
+				break
+			}
+			in.close(k, at)
+			at += len(k)
+			left = slices.DeleteFunc(slices.Clone(left), func(x string) bool { return x == k })
+		}
+		if len(left) < len(kinds) {
+			return
+		}
+	}
+	if opens {
+		at := i
+		for _, k := range kinds {
+			in.open = append(in.open, mark{at, k})
+			in.counts[k]++
+			at += len(k)
+		}
+	}
+}
+
+func isWord(c rune) bool { return unicode.IsLetter(c) || unicode.IsDigit(c) }
+
+// innermost returns which of at most two kinds was opened last, "" when none is open.
+func (in *inline) innermost(kinds []string) string {
+	var known []string
+	for _, k := range kinds {
+		if in.counts[k] > 0 {
+			known = append(known, k)
+		}
+	}
+	if len(known) < 2 {
+		return strings.Join(known, "")
+	}
+	// Both are open, and whatever is above them is given up with the first that closes: every mark is looked at once.
+	for i := len(in.open) - 1; i >= 0; i-- {
+		if k := in.open[i].kind; slices.Contains(known, k) {
+			in.giveUp(i + 1)
+			return k
+		}
+	}
+	return ""
+}
+
+// giveUp makes the open marks from depth on plain text.
+func (in *inline) giveUp(depth int) {
+	for _, m := range in.open[depth:] {
+		in.counts[m.kind]--
+	}
+	in.open = in.open[:depth]
+	for len(in.brackets) > 0 && in.brackets[len(in.brackets)-1].depth > depth {
+		in.brackets = in.brackets[:len(in.brackets)-1]
+	}
+}
+
+// close ends the innermost mark of a kind, which is open, at the mark that begins at.
+func (in *inline) close(kind string, at int) {
+	d := len(in.open) - 1
+	for in.open[d].kind != kind {
+		d--
+	}
+	m := in.open[d]
+	if m.at+len(kind) == at { // "****": nothing between
+		return
+	}
+	in.giveUp(d)
+	in.span(m.at+len(kind), at, markKinds[kind], "")
+	in.drop(m.at, m.at+len(kind))
+	in.drop(at, at+len(kind))
+}
+
+// link reads what follows "]" at i and returns where to go on.
+func (in *inline) link(s string, i int) int {
+	if len(in.brackets) == 0 {
+		return i + 1
+	}
+	b := in.brackets[len(in.brackets)-1]
+	in.brackets = in.brackets[:len(in.brackets)-1]
+	target, n := destination(s[i+1:])
+	if n == 0 || b.at+1 >= i {
+		return i + 1
+	}
+	if len(in.open) > b.depth {
+		in.giveUp(b.depth)
+	}
+	from := b.at
+	if from > 0 && s[from-1] == '!' { // a picture: its description and where it is
+		in.drop(from-1, from)
+	}
+	in.drop(from, from+1)
+	end := i + 1 + n
+	if label := s[from+1 : i]; label == target {
+		in.drop(i, end)
+		in.span(from+1, i, Link, target)
+		return end
+	}
+	at := i + 1 + strings.Index(s[i+1:end], target)
+	in.replace(i, at, " (")
+	in.span(at, at+len(target), Link, target)
+	in.replace(at+len(target), end, ")")
+	return end
+}
+
+// destination reads "(https://…)" or "(https://… "title")"; a title is left as it is found: then it is no link.
+func destination(s string) (target string, n int) {
+	if !strings.HasPrefix(s, "(") {
+		return "", 0
+	}
+	depth := 1
+	for i := 1; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '(':
+			if depth++; depth > 4 {
+				return "", 0
+			}
+		case c == ')':
+			if depth--; depth == 0 {
+				if !isURL(s[1:i]) {
+					return "", 0
+				}
+				return s[1:i], i + 1
+			}
+		case c <= ' ' || c == '[' || c == ']' || c == '<' || c == '\\':
+			return "", 0
+		}
+	}
+	return "", 0
+}
+
+func autolink(s string) (target string, n int) {
+	if !strings.HasPrefix(s, "<http") {
+		return "", 0
+	}
+	for i := 1; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '>':
+			if isURL(s[1:i]) {
+				return s[1:i], i + 1
+			}
+			return "", 0
+		case c <= ' ' || c == '<':
+			return "", 0
+		}
+	}
+	return "", 0
+}
+
+// isURL: only addresses that people can judge by looking at them.
+func isURL(s string) bool {
+	if len(s) > 2048 || !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
+		return false
+	}
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && u.User == nil
+}
+
+func (in *inline) drop(start, end int) { in.replace(start, end, "") }
+
+func (in *inline) replace(start, end int, with string) {
+	in.edits = append(in.edits, edit{start, end, with})
+}
+
+func (in *inline) span(start, end int, kind SpanKind, value string) {
+	in.spans = append(in.spans, Span{Start: start, End: end, Kind: kind, Value: value})
+}
+
+// text carries the edits out and moves the spans along.
+func (in *inline) text() Text {
+	slices.SortFunc(in.edits, func(a, b edit) int { return cmp.Compare(a.start, b.start) })
+	var out strings.Builder
+	out.Grow(len(in.s))
+	at := 0
+	ends := make([]int, len(in.edits)) // length of out behind each edit
+	for i, e := range in.edits {
+		out.WriteString(in.s[at:e.start])
+		out.WriteString(e.with)
+		at, ends[i] = e.end, out.Len()
+	}
+	out.WriteString(in.s[at:])
+	// move tells where a position of s is now. A span's start lies behind an edit that ends there, its end before one that begins there.
+	move := func(pos int, start bool) int {
+		i, _ := slices.BinarySearchFunc(in.edits, pos, func(e edit, pos int) int {
+			if e.start < pos || start && e.end <= pos {
+				return -1
+			}
+			return 1
+		})
+		if i == 0 {
+			return pos
+		}
+		return ends[i-1] + pos - in.edits[i-1].end
+	}
+	for i := range in.spans {
+		sp := &in.spans[i]
+		sp.Start, sp.End = move(sp.Start, true), move(sp.End, false)
+	}
+	return Text{Plain: out.String(), Spans: in.spans}.normal()
+}
+
+// Markdown writes t as Markdown that ParseMarkdown reads back: "**bold**", "_italic_", "~~strike~~", "||spoiler||", "__underline__".
+// Mentions, emoji, timestamps and Small are plain text in it.
+func (t Text) Markdown() string {
+	var b strings.Builder
+	t.markdown(&b, 0, len(t.Plain), t.Spans)
+	return b.String()
+}
+
+var marksOf = map[SpanKind]string{Bold: "**", Italic: "_", Underline: "__", Strike: "~~", Spoiler: "||"}
+
+func (t Text) markdown(b *strings.Builder, from, to int, spans []Span) {
+	for len(spans) > 0 {
+		s := spans[0]
+		inner := 1
+		for inner < len(spans) && spans[inner].Start < s.End {
+			inner++
+		}
+		escape(b, t.Plain[from:s.Start], from)
+		body := t.Plain[s.Start:s.End]
+		switch s.Kind {
+		case Pre:
+			fence := strings.Repeat("`", max(3, longestTicks(body)+1))
+			if b.Len() > 0 && !strings.HasSuffix(b.String(), "\n") {
+				b.WriteByte('\n')
+			}
+			b.WriteString(fence + s.Value + "\n" + body + "\n" + fence)
+			if s.End < len(t.Plain) && t.Plain[s.End] != '\n' {
+				b.WriteByte('\n')
+			}
+		case Code:
+			fence := strings.Repeat("`", longestTicks(body)+1)
+			b.WriteString(fence + body + fence)
+		case Quote, Heading:
+			var in strings.Builder
+			t.markdown(&in, s.Start, s.End, spans[1:inner])
+			prefix := "> "
+			if s.Kind == Heading {
+				prefix = "# "
+			}
+			b.WriteString(prefix + strings.ReplaceAll(in.String(), "\n", "\n"+prefix))
+		case Link:
+			if s.Value == body {
+				b.WriteString(body)
+				break
+			}
+			b.WriteByte('[')
+			t.markdown(b, s.Start, s.End, spans[1:inner])
+			b.WriteString("](" + s.Value + ")")
+		default:
+			mark := marksOf[s.Kind]
+			b.WriteString(mark)
+			t.markdown(b, s.Start, s.End, spans[1:inner])
+			b.WriteString(mark)
+		}
+		from, spans = s.End, spans[inner:]
+	}
+	escape(b, t.Plain[from:to], from)
+}
+
+func longestTicks(s string) int {
+	longest := 0
+	for i := 0; i < len(s); i++ {
+		if s[i] == '`' {
+			n := run(s, i)
+			longest = max(longest, n)
+			i += n - 1
+		}
+	}
+	return longest
+}
+
+// escape writes plain text so that no mark in it is read; at is where it stands in the whole.
+func escape(b *strings.Builder, s string, at int) {
+	lineStart := at == 0
+	for i := range len(s) {
+		c := s[i]
+		if strings.IndexByte("\\*_`~|[]<", c) >= 0 || lineStart && strings.IndexByte(">#-+", c) >= 0 {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+		lineStart = c == '\n' || lineStart && (c == ' ' || c == '\t')
+	}
+}
