@@ -1,0 +1,121 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"potluck/ledger"
+)
+
+// Report says whether the ledger is sound.
+type Report struct {
+	Transactions, Postings, Jobs int
+	Outstanding                  ledger.Amount // what everybody has together, holds included
+	Breaches                     []Breach      // none: sound
+}
+
+// Breach is one broken invariant; at most maxBreaches of each are listed.
+type Breach struct {
+	Invariant string // "I1" …
+	Detail    string
+}
+
+const maxBreaches = 20
+
+// holdGrace is how long after a job's deadline its hold may still stand.
+const holdGrace = 5 * time.Minute
+
+// invariants are queries that return one text for each breach. ?1 is now less holdGrace.
+var invariants = []struct{ name, query string }{
+	{"I1", `SELECT 'transaction ' || transaction_id || ' sums to ' || sum(amount) FROM postings GROUP BY transaction_id HAVING sum(amount) != 0`},
+	{"I1", `SELECT 'transaction ' || x.id || ' has no postings' FROM transactions x WHERE NOT EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = x.id)`},
+	{"I2", `SELECT 'all postings sum to ' || total FROM (SELECT sum(amount) AS total FROM postings) WHERE total != 0`},
+	{"I3", `
+		WITH sums AS (SELECT account, sum(amount) AS total FROM postings GROUP BY account)
+		SELECT 'account ' || a.kind || CASE a.owner WHEN '' THEN '' ELSE '/' || a.owner END || ' shows ' || a.balance || ', its postings sum to ' || coalesce(s.total, 0)
+		FROM accounts a LEFT JOIN sums s ON s.account = a.id
+		WHERE a.balance != coalesce(s.total, 0)`},
+	{"I4", `SELECT 'account ' || kind || '/' || owner || ' is at ' || balance FROM accounts WHERE balance < 0 AND kind != 'mint'`},
+	{"I5", `
+		SELECT 'job ' || j.id || ' is ' || j.state || ' and its hold of ' || j.held || ' was never resolved' FROM jobs j
+		WHERE j.ended_ms IS NOT NULL AND j.held > 0 AND NOT EXISTS (SELECT 1 FROM transactions x WHERE x.key = 'resolve:' || j.id)`},
+	{"I5", `
+		SELECT 'job ' || j.id || ' is ' || j.state || ' and its hold is resolved' FROM jobs j
+		WHERE j.state IN ('queued', 'leased') AND EXISTS (SELECT 1 FROM transactions x WHERE x.key = 'resolve:' || j.id)`},
+	{"I5", `
+		SELECT 'job ' || x.job || ' is ' || j.state || ', its resolution ' || x.id || ' is a ' || x.kind
+		FROM transactions x JOIN jobs j ON j.id = x.job
+		WHERE x.kind IN ('settle', 'refund') AND (x.key != 'resolve:' || x.job OR (x.kind = 'settle') != (j.state = 'done'))`},
+	{"I5", `
+		SELECT 'job ' || j.id || ' says it holds ' || j.held || ', the ledger says ' || coalesce(p.amount, 0)
+		FROM jobs j
+		LEFT JOIN transactions x ON x.key = 'hold:' || j.id
+		LEFT JOIN postings p ON p.transaction_id = x.id AND p.account = (SELECT id FROM accounts WHERE kind = 'hold')
+		WHERE j.held != coalesce(p.amount, 0)`},
+	{"I5", `
+		SELECT 'the hold account is at ' || held || ', the jobs that are not final hold ' || open
+		FROM (SELECT
+			coalesce((SELECT balance FROM accounts WHERE kind = 'hold'), 0) AS held,
+			coalesce((SELECT sum(held) FROM jobs WHERE state IN ('queued', 'leased')), 0) AS open)
+		WHERE held != open`},
+	{"I6", `
+		SELECT 'job ' || id || ' is ' || state || ' and holds ' || held || ' since ' || strftime('%Y-%m-%dT%H:%M:%SZ', created_ms / 1000, 'unixepoch') FROM jobs
+		WHERE state IN ('queued', 'leased') AND held > 0 AND created_ms + wait_ms < ?1`},
+	{"I7", `
+		SELECT 'job ' || x.job || ' paid ' || p.amount || ', its bill says ' || json_extract(j.bill, '$.paid') || ' of ' || j.held || ' held'
+		FROM transactions x
+		JOIN jobs j ON j.id = x.job
+		JOIN postings p ON p.transaction_id = x.id
+		JOIN accounts a ON a.id = p.account AND a.kind = 'escrow'
+		WHERE x.kind = 'settle' AND (p.amount > j.held OR p.amount != json_extract(j.bill, '$.paid'))`},
+	{"I7", `
+		SELECT 'job ' || id || ' has a bill of ' || json_extract(bill, '$.paid') || ' paid and ' || json_extract(bill, '$.returned') || ' returned for ' || held || ' held' FROM jobs
+		WHERE bill IS NOT NULL AND (json_extract(bill, '$.held') != held OR json_extract(bill, '$.paid') + json_extract(bill, '$.returned') != held)`},
+	{"I9", `
+		SELECT 'minted less burned is ' || net || ', outstanding is ' || outstanding
+		FROM (SELECT
+			coalesce(sum(CASE kind WHEN 'mint' THEN -balance WHEN 'burn' THEN -balance ELSE 0 END), 0) AS net,
+			coalesce(sum(CASE WHEN kind IN ('mint', 'burn') THEN 0 ELSE balance END), 0) AS outstanding
+			FROM accounts)
+		WHERE net != outstanding`},
+}
+
+// Audit checks the ledger's invariants as of now, in one snapshot beside running work.
+func (c *Credits) Audit(ctx context.Context) (Report, error) { return c.AuditAt(ctx, time.Now()) }
+
+// AuditAt is Audit with the time by which holds are judged.
+func (c *Credits) AuditAt(ctx context.Context, now time.Time) (r Report, err error) {
+	snapshot, err := c.DB.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return r, wrap("audit", err)
+	}
+	defer snapshot.Rollback()
+	err = snapshot.QueryRowContext(ctx, `
+		SELECT
+			(SELECT count(*) FROM transactions), (SELECT count(*) FROM postings), (SELECT count(*) FROM jobs),
+			(SELECT coalesce(sum(balance), 0) FROM accounts WHERE kind NOT IN ('mint', 'burn'))`).
+		Scan(&r.Transactions, &r.Postings, &r.Jobs, &r.Outstanding)
+	if err != nil {
+		return r, wrap("audit", err)
+	}
+	for _, i := range invariants {
+		var args []any
+		if strings.Contains(i.query, "?1") {
+			args = []any{ms(now.Add(-holdGrace))}
+		}
+		rows, err := snapshot.QueryContext(ctx, i.query+fmt.Sprintf(" LIMIT %d", maxBreaches), args...)
+		err = each(rows, err, func(rows *sql.Rows) error {
+			b := Breach{Invariant: i.name}
+			err := rows.Scan(&b.Detail)
+			r.Breaches = append(r.Breaches, b)
+			return err
+		})
+		if err != nil {
+			return r, fmt.Errorf("audit %s: %w", i.name, err)
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,368 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"potluck/fault"
+	"potluck/ledger"
+	"potluck/workers"
+	"potluck/workers/protocol"
+)
+
+// Jobs is the workers.Store.
+type Jobs struct{ DB *DB }
+
+var _ workers.Store = (*Jobs)(nil)
+
+// payload is what a job asks for: what people wrote, so it is sealed.
+type payload struct {
+	Chat      *protocol.ChatJob      `json:"chat,omitempty"`
+	Image     *protocol.ImageJob     `json:"image,omitempty"`
+	Translate *protocol.TranslateJob `json:"translate,omitempty"`
+}
+
+// Names of the sealed columns, for the additional data; the row is the job's key.
+const (
+	jobPayload = "jobs.payload"
+	jobInput   = "jobs.input"
+	jobResult  = "jobs.result"
+	jobFailure = "jobs.failure"
+)
+
+const jobColumns = `j.id, j.key, j.kind, j.class, j.quality, coalesce(j.community, ''), coalesce(j.member, 0), j.payer, j.model, j.features, j.work,
+	j.payload_sealed, j.input_sealed, j.wait_ms, j.created_ms, j.held, j.attempts, j.state, j.result_sealed, coalesce(j.failure, ''), j.failure_sealed`
+
+func (db *DB) scanJob(row interface{ Scan(...any) error }) (j workers.Job, err error) {
+	var (
+		payer, features, work                        []byte
+		sealedPayload, sealedInput, result, failArgs []byte
+		wait, created                                int64
+		failure                                      fault.Code
+	)
+	err = row.Scan(&j.ID, &j.Key, &j.Kind, &j.Class, &j.Quality, &j.Community, &j.Member, &payer, &j.Model, &features, &work,
+		&sealedPayload, &sealedInput, &wait, &created, &j.Held, &j.Attempts, &j.State, &result, &failure, &failArgs)
+	if err != nil {
+		return j, err
+	}
+	j.Wait, j.Created = time.Duration(wait)*time.Millisecond, at(created)
+	if err := errors.Join(json.Unmarshal(payer, &j.Payer), json.Unmarshal(features, &j.Features), json.Unmarshal(work, &j.Work)); err != nil {
+		return j, fmt.Errorf("job %d: %w", j.ID, err)
+	}
+	var p payload
+	if err := db.seal.openJSON(jobPayload, j.Key, sealedPayload, &p); err != nil {
+		return j, fmt.Errorf("job %d: %w", j.ID, err)
+	}
+	j.Chat, j.Image, j.Translate = p.Chat, p.Image, p.Translate
+	if err := db.seal.openJSON(jobInput, j.Key, sealedInput, &j.Input); err != nil {
+		return j, fmt.Errorf("job %d: %w", j.ID, err)
+	}
+	if result != nil {
+		j.Result = new(workers.Result)
+		if err := db.seal.openJSON(jobResult, j.Key, result, j.Result); err != nil {
+			return j, fmt.Errorf("job %d: %w", j.ID, err)
+		}
+	}
+	if failure != "" {
+		j.Failure = fault.New(failure)
+		if err := db.seal.openJSON(jobFailure, j.Key, failArgs, &j.Failure.Args); err != nil {
+			return j, fmt.Errorf("job %d: %w", j.ID, err)
+		}
+	}
+	return j, nil
+}
+
+// Submit saves a new job with its hold. The same key returns the stored job and moves no credit.
+func (s *Jobs) Submit(ctx context.Context, j workers.Job, c ledger.Charge, now time.Time) (workers.Job, error) {
+	payer, err1 := json.Marshal(c.Payer)
+	features, err2 := json.Marshal(j.Features)
+	work, err3 := json.Marshal(j.Work)
+	sealed, err4 := s.DB.seal.sealJSON(jobPayload, j.Key, payload{j.Chat, j.Image, j.Translate})
+	var input []byte
+	var err5 error
+	if len(j.Input) > 0 {
+		input, err5 = s.DB.seal.sealJSON(jobInput, j.Key, j.Input)
+	}
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		return j, fmt.Errorf("submit job: %w", err)
+	}
+	var stored workers.Job
+	err := s.DB.write(ctx, "submit job", func(t *tx) error {
+		var err error
+		stored, err = s.DB.scanJob(t.row(`SELECT `+jobColumns+` FROM jobs j WHERE j.key = ?`, j.Key))
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if err := saveCommunity(t, j.Community); err != nil {
+			return err
+		}
+		if j.Member != 0 {
+			if err := memberExists(t, j.Member); err != nil {
+				return err
+			}
+		}
+		id, err := t.insert(`
+			INSERT INTO jobs (key, kind, class, quality, community, member, payer, model, features, work, payload_sealed, input_sealed,
+				wait_ms, created_ms, rates, held)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			j.Key, j.Kind, j.Class, j.Quality, null(j.Community), null(j.Member), string(payer), j.Model, string(features), string(work), sealed, input,
+			j.Wait.Milliseconds(), ms(now), c.Rates, c.Amount)
+		if err != nil {
+			return err
+		}
+		if err := t.hold(id, c, now); err != nil {
+			return err
+		}
+		stored = j
+		stored.ID, stored.State, stored.Created, stored.Held = id, workers.Queued, at(ms(now)), c.Amount
+		stored.Payer, stored.Attempts, stored.Result, stored.Failure = c.Payer, 0, nil, nil
+		return nil
+	})
+	if err != nil {
+		return j, err
+	}
+	return stored, nil
+}
+
+func (s *Jobs) JobByKey(ctx context.Context, key string) (workers.Job, bool, error) {
+	j, err := s.DB.scanJob(s.DB.reads.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs j WHERE j.key = ?`, key))
+	if errors.Is(err, sql.ErrNoRows) {
+		return workers.Job{}, false, nil
+	}
+	return j, err == nil, wrap("job by key", err)
+}
+
+// Lease saves a new attempt and makes its job leased. A number that an earlier attempt of the job had (the caller forgot it over a restart)
+// is raised to the next free one.
+func (s *Jobs) Lease(ctx context.Context, a workers.Attempt) error {
+	return s.DB.write(ctx, "lease job", func(t *tx) error {
+		n, err := t.exec(`UPDATE jobs SET state = 'leased' WHERE id = ? AND state = 'queued'`, a.Job)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return workers.ErrStale
+		}
+		_, err = t.exec(`
+			INSERT INTO attempts (lease, job, number, worker, engine, model, started_ms, deadline_ms)
+			VALUES (?, ?, max(?, (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE job = ?)), ?, ?, ?, ?, ?)`,
+			a.Lease, a.Job, a.Number, a.Job, a.Worker, a.Engine, a.Model, ms(a.Started), ms(a.Deadline))
+		return err
+	})
+}
+
+// endAttempt ends the running attempt of a lease. ErrStale when it does not run.
+func endAttempt(t *tx, lease string, o workers.Outcome, counts bool, now time.Time) error {
+	n, err := t.exec(`UPDATE attempts SET ended_ms = ?, outcome = ?, counts = ? WHERE lease = ? AND ended_ms IS NULL`, ms(now), o, counts, lease)
+	if err == nil && n == 0 {
+		err = workers.ErrStale
+	}
+	return err
+}
+
+// Requeue ends an attempt and makes its job queued again. ErrStale when the lease is not the job's current one.
+func (s *Jobs) Requeue(ctx context.Context, lease string, o workers.Outcome, counts bool, now time.Time) error {
+	return s.DB.write(ctx, "requeue job", func(t *tx) error {
+		if err := endAttempt(t, lease, o, counts, now); err != nil {
+			return err
+		}
+		_, err := t.exec(`
+			UPDATE jobs SET state = 'queued', attempts = attempts + ?
+			WHERE id = (SELECT job FROM attempts WHERE lease = ?)`, counts, lease)
+		return err
+	})
+}
+
+// Finish ends attempt and job with a result, settles the hold and keeps the measured speed. ErrStale when the lease is not the job's
+// current one, or another worker's.
+func (s *Jobs) Finish(ctx context.Context, f workers.Settlement) error {
+	if f.Bill.Paid < 0 || f.Bill.Returned < 0 || f.Bill.Paid+f.Bill.Returned != f.Bill.Held || f.Bill.Own && f.Bill.Paid != 0 {
+		return fmt.Errorf("finish job %d: the bill holds %d, pays %d and returns %d", f.Attempt.Job, f.Bill.Held, f.Bill.Paid, f.Bill.Returned)
+	}
+	bill, err := json.Marshal(f.Bill)
+	if err != nil {
+		return fmt.Errorf("finish job %d: %w", f.Attempt.Job, err)
+	}
+	return s.DB.write(ctx, "finish job", func(t *tx) error {
+		var (
+			key           string
+			worker        int64
+			number, rates int
+			held          ledger.Amount
+		)
+		err := t.row(`
+			SELECT j.key, j.held, j.rates, a.worker, a.number
+			FROM attempts a JOIN jobs j ON j.id = a.job
+			WHERE a.lease = ? AND a.job = ? AND a.ended_ms IS NULL AND j.state = 'leased'`, f.Attempt.Lease, f.Attempt.Job).
+			Scan(&key, &held, &rates, &worker, &number)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && f.Attempt.Worker != 0 && f.Attempt.Worker != worker {
+			return workers.ErrStale
+		}
+		if err != nil {
+			return err
+		}
+		if f.Bill.Held != held {
+			return fmt.Errorf("job %d: the bill says %d was held, it was %d", f.Attempt.Job, f.Bill.Held, held)
+		}
+		if err := endAttempt(t, f.Attempt.Lease, workers.OutcomeDone, false, f.At); err != nil {
+			return err
+		}
+		f.Result.Job, f.Result.Bill = f.Attempt.Job, f.Bill
+		result, err := s.DB.seal.sealJSON(jobResult, key, f.Result)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(`UPDATE jobs SET state = 'done', ended_ms = ?, result_sealed = ?, bill = ?, earner = ? WHERE id = ?`,
+			ms(f.At), result, string(bill), null(f.Earner), f.Attempt.Job)
+		if err != nil {
+			return err
+		}
+		settlement, err := t.resolve(ledger.Transaction{Kind: ledger.KindSettle, Job: f.Attempt.Job, Attempt: number, Rates: rates, At: f.At},
+			held, f.Bill.Paid, f.Earner)
+		if err != nil {
+			return err
+		}
+		if f.Bill.Paid > 0 {
+			if _, err := t.exec(`INSERT INTO escrows (settlement, member, amount, due_ms) VALUES (?, ?, ?, ?)`,
+				settlement, f.Earner, f.Bill.Paid, ms(f.Release)); err != nil {
+				return err
+			}
+		}
+		return saveSpeed(t, f.Speed)
+	})
+}
+
+// Abandon makes a job failed or cancelled, ends its attempt if one runs, and refunds the hold. ErrStale when the job is final or unknown.
+func (s *Jobs) Abandon(ctx context.Context, job int64, failure *fault.Error, o workers.Outcome, now time.Time) error {
+	if failure == nil {
+		failure = fault.New(fault.Internal)
+	}
+	state := workers.Failed
+	if failure.Code == fault.Cancelled {
+		state = workers.Cancelled
+	}
+	return s.DB.write(ctx, "abandon job", func(t *tx) error {
+		var (
+			key   string
+			held  ledger.Amount
+			rates int
+		)
+		err := t.row(`SELECT key, held, rates FROM jobs WHERE id = ? AND state IN ('queued', 'leased')`, job).Scan(&key, &held, &rates)
+		if errors.Is(err, sql.ErrNoRows) {
+			return workers.ErrStale
+		}
+		if err != nil {
+			return err
+		}
+		var lease string
+		var number int
+		err = t.row(`SELECT lease, number FROM attempts WHERE job = ? AND ended_ms IS NULL`, job).Scan(&lease, &number)
+		if err == nil {
+			err = endAttempt(t, lease, o, false, now)
+		}
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		var args []byte
+		if len(failure.Args) > 0 {
+			if args, err = s.DB.seal.sealJSON(jobFailure, key, failure.Args); err != nil {
+				return err
+			}
+		}
+		bill, err := json.Marshal(ledger.Bill{Price: ledger.Price{Rates: rates}, Held: held, Returned: held})
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(`UPDATE jobs SET state = ?, ended_ms = ?, failure = ?, failure_sealed = ?, bill = ? WHERE id = ?`,
+			state, ms(now), failure.Code, args, string(bill), job)
+		if err != nil {
+			return err
+		}
+		_, err = t.resolve(ledger.Transaction{Kind: ledger.KindRefund, Job: job, Attempt: number, Rates: rates, At: now}, held, 0, 0)
+		return err
+	})
+}
+
+// Open returns every job that is not final in the order of submission, and the running attempts.
+func (s *Jobs) Open(ctx context.Context) (jobs []workers.Job, attempts []workers.Attempt, err error) {
+	snapshot, err := s.DB.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // jobs and attempts of the same moment
+	if err != nil {
+		return nil, nil, wrap("open jobs", err)
+	}
+	defer snapshot.Rollback()
+	rows, err := snapshot.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs j WHERE j.state IN ('queued', 'leased') ORDER BY j.id`)
+	err = each(rows, err, func(r *sql.Rows) error {
+		j, err := s.DB.scanJob(r)
+		jobs = append(jobs, j)
+		return err
+	})
+	if err != nil {
+		return nil, nil, wrap("open jobs", err)
+	}
+	rows, err = snapshot.QueryContext(ctx, `
+		SELECT lease, job, number, worker, engine, model, started_ms, deadline_ms
+		FROM attempts WHERE ended_ms IS NULL ORDER BY job`)
+	err = each(rows, err, func(r *sql.Rows) error {
+		var a workers.Attempt
+		var started, deadline int64
+		err := r.Scan(&a.Lease, &a.Job, &a.Number, &a.Worker, &a.Engine, &a.Model, &started, &deadline)
+		a.Started, a.Deadline = at(started), at(deadline)
+		attempts = append(attempts, a)
+		return err
+	})
+	return jobs, attempts, wrap("open attempts", err)
+}
+
+const eraseJob = `UPDATE jobs SET payload_sealed = NULL, input_sealed = NULL, result_sealed = NULL, failure_sealed = NULL, erased = 1 WHERE id = ?`
+
+// Erase forgets payload and result of a request's jobs that are final. One that still runs keeps what its worker needs; EraseEnded takes it
+// once it is over.
+func (s *Jobs) Erase(ctx context.Context, request string) (blobs []string, err error) {
+	// ';' follows ':', so the range holds every key that begins with request + ":".
+	return s.erase(ctx, `SELECT id, key, result_sealed FROM jobs WHERE key >= ? AND key < ? AND ended_ms IS NOT NULL AND NOT erased`, request+":", request+";")
+}
+
+// EraseEnded does the same for at most limit jobs that ended before a time, whatever became of their request.
+func (s *Jobs) EraseEnded(ctx context.Context, before time.Time, limit int) (blobs []string, err error) {
+	return s.erase(ctx, `
+		SELECT id, key, result_sealed FROM jobs
+		WHERE ended_ms IS NOT NULL AND NOT erased AND ended_ms < ?
+		ORDER BY ended_ms LIMIT ?`, ms(before), limit)
+}
+
+func (s *Jobs) erase(ctx context.Context, query string, args ...any) (blobs []string, err error) {
+	err = s.DB.write(ctx, "erase jobs", func(t *tx) error {
+		blobs = nil
+		var ids []int64
+		rows, err := t.rows(query, args...)
+		err = each(rows, err, func(r *sql.Rows) error {
+			var id int64
+			var key string
+			var sealed []byte
+			if err := r.Scan(&id, &key, &sealed); err != nil {
+				return err
+			}
+			var result workers.Result
+			if err := s.DB.seal.openJSON(jobResult, key, sealed, &result); err != nil {
+				// What cannot be read is erased all the more; its blobs are left to the sweep of the folder.
+				s.DB.log.Warn("erase unreadable result", "job", id, "err", err)
+			}
+			ids, blobs = append(ids, id), append(blobs, result.Blobs...)
+			return nil
+		})
+		for _, id := range ids {
+			if err == nil {
+				_, err = t.exec(eraseJob, id)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return blobs, nil
+}

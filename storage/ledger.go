@@ -1,0 +1,213 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"potluck/community"
+	"potluck/fault"
+	"potluck/ledger"
+)
+
+// accountIDs remembers rows of accounts, so that a posting needs no look-up. It is touched by the writer only, and learns after commits.
+type accountIDs struct{ ids map[ledger.Account]int64 }
+
+func (a *accountIDs) init() { a.ids = make(map[ledger.Account]int64) }
+
+func (t *tx) account(a ledger.Account) (id int64, err error) {
+	if id, ok := t.w.accounts.ids[a]; ok {
+		return id, nil
+	}
+	err = t.row(`SELECT id FROM accounts WHERE kind = ? AND owner = ?`, a.Kind, a.Owner).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		id, err = t.insert(`INSERT INTO accounts (kind, owner) VALUES (?, ?)`, a.Kind, a.Owner)
+	}
+	if err == nil {
+		t.afterCommit(func() { put(t.w.accounts.ids, a, id) })
+	}
+	return id, err
+}
+
+// balance is 0 for an account that was never used.
+func balance(ctx context.Context, q querier, a ledger.Account) (b ledger.Amount, err error) {
+	if a == (ledger.Account{}) {
+		return 0, nil
+	}
+	err = q.QueryRowContext(ctx, `SELECT balance FROM accounts WHERE kind = ? AND owner = ?`, a.Kind, a.Owner).Scan(&b)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return b, err
+}
+
+func (t *tx) balance(a ledger.Account) (ledger.Amount, error) {
+	return balance(context.Background(), t.w.conn, a)
+}
+
+// post applies a transaction. applied is false when its key is known: then nothing changed and id is the first one's.
+func (t *tx) post(x ledger.Transaction) (id int64, applied bool, err error) {
+	if err := x.Check(); err != nil {
+		return 0, false, err
+	}
+	id, known, err := t.transaction(x.Key)
+	if err != nil || known {
+		return id, false, err
+	}
+	id, err = t.insert(`
+		INSERT INTO transactions (kind, key, job, attempt, rates, at_ms, reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?)`, x.Kind, x.Key, null(x.Job), x.Attempt, x.Rates, ms(x.At), x.Reason)
+	if err != nil {
+		return 0, false, err
+	}
+	for _, p := range x.Postings {
+		account, err := t.account(p.Account)
+		if err != nil {
+			return 0, false, err
+		}
+		if _, err := t.exec(`INSERT INTO postings (transaction_id, account, amount) VALUES (?, ?, ?)`, id, account, p.Amount); err != nil {
+			return 0, false, fmt.Errorf("post %d to %s: %w", p.Amount, p.Account.Kind, err)
+		}
+	}
+	return id, true, nil
+}
+
+func (t *tx) transaction(key string) (id int64, known bool, err error) {
+	err = t.row(`SELECT id FROM transactions WHERE key = ?`, key).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
+	}
+	return id, err == nil, err
+}
+
+// postings drops empty ones.
+func postings(all ...ledger.Posting) []ledger.Posting {
+	kept := all[:0]
+	for _, p := range all {
+		if p.Amount != 0 {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+// grant gives an allowance its credits of now's UTC day once, and takes away what was left of an earlier day. A community's pool keeps
+// what it has, because gifts are in it, and is filled up to daily.
+func (t *tx) grant(to ledger.Account, daily ledger.Amount, now time.Time) error {
+	if to == (ledger.Account{}) || daily <= 0 {
+		return nil
+	}
+	key := ledger.GrantKey(to, now)
+	if _, known, err := t.transaction(key); err != nil || known {
+		return err
+	}
+	rest, err := t.balance(to)
+	if err != nil {
+		return err
+	}
+	mint, burn := daily, rest
+	if to.Kind == ledger.PoolFund {
+		mint, burn = max(0, daily-rest), 0
+	}
+	if mint == 0 {
+		return nil
+	}
+	_, _, err = t.post(ledger.Transaction{Kind: ledger.KindGrant, Key: key, At: now, Postings: postings(
+		ledger.Posting{Account: ledger.MintAccount, Amount: -mint},
+		ledger.Posting{Account: to, Amount: mint - burn},
+		ledger.Posting{Account: ledger.BurnAccount, Amount: burn},
+	)})
+	return err
+}
+
+// hold grants what is due and puts the charge aside for the job: from the allowance first, then from own credits.
+func (t *tx) hold(job int64, c ledger.Charge, now time.Time) error {
+	if c.Amount < 0 {
+		return fmt.Errorf("charge of %d", c.Amount)
+	}
+	if c.Amount == 0 {
+		return nil
+	}
+	if err := t.grant(c.Payer.Allowance, c.Payer.Daily, now); err != nil {
+		return err
+	}
+	free, err := t.balance(c.Payer.Allowance)
+	if err != nil {
+		return err
+	}
+	own, err := t.balance(c.Payer.Spend)
+	if err != nil {
+		return err
+	}
+	if free+own < c.Amount {
+		return fault.New(fault.NoCredit, "need", credits(c.Amount), "have", credits(free+own), "reset", midnight(now).Format(time.RFC3339))
+	}
+	fromFree := min(free, c.Amount)
+	_, _, err = t.post(ledger.Transaction{Kind: ledger.KindHold, Key: ledger.HoldKey(job), Job: job, Rates: c.Rates, At: now, Postings: postings(
+		ledger.Posting{Account: c.Payer.Allowance, Amount: -fromFree},
+		ledger.Posting{Account: c.Payer.Spend, Amount: -(c.Amount - fromFree)},
+		ledger.Posting{Account: ledger.HoldAccount, Amount: c.Amount},
+	)})
+	return err
+}
+
+// resolve empties a job's hold once: paid goes to the earner's escrow, the rest to where it was drawn from, own credits first.
+func (t *tx) resolve(x ledger.Transaction, held, paid ledger.Amount, earner community.MemberID) (id int64, err error) {
+	if held == 0 {
+		return 0, nil
+	}
+	x.Key = ledger.ResolutionKey(x.Job)
+	x.Postings = postings(
+		ledger.Posting{Account: ledger.HoldAccount, Amount: -held},
+		ledger.Posting{Account: ledger.EscrowOf(earner), Amount: paid},
+	)
+	rest := held - paid
+	rows, err := t.rows(`
+		SELECT a.kind, a.owner, -p.amount
+		FROM transactions x JOIN postings p ON p.transaction_id = x.id JOIN accounts a ON a.id = p.account
+		WHERE x.key = ? AND p.amount < 0
+		ORDER BY a.kind = 'allowance', a.kind = 'pool'`, ledger.HoldKey(x.Job))
+	err = each(rows, err, func(r *sql.Rows) error {
+		var from ledger.Account
+		var drawn ledger.Amount
+		if err := r.Scan(&from.Kind, &from.Owner, &drawn); err != nil {
+			return err
+		}
+		if back := min(rest, drawn); back > 0 {
+			x.Postings = append(x.Postings, ledger.Posting{Account: from, Amount: back})
+			rest -= back
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	id, applied, err := t.post(x)
+	if err == nil && !applied {
+		err = fmt.Errorf("job %d is resolved already", x.Job)
+	}
+	return id, err
+}
+
+// credits writes an amount with up to 3 decimals: "12", "0.5".
+func credits(a ledger.Amount) string {
+	sign := ""
+	if a < 0 {
+		sign, a = "-", -a
+	}
+	s := sign + strconv.FormatInt(int64(a/ledger.Credit), 10)
+	if rest := a % ledger.Credit; rest != 0 {
+		s += "." + strings.TrimRight(fmt.Sprintf("%03d", rest), "0")
+	}
+	return s
+}
+
+// midnight is when the next UTC day begins.
+func midnight(now time.Time) time.Time {
+	y, m, d := now.UTC().Date()
+	return time.Date(y, m, d+1, 0, 0, 0, 0, time.UTC)
+}

@@ -1,0 +1,141 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"potluck/community"
+)
+
+// People is the community.Store.
+type People struct{ DB *DB }
+
+var _ community.Store = (*People)(nil)
+
+const memberColumns = `m.id, m.name, m.language, m.operator, m.blocked`
+
+func scanMember(row interface{ Scan(...any) error }) (m community.Member, err error) {
+	err = row.Scan(&m.ID, &m.Name, &m.Language, &m.Operator, &m.Blocked)
+	return m, err
+}
+
+// Member returns the owner of the identity, making both when they are new and updating the shown name.
+func (p *People) Member(ctx context.Context, identity community.UserID, name string, now time.Time) (community.Member, error) {
+	if m, known, ok := p.DB.cache.identity(identity); ok && known == name {
+		return m, nil
+	}
+	var m community.Member
+	err := p.DB.write(ctx, "member", func(t *tx) (err error) {
+		var known string
+		err = t.row(`
+			SELECT i.name, `+memberColumns+`
+			FROM identities i JOIN members m ON m.id = i.member
+			WHERE i.id = ?`, identity).Scan(&known, &m.ID, &m.Name, &m.Language, &m.Operator, &m.Blocked)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			var id int64
+			if id, err = t.insert(`INSERT INTO members (name, created_ms) VALUES (?, ?)`, name, ms(now)); err != nil {
+				return err
+			}
+			m = community.Member{ID: community.MemberID(id), Name: name}
+			_, err = t.exec(`INSERT INTO identities (id, member, name, created_ms) VALUES (?, ?, ?, ?)`, identity, m.ID, name, ms(now))
+		case err == nil && known != name:
+			if _, err = t.exec(`UPDATE identities SET name = ? WHERE id = ?`, name, identity); err != nil {
+				return err
+			}
+			m.Name = name
+			_, err = t.exec(`UPDATE members SET name = ? WHERE id = ?`, name, m.ID)
+		}
+		if err == nil {
+			t.afterCommit(func() { p.DB.cache.putIdentity(identity, name, m) })
+		}
+		return err
+	})
+	return m, err
+}
+
+// ErrNoMember says that no member has that id.
+var ErrNoMember = errors.New("no such member")
+
+func (p *People) MemberByID(ctx context.Context, id community.MemberID) (community.Member, error) {
+	if m, ok := p.DB.cache.member(id); ok {
+		return m, nil
+	}
+	m, err := scanMember(p.DB.reads.QueryRowContext(ctx, `SELECT `+memberColumns+` FROM members m WHERE m.id = ?`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNoMember
+	}
+	return m, wrap("member by id", err)
+}
+
+// change applies an UPDATE of one member and refreshes the cache.
+func (p *People) change(ctx context.Context, what string, id community.MemberID, query string, args ...any) error {
+	return p.DB.write(ctx, what, func(t *tx) error {
+		n, err := t.exec(query, args...)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return ErrNoMember
+		}
+		m, err := scanMember(t.row(`SELECT `+memberColumns+` FROM members m WHERE m.id = ?`, id))
+		if err == nil {
+			t.afterCommit(func() { p.DB.cache.putMember(m) })
+		}
+		return err
+	})
+}
+
+func (p *People) SetLanguage(ctx context.Context, id community.MemberID, language string) error {
+	return p.change(ctx, "set language", id, `UPDATE members SET language = ? WHERE id = ?`, language, id)
+}
+
+func (p *People) MakeOperator(ctx context.Context, id community.MemberID) error {
+	return p.change(ctx, "make operator", id, `UPDATE members SET operator = 1 WHERE id = ?`, id)
+}
+
+// SetBlocked keeps a member from using the bot, or lets it again.
+func (p *People) SetBlocked(ctx context.Context, id community.MemberID, blocked bool) error {
+	return p.change(ctx, "set blocked", id, `UPDATE members SET blocked = ? WHERE id = ?`, blocked, id)
+}
+
+// Identities lists the member's identities, oldest first.
+func (p *People) Identities(ctx context.Context, id community.MemberID) (ids []community.UserID, err error) {
+	rows, err := p.DB.reads.QueryContext(ctx, `SELECT id FROM identities WHERE member = ? ORDER BY created_ms, id`, id)
+	err = each(rows, err, func(r *sql.Rows) error {
+		var u community.UserID
+		err := r.Scan(&u)
+		ids = append(ids, u)
+		return err
+	})
+	return ids, wrap("identities", err)
+}
+
+func (p *People) Consent(ctx context.Context, id community.MemberID, notice string) (bool, error) {
+	var ok bool
+	err := p.DB.reads.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM consents WHERE member = ? AND notice = ?)`, id, notice).Scan(&ok)
+	return ok, wrap("consent", err)
+}
+
+// SetConsent keeps the time of the first one.
+func (p *People) SetConsent(ctx context.Context, id community.MemberID, notice string, now time.Time) error {
+	return p.DB.write(ctx, "set consent", func(t *tx) error {
+		_, err := t.exec(`INSERT INTO consents (member, notice, at_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, id, notice, ms(now))
+		return err
+	})
+}
+
+// memberExists gives a clear error in place of "FOREIGN KEY constraint failed".
+func memberExists(t *tx, id community.MemberID) error {
+	var ok bool
+	if err := t.row(`SELECT EXISTS (SELECT 1 FROM members WHERE id = ?)`, id).Scan(&ok); err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("%w: %d", ErrNoMember, id)
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"potluck/bot"
+	"potluck/bot/webchat"
+	"potluck/community"
+	"potluck/fault"
+)
+
+// Page is the webchat.Store.
+type Page struct{ DB *DB }
+
+var _ webchat.Store = (*Page)(nil)
+
+func (s *Page) NewSession(ctx context.Context, tokenHash [32]byte, v webchat.Session) error {
+	return s.DB.write(ctx, "new page session", func(t *tx) error {
+		_, err := t.exec(`INSERT INTO page_sessions (hash, user, name, created_ms) VALUES (?, ?, ?, ?)`, tokenHash[:], v.User, v.Name, ms(v.Created))
+		return err
+	})
+}
+
+func (s *Page) Session(ctx context.Context, tokenHash [32]byte) (v webchat.Session, ok bool, err error) {
+	var created int64
+	err = s.DB.reads.QueryRowContext(ctx, `SELECT user, name, created_ms FROM page_sessions WHERE hash = ?`, tokenHash[:]).Scan(&v.User, &v.Name, &created)
+	if errors.Is(err, sql.ErrNoRows) {
+		return v, false, nil
+	}
+	v.Created = at(created)
+	return v, err == nil, wrap("page session", err)
+}
+
+// pageBody is what people can read of a message: sealed, gone when it is deleted.
+type pageBody struct {
+	Text    bot.Text        `json:"text"`
+	Images  []webchat.Image `json:"images,omitempty"`
+	Buttons []bot.Button    `json:"buttons,omitempty"`
+}
+
+const pageMessage = "page_messages.body"
+
+// pageRow names a message for the additional data; a chat's name has no line break.
+func pageRow(chat string, id community.MessageID) string { return chat + "\n" + string(id) }
+
+const pageColumns = `m.id, m.chat, m.user, m.author, m.only_user, m.body_sealed, m.final, m.reply_to, m.nonce, m.at_ms, m.deleted`
+
+// scanMessage reads pageColumns behind what the query selects before them.
+func (s *Page) scanMessage(row interface{ Scan(...any) error }, before ...any) (m webchat.Message, err error) {
+	var sealed []byte
+	var when int64
+	err = row.Scan(append(before, &m.ID, &m.Chat, &m.User, &m.Author, &m.Only, &sealed, &m.Final, &m.ReplyTo, &m.Nonce, &when, &m.Deleted)...)
+	if err != nil {
+		return m, err
+	}
+	var b pageBody
+	if err := s.DB.seal.openJSON(pageMessage, pageRow(m.Chat, m.ID), sealed, &b); err != nil {
+		return m, err
+	}
+	m.At, m.Text, m.Images, m.Buttons = at(when), b.Text, b.Images, b.Buttons
+	return m, nil
+}
+
+func (t *tx) pageEvent(kind webchat.EventKind, message int64, m webchat.Message) (webchat.PageEvent, error) {
+	id, err := t.insert(`INSERT INTO page_events (kind, chat, message) VALUES (?, ?, ?)`, kind, m.Chat, message)
+	return webchat.PageEvent{ID: id, Kind: kind, Message: m}, err
+}
+
+// bare is all that is told of a deleted message.
+func bare(m webchat.Message) webchat.Message {
+	return webchat.Message{ID: m.ID, Chat: m.Chat, Only: m.Only, Deleted: true}
+}
+
+// Post saves a new message with its event. When a message of that chat has m.Nonce already, the event carries only that one's id.
+func (s *Page) Post(ctx context.Context, m webchat.Message) (e webchat.PageEvent, ok bool, err error) {
+	body, err := s.DB.seal.sealJSON(pageMessage, pageRow(m.Chat, m.ID), pageBody{m.Text, m.Images, m.Buttons})
+	if err != nil {
+		return e, false, fmt.Errorf("post page message: %w", err)
+	}
+	m.At, m.Deleted = at(ms(m.At)), false
+	err = s.DB.write(ctx, "post page message", func(t *tx) error {
+		e, ok = webchat.PageEvent{}, false
+		if m.Nonce != "" {
+			var first community.MessageID
+			err := t.row(`SELECT id FROM page_messages WHERE chat = ? AND nonce = ?`, m.Chat, m.Nonce).Scan(&first)
+			if err == nil {
+				e.Message = webchat.Message{ID: first, Chat: m.Chat}
+				return nil
+			}
+			if !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+		}
+		row, err := t.insert(`
+			INSERT INTO page_messages (chat, id, user, author, only_user, body_sealed, final, reply_to, nonce, at_ms)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.Chat, m.ID, m.User, m.Author, m.Only, body, m.Final, m.ReplyTo, m.Nonce, ms(m.At))
+		if err != nil {
+			return err
+		}
+		e, err = t.pageEvent(webchat.MessageEvent, row, m)
+		ok = err == nil
+		return err
+	})
+	return e, ok && err == nil, err
+}
+
+// Change saves a message as it is now. Who wrote it, who may see it, its nonce and its time never change. fault.Gone when it is not there;
+// a deleted message stays deleted, and what it said is erased.
+func (s *Page) Change(ctx context.Context, m webchat.Message) (e webchat.PageEvent, ok bool, err error) {
+	err = s.DB.write(ctx, "change page message", func(t *tx) error {
+		e, ok = webchat.PageEvent{}, false
+		var row int64
+		old, err := s.scanMessage(t.row(`SELECT m.row, `+pageColumns+` FROM page_messages m WHERE m.chat = ? AND m.id = ?`, m.Chat, m.ID), &row)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fault.New(fault.Gone)
+		}
+		if err != nil || old.Deleted {
+			return err
+		}
+		if m.Deleted {
+			if _, err := t.exec(`UPDATE page_messages SET deleted = 1, body_sealed = NULL WHERE row = ?`, row); err != nil {
+				return err
+			}
+			e, err = t.pageEvent(webchat.DeleteEvent, row, bare(old))
+			ok = err == nil
+			return err
+		}
+		now := old
+		now.Text, now.Images, now.Buttons, now.Final, now.ReplyTo = m.Text, m.Images, m.Buttons, m.Final, m.ReplyTo
+		before, err1 := json.Marshal(pageBody{old.Text, old.Images, old.Buttons})
+		after, err2 := json.Marshal(pageBody{now.Text, now.Images, now.Buttons})
+		if err := errors.Join(err1, err2); err != nil {
+			return err
+		}
+		if bytes.Equal(before, after) && old.Final == now.Final && old.ReplyTo == now.ReplyTo {
+			return nil
+		}
+		if _, err := t.exec(`UPDATE page_messages SET body_sealed = ?, final = ?, reply_to = ? WHERE row = ?`,
+			s.DB.seal.seal(pageMessage, pageRow(m.Chat, m.ID), after), now.Final, now.ReplyTo, row); err != nil {
+			return err
+		}
+		e, err = t.pageEvent(webchat.EditEvent, row, now)
+		ok = err == nil
+		return err
+	})
+	return e, ok && err == nil, err
+}
+
+func (s *Page) Message(ctx context.Context, chat string, id community.MessageID) (webchat.Message, bool, error) {
+	m, err := s.scanMessage(s.DB.reads.QueryRowContext(ctx, `SELECT `+pageColumns+` FROM page_messages m WHERE m.chat = ? AND m.id = ?`, chat, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return webchat.Message{}, false, nil
+	}
+	return m, err == nil, wrap("page message", err)
+}
+
+// Events carry each message as it is now; those of a message that was deleted since carry nothing of it but Deleted.
+func (s *Page) Events(ctx context.Context, chat string, user community.UserID, after int64, limit int) (events []webchat.PageEvent, err error) {
+	rows, err := s.DB.reads.QueryContext(ctx, `
+		SELECT e.id, e.kind, `+pageColumns+`
+		FROM page_events e JOIN page_messages m ON m.row = e.message
+		WHERE e.chat = ? AND e.id > ? AND (m.only_user = '' OR m.only_user = ?)
+		ORDER BY e.id LIMIT ?`, chat, after, user, limit)
+	err = each(rows, err, func(r *sql.Rows) error {
+		var e webchat.PageEvent
+		m, err := s.scanMessage(r, &e.ID, &e.Kind)
+		if m.Deleted {
+			m = bare(m)
+		}
+		e.Message = m
+		events = append(events, e)
+		return err
+	})
+	return events, wrap("page events", err)
+}
+
+// Forget deletes messages older than before with their events.
+func (s *Page) Forget(ctx context.Context, before time.Time) error {
+	return s.DB.write(ctx, "forget page messages", func(t *tx) error {
+		_, err := t.exec(`DELETE FROM page_messages WHERE at_ms < ?`, ms(before)) // its events go with it
+		return err
+	})
+}

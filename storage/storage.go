@@ -1,0 +1,317 @@
+// Package storage keeps everything that Potluck must not forget in one SQLite file, and all SQL stands here.
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// Config says where the database is and how it is opened.
+type Config struct {
+	// Path of the file; its folder is made when it is missing. Beside it stand Path-wal, Path-shm and Path.lock.
+	Path string
+	// Key is 32 bytes for the sealed columns. It never stands in the database.
+	Key []byte
+	// Readers is the number of reading connections; 0 means 4.
+	Readers int
+	// Queue is how many writes may wait for the writer before callers wait to be queued; 0 means 1024.
+	Queue int
+	// Group is how many writes share one commit at most; 0 means 256.
+	Group int
+	// CheckBelow is the size in bytes up to which Open reads the whole file to find damage; 0 means 64 MiB, negative never.
+	CheckBelow int64
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+// What Open refuses. The error's text is one sentence for the operator's terminal.
+var (
+	ErrInUse    = errors.New("in use by another process")
+	ErrNewer    = errors.New("written by a newer Potluck")
+	ErrForeign  = errors.New("not a Potluck database")
+	ErrDamaged  = errors.New("damaged")
+	ErrKey      = errors.New("sealed with another key")
+	ErrReadOnly = errors.New("not writable")
+	// ErrClosed is what every method returns after Close.
+	ErrClosed = errors.New("database closed")
+)
+
+// refusal is an error with its own sentence that still is one of the errors above.
+type refusal struct {
+	text   string
+	is     error
+	detail error // what the system said; may be nil
+}
+
+func (r *refusal) Error() string { return r.text }
+
+func (r *refusal) Unwrap() []error {
+	if r.detail == nil {
+		return []error{r.is}
+	}
+	return []error{r.is, r.detail}
+}
+
+// applicationID stands in the header of every Potluck database: "POTL".
+const applicationID = 0x504f544c
+
+// DB is one open database. Its methods and those of the Stores over it are safe for concurrent use.
+type DB struct {
+	path   string
+	log    *slog.Logger
+	seal   *sealer
+	lock   io.Closer
+	reads  *sql.DB
+	writer *writer
+	cache  peopleCache
+
+	closing sync.Once
+	closed  error
+}
+
+// Open opens the database at c.Path, making it when there is none, brings its schema up to date and starts the writer.
+func Open(ctx context.Context, c Config) (_ *DB, err error) {
+	if c.Path == "" {
+		return nil, errors.New("open database: no path given; set database.path in the configuration")
+	}
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	seal, err := newSealer(c.Key)
+	if err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(c.Path)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", c.Path, err)
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // so that two names of one file share one lock
+	}
+	if err := prepareFile(path); err != nil {
+		return nil, err
+	}
+	lock, err := lockFile(path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{path: path, log: log, seal: seal, lock: lock}
+	defer func() {
+		if err != nil {
+			if db.reads != nil {
+				db.reads.Close()
+			}
+			lock.Close()
+		}
+	}()
+	if err := checkHeader(path); err != nil {
+		return nil, err
+	}
+
+	readers := c.Readers
+	if readers <= 0 {
+		readers = 4
+	}
+	checkBelow := c.CheckBelow
+	if checkBelow == 0 {
+		checkBelow = 64 << 20
+	}
+	w, err := openWriter(ctx, path, c.Queue, c.Group)
+	if err != nil {
+		return nil, opening(path, err)
+	}
+	defer func() {
+		if err != nil {
+			w.conn.Close()
+			w.db.Close()
+		}
+	}()
+	if err := checkDamage(ctx, w.conn, path, checkBelow); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, w.conn, path, log); err != nil {
+		return nil, opening(path, err)
+	}
+	if err := checkKey(ctx, w.conn, seal, path); err != nil {
+		return nil, opening(path, err)
+	}
+
+	db.reads, err = sql.Open("sqlite3", dsn(path, "&_query_only=1&_stmt_cache_size=64"))
+	if err != nil {
+		return nil, opening(path, err)
+	}
+	db.reads.SetMaxOpenConns(readers)
+	db.reads.SetMaxIdleConns(readers)
+	if err := db.reads.PingContext(ctx); err != nil {
+		return nil, opening(path, err)
+	}
+	db.cache.init()
+	db.writer = w
+	w.start()
+	return db, nil
+}
+
+// Close takes no more writes, does those that wait, and gives the file free. It returns the first call's error each time.
+func (db *DB) Close() error {
+	db.closing.Do(func() {
+		err := db.writer.stop()
+		db.closed = errors.Join(db.reads.Close(), err, db.lock.Close())
+	})
+	return db.closed
+}
+
+// Ping tells whether the database can be read and its writer answers.
+func (db *DB) Ping(ctx context.Context) error {
+	var one int
+	if err := db.reads.QueryRowContext(ctx, `SELECT 1 FROM meta LIMIT 1`).Scan(&one); err != nil {
+		return fmt.Errorf("read database: %w", err)
+	}
+	return db.write(ctx, "reach the writer", func(*tx) error { return nil })
+}
+
+// Path returns the absolute path of the file.
+func (db *DB) Path() string { return db.path }
+
+// dsn is the address of the file for the driver. busy_timeout is the first pragma that the driver sets.
+func dsn(path, more string) string {
+	u := url.URL{Path: filepath.ToSlash(path)}
+	return "file:" + u.EscapedPath() + "?_busy_timeout=5000&_foreign_keys=1" + more
+}
+
+func prepareFile(path string) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return &refusal{fmt.Sprintf("cannot make the folder %s for the database (%v): make it yourself or set database.path to a folder that Potluck may write to",
+			dir, cause(err)), ErrReadOnly, err}
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return &refusal{fmt.Sprintf("%s is a folder, not a database file: set database.path to a file inside it", path), ErrForeign, nil}
+	}
+	// SQLite gives its -wal and -shm files the mode of the database itself.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return &refusal{fmt.Sprintf("cannot write to the database %s (%v): give the user that runs Potluck the right to write to that folder and file",
+			path, cause(err)), ErrReadOnly, err}
+	}
+	return f.Close()
+}
+
+// cause is the system's own word without the path, which the sentence names already.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// checkHeader refuses a file that is not SQLite's before SQLite touches it.
+func checkHeader(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open database %s: %w", path, err)
+	}
+	defer f.Close()
+	head := make([]byte, 16)
+	n, err := io.ReadFull(f, head)
+	if n == 0 {
+		return nil // new
+	}
+	if err != nil || string(head) != "SQLite format 3\x00" {
+		return &refusal{fmt.Sprintf("%s is not a Potluck database: set database.path to another file, or move this one away", path), ErrForeign, nil}
+	}
+	return nil
+}
+
+func damaged(path string, detail error) error {
+	return &refusal{fmt.Sprintf("the database %s is damaged (%v): stop Potluck, keep a copy of the file and restore the latest backup", path, detail), ErrDamaged, detail}
+}
+
+// opening turns SQLite's own codes into sentences that say what to do.
+func opening(path string, err error) error {
+	var r *refusal
+	if errors.As(err, &r) {
+		return err
+	}
+	var s sqlite3.Error
+	if errors.As(err, &s) {
+		switch s.Code {
+		case sqlite3.ErrCorrupt:
+			return damaged(path, err)
+		case sqlite3.ErrNotADB:
+			return &refusal{fmt.Sprintf("%s is not a Potluck database: set database.path to another file, or move this one away", path), ErrForeign, err}
+		case sqlite3.ErrReadonly, sqlite3.ErrCantOpen, sqlite3.ErrPerm:
+			return &refusal{fmt.Sprintf("cannot write to the database %s (%v): give the user that runs Potluck the right to write to that folder and file", path, err), ErrReadOnly, err}
+		case sqlite3.ErrFull:
+			return &refusal{fmt.Sprintf("the disk that holds the database %s is full: free some space", path), ErrReadOnly, err}
+		case sqlite3.ErrBusy:
+			return &refusal{fmt.Sprintf("another program has the database %s open: close it and start again", path), ErrInUse, err}
+		}
+	}
+	return fmt.Errorf("open database %s: %w", path, err)
+}
+
+func checkDamage(ctx context.Context, conn *sql.Conn, path string, below int64) error {
+	var id, tables int64
+	if err := conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&tables); err != nil {
+		return opening(path, err)
+	}
+	if err := conn.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err != nil {
+		return opening(path, err)
+	}
+	if tables > 0 && id != applicationID {
+		return &refusal{fmt.Sprintf("%s is the database of another program: set database.path to another file", path), ErrForeign, nil}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("open database %s: %w", path, err)
+	}
+	if info.Size() > below {
+		return nil
+	}
+	var verdict string
+	if err := conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict); err != nil {
+		return opening(path, err)
+	}
+	if verdict != "ok" {
+		return damaged(path, errors.New(verdict))
+	}
+	return nil
+}
+
+// ms and at carry times: milliseconds since 1970 UTC, 0 for the zero time.
+func ms(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func at(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// null stores the zero value as NULL: an id of 0 or "" refers to nothing.
+func null[T comparable](v T) any {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return v
+}

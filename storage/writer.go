@@ -1,0 +1,312 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// writer owns the one connection that writes. Writes that wait at the same time share one transaction and so one fsync (group commit);
+// each runs in a savepoint of its own, so that one that fails takes back only itself.
+type writer struct {
+	db   *sql.DB
+	conn *sql.Conn
+	// accounts are the rows of ledger accounts; only touched by run.
+	accounts accountIDs
+
+	group int
+	calls chan *call
+	mu    sync.RWMutex // guards closed against the sends on calls
+	// closed is set before calls is closed.
+	closed bool
+	done   chan struct{}
+
+	commits, written, failed, skipped, commitNanos, slowestNanos atomic.Int64
+}
+
+// call is one waiting write. Its state decides between the caller who gives up and the writer who begins.
+type call struct {
+	f      func(*tx) error
+	state  atomic.Int32
+	answer chan error // holds 1
+	err    error
+	after  []func()
+}
+
+const (
+	waiting int32 = iota
+	running
+	givenUp
+)
+
+// tx is what a write runs in. It is used by one goroutine, the writer's, and its statements cannot be interrupted: an interrupt would
+// take back the whole group.
+type tx struct {
+	w    *writer
+	call *call
+}
+
+func openWriter(ctx context.Context, path string, queue, group int) (*writer, error) {
+	if queue <= 0 {
+		queue = 1024
+	}
+	if group <= 0 {
+		group = 256
+	}
+	db, err := sql.Open("sqlite3", dsn(path, "&_journal_mode=WAL&_synchronous=FULL&_secure_delete=1&_stmt_cache_size=160"))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	// After a burst the WAL file shrinks to 64 MB at the next checkpoint.
+	for _, pragma := range []string{`PRAGMA journal_size_limit = 67108864`, `PRAGMA wal_autocheckpoint = 4000`, `PRAGMA temp_store = MEMORY`} {
+		if _, err := conn.ExecContext(ctx, pragma); err != nil {
+			conn.Close()
+			db.Close()
+			return nil, err
+		}
+	}
+	w := &writer{db: db, conn: conn, group: group, calls: make(chan *call, queue), done: make(chan struct{})}
+	w.accounts.init()
+	return w, nil
+}
+
+// start lets run begin; stop waits for its end.
+func (w *writer) start() { go w.run() }
+
+func (w *writer) stop() error {
+	w.mu.Lock()
+	w.closed = true
+	close(w.calls)
+	w.mu.Unlock()
+	<-w.done
+	// Leaves an empty WAL behind, so that the file alone is the whole database.
+	_, err := w.conn.ExecContext(context.Background(), `PRAGMA wal_checkpoint(TRUNCATE)`)
+	return errors.Join(err, w.conn.Close(), w.db.Close())
+}
+
+// write runs f in one durable transaction and returns when it is on the disk. What f returns besides its error must be safe to
+// set although the commit fails. A caller whose ctx ends before its turn is skipped; afterwards it waits for the truth.
+func (db *DB) write(ctx context.Context, what string, f func(*tx) error) error {
+	c := &call{f: f, answer: make(chan error, 1)}
+	if err := db.writer.queue(ctx, c); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	select {
+	case err := <-c.answer:
+		return wrap(what, err)
+	case <-ctx.Done():
+		if c.state.CompareAndSwap(waiting, givenUp) {
+			return fmt.Errorf("%s: %w", what, ctx.Err())
+		}
+		return wrap(what, <-c.answer)
+	}
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func (w *writer) queue(ctx context.Context, c *call) error {
+	w.mu.RLock() // held while the queue is full: run goes on until it is empty, so Close cannot hang behind it
+	defer w.mu.RUnlock()
+	if w.closed {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case w.calls <- c:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *writer) run() {
+	defer close(w.done)
+	group := make([]*call, 0, w.group)
+	for first := range w.calls {
+		group = w.collect(group[:0], first)
+		clear(group)
+	}
+}
+
+// collect runs first and whatever waits behind it in one transaction, commits and answers.
+func (w *writer) collect(group []*call, first *call) []*call {
+	if err := w.statement(`BEGIN IMMEDIATE`); err != nil {
+		first.answer <- err
+		return group
+	}
+	var broken error
+	yielded := false
+	for next := first; next != nil; {
+		if next.state.CompareAndSwap(waiting, running) {
+			group = append(group, next)
+			if broken = w.attempt(next); broken != nil {
+				break
+			}
+		} else {
+			w.skipped.Add(1)
+		}
+		next = nil
+		for len(group) < w.group {
+			select {
+			case c, ok := <-w.calls:
+				if ok {
+					next = c
+				}
+			default:
+				// Callers that were just answered are about to come back: let them, it costs less than an fsync alone.
+				if !yielded && len(group) > 0 {
+					yielded = true
+					runtime.Gosched()
+					continue
+				}
+			}
+			break
+		}
+	}
+	if broken == nil {
+		begun := time.Now()
+		broken = w.statement(`COMMIT`)
+		took := time.Since(begun).Nanoseconds()
+		w.commitNanos.Add(took)
+		w.slowestNanos.Store(max(w.slowestNanos.Load(), took))
+	}
+	if broken != nil {
+		w.statement(`ROLLBACK`) // fails when SQLite rolled back by itself: also right
+	} else {
+		w.commits.Add(1)
+	}
+	for _, c := range group {
+		switch {
+		case broken != nil:
+			c.err = broken
+			w.failed.Add(1)
+		case c.err != nil:
+			w.failed.Add(1)
+		default:
+			w.written.Add(1)
+			for _, f := range c.after {
+				f()
+			}
+		}
+		c.answer <- c.err
+	}
+	return group
+}
+
+// attempt runs one call in its savepoint. It returns an error only when the whole group cannot go on.
+func (w *writer) attempt(c *call) error {
+	if err := w.statement(`SAVEPOINT call`); err != nil {
+		return err
+	}
+	c.err = safely(c.f, &tx{w: w, call: c})
+	if c.err != nil {
+		// A full disk or an I/O error makes SQLite roll back everything: then there is no savepoint any more.
+		if err := w.statement(`ROLLBACK TO call`); err != nil {
+			return c.err
+		}
+	}
+	return w.statement(`RELEASE call`)
+}
+
+// safely turns a panic into an error: one bad write must not end the writer that everybody needs.
+func safely(f func(*tx) error, t *tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f(t)
+}
+
+func (w *writer) statement(query string) error {
+	_, err := w.conn.ExecContext(context.Background(), query)
+	return err
+}
+
+// afterCommit has f run by the writer once everything is on the disk, before the caller is answered.
+func (t *tx) afterCommit(f func()) { t.call.after = append(t.call.after, f) }
+
+// exec returns how many rows were changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	r, err := t.w.conn.ExecContext(context.Background(), query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// insert returns the new row's id.
+func (t *tx) insert(query string, args ...any) (int64, error) {
+	r, err := t.w.conn.ExecContext(context.Background(), query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.LastInsertId()
+}
+
+func (t *tx) row(query string, args ...any) *sql.Row {
+	return t.w.conn.QueryRowContext(context.Background(), query, args...)
+}
+
+func (t *tx) rows(query string, args ...any) (*sql.Rows, error) {
+	return t.w.conn.QueryContext(context.Background(), query, args...)
+}
+
+// querier is what reads need; *tx's connection and the readers have it.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// each calls scan for every row and closes rows.
+func each(rows *sql.Rows, err error, scan func(*sql.Rows) error) error {
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Stats are plain numbers for metrics, counted since Open.
+type Stats struct {
+	Commits       int64 // transactions on the disk
+	Written       int64 // writes in them: Written ÷ Commits is how many share one fsync
+	Failed        int64 // writes taken back
+	Skipped       int64 // writes whose caller gave up before its turn
+	Queue         int   // writes that wait now
+	CommitTotal   time.Duration
+	CommitSlowest time.Duration
+}
+
+// Stats may be called at any time.
+func (db *DB) Stats() Stats {
+	w := db.writer
+	return Stats{
+		Commits: w.commits.Load(), Written: w.written.Load(), Failed: w.failed.Load(), Skipped: w.skipped.Load(), Queue: len(w.calls),
+		CommitTotal: time.Duration(w.commitNanos.Load()), CommitSlowest: time.Duration(w.slowestNanos.Load()),
+	}
+}
