@@ -1,0 +1,118 @@
+package commands
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"potluck/bot"
+	"potluck/community"
+	"potluck/fault"
+)
+
+func (h House) help(others []bot.Command) bot.Command {
+	var all []bot.Command
+	help := bot.Command{
+		Name:    "help",
+		Private: true,
+		Options: []bot.Option{{
+			Name: "command", Kind: bot.String, Rest: true, Max: 60,
+			Suggest: func(typed string) []string { return matching(strings.TrimLeft(typed, "/"), paths(all)) },
+		}},
+		Run: func(ctx context.Context, in *bot.Invocation) error {
+			text := h.overview(in, all)
+			if asked := strings.TrimLeft(plainForm(in.Options["command"]), "/"); asked != "" {
+				path := strings.Fields(strings.ToLower(asked))
+				c, ok := find(all, path)
+				if !ok || c.Needs > in.Request.Role {
+					return fault.New(fault.UnknownCommand, "name", asked, "nearest", near(path[0], all))
+				}
+				text = describe(in.Say, all, path, c)
+			}
+			return in.Reply.Final(ctx, bot.Reply{Text: text})
+		},
+	}
+	all = append([]bot.Command{help}, others...)
+	return help
+}
+
+// paths lists what can be typed after the slash, subcommands included.
+func paths(all []bot.Command) []string {
+	var out []string
+	for _, c := range all {
+		out = append(out, c.Name)
+		for _, sub := range c.Subcommands {
+			out = append(out, c.Name+" "+sub.Name)
+		}
+	}
+	return out
+}
+
+func find(all []bot.Command, path []string) (bot.Command, bool) {
+	i := slices.IndexFunc(all, func(c bot.Command) bool { return c.Name == path[0] })
+	switch {
+	case i < 0 || len(path) > 1 && len(all[i].Subcommands) == 0:
+		return bot.Command{}, false
+	case len(path) == 1:
+		return all[i], true
+	}
+	sub, ok := find(all[i].Subcommands, path[1:])
+	sub.Needs = max(sub.Needs, all[i].Needs)
+	return sub, ok
+}
+
+// near returns the one command that begins like what was typed, or nothing.
+func near(typed string, all []bot.Command) string {
+	for n := len(typed); n > 1; n-- {
+		for _, c := range all {
+			if strings.HasPrefix(c.Name, typed[:n]) {
+				return c.Name
+			}
+		}
+	}
+	return ""
+}
+
+// overview lists what this person may use here, and what the pool can do now.
+func (h House) overview(in *bot.Invocation, all []bot.Command) bot.Text {
+	lines := func(role community.Role) bot.Text {
+		var out []bot.Text
+		for _, c := range all {
+			if c.Needs == role {
+				out = append(out, in.Say("help.line", "name", c.Name, "what", in.Say("command."+c.Name)))
+			}
+		}
+		return joined("\n", out...)
+	}
+	parts := []bot.Text{in.Say("help.intro"), lines(community.Everyone)}
+	for _, role := range []community.Role{community.Admin, community.Operator} {
+		if own := lines(role); own.Plain != "" && in.Request.Role >= role {
+			parts = append(parts, joined("\n", in.Say("help.role", "role", role), own))
+		}
+	}
+	return joined("\n\n", append(parts, h.online(in.Say, in.Request.Chat), in.Say("help.more"))...)
+}
+
+// describe tells how one command is typed: usage, what each option means, and examples.
+func describe(say bot.Say, all []bot.Command, words []string, c bot.Command) bot.Text {
+	path := strings.Join(words, " ")
+	key := "command." + strings.ReplaceAll(path, " ", ".")
+	parts := []bot.Text{joined("\n", bot.Plain("/"+path).In(bot.Bold, ""), say(key))}
+	if len(c.Subcommands) > 0 {
+		var subs []bot.Text
+		for _, sub := range c.Subcommands {
+			subs = append(subs, say("help.line", "name", path+" "+sub.Name, "what", say(key+"."+sub.Name)))
+		}
+		return joined("\n\n", append(parts, joined("\n", subs...))...)
+	}
+	parts = append(parts, say("help.usage", "usage", bot.Usage(all, words...)))
+	var options []bot.Text
+	for _, o := range c.Options {
+		line := say("help.option", "name", o.Name, "what", say(key+"."+o.Name))
+		if len(o.Choices) > 0 {
+			line = joined(" ", line, say("help.choices", "choices", o.Choices))
+		}
+		options = append(options, line)
+	}
+	return joined("\n\n", append(parts, joined("\n", options...), say("help.examples", "examples", say(strings.Replace(key, "command.", "example.", 1))))...)
+}

@@ -1,0 +1,24 @@
+package commands
+
+import (
+	"context"
+
+	"potluck/bot"
+)
+
+func (h House) privacy() bot.Command {
+	return bot.Command{
+		Name:    "privacy",
+		Private: true,
+		Run: func(ctx context.Context, in *bot.Invocation) error {
+			return in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n",
+				in.Say("privacy.sees"),
+				in.Say("privacy.worker"),
+				in.Say("privacy.private"),
+				in.Say("privacy.kept"),
+				in.Say("privacy.never"),
+				in.Say("privacy.more"),
+			)})
+		},
+	}
+}

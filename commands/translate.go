@@ -1,0 +1,104 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"potluck/bot"
+	"potluck/fault"
+	"potluck/translate"
+	"potluck/workers"
+)
+
+func (h House) translate() bot.Command {
+	return bot.Command{
+		Name:   "translate",
+		Costly: true,
+		Options: []bot.Option{
+			{Name: "to", Kind: bot.String, Required: true, Max: 50, Suggest: h.suggestTarget},
+			{Name: "from", Kind: bot.String, Max: 50, Suggest: h.suggestSource},
+			{Name: "text", Kind: bot.String, Required: true, Rest: true, Max: 4000},
+		},
+		Run: h.translateText,
+	}
+}
+
+func (h House) translateText(ctx context.Context, in *bot.Invocation) error {
+	r := translate.Request{Origin: h.origin(in), Text: in.Rest.Plain, Fixed: fixed(in.Rest), Language: in.Language}
+	for name, tag := range map[string]*string{"to": &r.To, "from": &r.From} {
+		typed := plainForm(in.Options[name])
+		if typed == "" {
+			continue
+		}
+		var ok bool
+		if *tag, ok = translate.Parse(typed); !ok {
+			return fault.New(fault.UnknownLang, "value", typed)
+		}
+	}
+	notice, seen, err := h.firstUse(ctx, in)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	view := progress{say: in.Say}
+	in.Reply.Show(bot.Reply{Text: joined("\n", view.text(), notice)})
+	t, err := h.Translate.Translate(ctx, r, func(e workers.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		view.see(e)
+		in.Reply.Show(bot.Reply{Text: joined("\n", view.text(), notice)})
+	})
+	if err != nil {
+		return fmt.Errorf("translate: %w", err)
+	}
+	var notes []bot.Text
+	if t.Rough {
+		notes = append(notes, small(in.Say("translation.rough")))
+	}
+	if t.Result.Job == 0 {
+		notes = append(notes, small(in.Say("translation.nothing")))
+	}
+	notes = append(notes, h.footer(in, "translation.footer", t.Result, "from", t.From, "to", t.To), notice)
+	if err := in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", withKept(t, in.Rest), joined("\n", notes...))}); err != nil {
+		return err
+	}
+	seen()
+	return nil
+}
+
+// fixedKinds are the spans whose text must come back as it is.
+var fixedKinds = map[bot.SpanKind]bool{
+	bot.Code: true, bot.Pre: true, bot.Mention: true, bot.Emoji: true, bot.Timestamp: true,
+}
+
+func fixed(source bot.Text) (ranges [][2]int) {
+	for _, s := range source.Spans {
+		if fixedKinds[s.Kind] {
+			ranges = append(ranges, [2]int{s.Start, s.End})
+		}
+	}
+	return ranges
+}
+
+// withKept gives what came back unchanged the span that it had in the source; another language may have moved it.
+func withKept(t translate.Translation, source bot.Text) bot.Text {
+	left := slices.DeleteFunc(slices.Clone(source.Spans), func(s bot.Span) bool { return !fixedKinds[s.Kind] })
+	var b bot.Builder
+	at := 0
+	for _, k := range t.Kept {
+		if k[0] < at || k[1] < k[0] || k[1] > len(t.Text) {
+			continue
+		}
+		kept := t.Text[k[0]:k[1]]
+		i := slices.IndexFunc(left, func(s bot.Span) bool { return source.Plain[s.Start:s.End] == kept })
+		if i < 0 {
+			continue
+		}
+		b.Add(t.Text[at:k[0]]).Mark(left[i].Kind, left[i].Value, kept)
+		at = k[1]
+		left = slices.Delete(left, i, i+1)
+	}
+	return b.Add(t.Text[at:]).Text()
+}
