@@ -49,7 +49,7 @@ func (s seen) has(words map[string]bool, parts []string) bool {
 var age = regexp.MustCompile(`\b(\d{1,2})\s*[-_ ]?\s*(?:years?|yrs?|y/?o|yo|ans|anos|años|jahre|jährig\w*|лет|歳|岁|살)|\bage[ds]?\s*:?\s*(\d{1,2})\b`)
 
 func normalise(text string) seen {
-	text = strings.ToLower(norm.NFKC.String(cutText(text, 16<<10)))
+	text = strings.ToLower(norm.NFKC.String(cutText(text, 256<<10)))
 	var s seen
 	for _, m := range age.FindAllStringSubmatch(text, -1) {
 		if n, err := strconv.Atoi(m[1] + m[2]); err == nil && n < 18 {
@@ -85,7 +85,7 @@ func (s *seen) read(text string, leet bool) {
 	note := func(w string) {
 		w = norm.NFC.String(w)
 		latin := fromOtherScript.Replace(w)
-		for _, form := range []string{w, squeeze(w), latin, squeeze(latin)} {
+		for _, form := range []string{w, latin, squeeze(latin, 1), squeeze(latin, 2)} {
 			s.words[form] = true
 			if last != "" {
 				s.words[last+" "+form] = true
@@ -111,15 +111,23 @@ func (s *seen) read(text string, leet bool) {
 	}
 }
 
-// squeeze makes "nuuude" "nude".
-func squeeze(s string) string {
+// squeeze leaves n of 3 and more equal letters: "nuuude" is "nude", "teeen" is "teen".
+func squeeze(s string, n int) string {
+	letters := []rune(s)
 	var b strings.Builder
-	var last rune
-	for _, r := range s {
-		if r != last {
-			b.WriteRune(r)
+	for i := 0; i < len(letters); {
+		end := i + 1
+		for end < len(letters) && letters[end] == letters[i] {
+			end++
 		}
-		last = r
+		count := end - i
+		if count > 2 {
+			count = n
+		}
+		for range count {
+			b.WriteRune(letters[i])
+		}
+		i = end
 	}
 	return b.String()
 }

@@ -117,6 +117,17 @@ func (f Folder) newKey(name string) (ed25519.PrivateKey, error) {
 	return private, nil
 }
 
+// keyForJoin reads the key in a file or makes it.
+func (f Folder) keyForJoin(name string) (ed25519.PrivateKey, error) {
+	key, err := f.key(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f.newKey(name)
+	}
+	return key, err
+}
+
+func (f Folder) rename(from, to string) error { return os.Rename(f.path(from), f.path(to)) }
+
 // Link says to whom this worker belongs.
 type Link struct {
 	Server      string `yaml:"server"`
@@ -165,7 +176,9 @@ func (f Folder) saveLink(l Link) error {
 }
 
 // Pause leaves the marker that a running worker sees within 1 s; reason is for the server's people and may be empty.
-func (f Folder) Pause(reason string) error { return f.write(pauseFile, []byte(plain(reason, 200)+"\n")) }
+func (f Folder) Pause(reason string) error {
+	return f.write(pauseFile, []byte(plain(reason, 200)+"\n"))
+}
 
 // Resume takes the marker away.
 func (f Folder) Resume() error {
@@ -194,6 +207,8 @@ type Status struct {
 	Jobs    []StatusJob `json:"jobs,omitempty"`
 	Done    int         `json:"done"` // confirmed by the server since the start
 	Failed  int         `json:"failed"`
+
+	fatal error // only in the loop: why the agent must not connect again
 }
 
 // StatusJob is one running job, without anything that it says.
