@@ -24,7 +24,9 @@ func FuzzKeepsRoundTrip(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		s = strings.ToValidUTF8(s, "")
+		if s = strings.ToValidUTF8(s, ""); len(s) > maxSegment {
+			return // no engine takes it
+		}
 		want := fromText(s)
 		text, l := bracketed(want)
 		if got := unbracket(text, l); !slices.Equal(got, want) {
