@@ -246,6 +246,8 @@ func (in *inline) read(start, end int) {
 			i++
 		case ']':
 			i = in.link(s, i)
+		case 'h': // an address keeps its underscores
+			i += max(1, address(s[i:]))
 		default:
 			i++
 		}
@@ -469,6 +471,19 @@ func autolink(s string) (target string, n int) {
 		}
 	}
 	return "", 0
+}
+
+// address returns the length of the bare URL that s begins with, 0 if it does not.
+func address(s string) int {
+	if !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
+		return 0
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || strings.IndexByte("<>[]()\"`|*\\", s[i]) >= 0 {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // isURL: only addresses that people can judge by looking at them.

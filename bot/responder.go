@@ -56,10 +56,10 @@ type Responder struct {
 	costly   bool
 	rerun    bool // the process that accepted the request is gone; it may have sent what Reply does not know of
 
-	wake   chan struct{} // next was set
-	claim  chan struct{} // closed by the final: no Show is written any more
-	posted chan struct{} // closed when the first message is up, or could not be sent at once
-	done   chan struct{} // closed when show has returned
+	wake  chan struct{} // next was set
+	claim chan struct{} // closed by the final: no Show is written any more
+	post  func()        // tells the chat's queue that the first message is up, or could not be sent at once
+	done  chan struct{} // closed when show has returned
 
 	mu        sync.Mutex
 	next      *Reply // newest Show not yet written
@@ -84,7 +84,7 @@ func (r *Router) responder(inv *invocation, p Platform, say Say) *Responder {
 	}
 	return &Responder{
 		router: r, platform: p, request: inv.request, say: say, pace: pace, costly: inv.costly, rerun: inv.rerun,
-		wake: make(chan struct{}, 1), claim: make(chan struct{}), posted: make(chan struct{}), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), claim: make(chan struct{}), post: inv.post, done: make(chan struct{}),
 		parts: inv.request.Reply, doubtful: inv.rerun, actions: make(map[string]string),
 	}
 }
@@ -123,6 +123,7 @@ func (r *Responder) Final(ctx context.Context, rep Reply) error {
 
 func (r *Responder) final(rep Reply) error {
 	ctx := r.router.deliver
+	defer r.post()
 	if !r.take(rep) {
 		return errFinal
 	}
@@ -214,19 +215,17 @@ func (r *Responder) close(ctx context.Context) error {
 // show writes what Show hands over until the final is claimed or base ends (the process stops). It is the only writer until then.
 func (r *Responder) show(base context.Context) {
 	defer close(r.done)
-	post := sync.OnceFunc(func() { close(r.posted) })
-	defer post()
 
 	late := time.NewTimer(placeholderAfter)
 	defer late.Stop()
 	// After a restart nobody knows whether a message with this nonce is out; the placeholder finds it or makes it.
 	if len(r.parts) > 0 {
-		post()
+		r.post()
 	} else if r.costly || r.rerun {
 		if err := r.write(Reply{Text: r.say("reply.working"), Status: true}); err != nil {
 			r.router.log.Debug("show the placeholder", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
 		}
-		post()
+		r.post()
 	}
 	wait := r.pace
 	for {
@@ -237,7 +236,7 @@ func (r *Responder) show(base context.Context) {
 			return
 		case <-late.C:
 			if r.written || len(r.parts) > 0 {
-				post()
+				r.post()
 				continue
 			}
 			r.mu.Lock()
@@ -265,7 +264,7 @@ func (r *Responder) show(base context.Context) {
 		} else {
 			wait = r.pace
 		}
-		post()
+		r.post()
 		pause := time.NewTimer(wait)
 		select {
 		case <-r.claim:

@@ -102,8 +102,9 @@ type invocation struct {
 	rerun   bool
 	ctx     context.Context // the request's own
 	cancel  context.CancelCauseFunc
-	done    chan struct{}
-	counted bool // in the member's pending
+	posted  chan struct{} // closed by post
+	post    func()        // may be called often
+	counted bool          // in the member's pending
 }
 
 // NewRouter checks the commands (see CheckCommands) and that every name is used once.
@@ -530,7 +531,8 @@ func (r *Router) enqueue(inv *invocation) {
 		return
 	}
 	inv.ctx, inv.cancel = context.WithCancelCause(r.base)
-	inv.done = make(chan struct{})
+	inv.posted = make(chan struct{})
+	inv.post = sync.OnceFunc(func() { close(inv.posted) })
 	r.running[inv.request.ID] = inv
 	id := inv.request.Chat.ID
 	q := r.chats[id]
@@ -555,13 +557,11 @@ func (r *Router) serve(id community.ChatID, q *chatQueue) {
 		inv := q.waiting[0]
 		r.mu.Unlock()
 
-		posted := make(chan struct{})
 		// serve itself is counted in work, so the count cannot be zero here.
-		r.work.Go(func() { r.perform(inv, posted) })
+		r.work.Go(func() { r.perform(inv) })
 		limit := time.NewTimer(postLimit)
 		select {
-		case <-posted:
-		case <-inv.done:
+		case <-inv.posted:
 		case <-limit.C:
 		}
 		limit.Stop()
@@ -574,8 +574,8 @@ func (r *Router) serve(id community.ChatID, q *chatQueue) {
 }
 
 // perform runs one request to its end. Here, and only here, an error becomes a log line and a reply.
-func (r *Router) perform(inv *invocation, posted chan struct{}) {
-	defer close(inv.done)
+func (r *Router) perform(inv *invocation) {
+	defer inv.post()
 	defer r.end(inv)
 	q := inv.request
 	platform := r.platforms[community.Platform(q.Chat.ID)]
@@ -590,14 +590,6 @@ func (r *Router) perform(inv *invocation, posted chan struct{}) {
 		return
 	}
 	r.work.Go(func() { resp.show(r.base) })
-	r.work.Go(func() { // posted is serve's; resp may be done without having posted
-		select {
-		case <-resp.posted:
-		case <-resp.done:
-		}
-		close(posted)
-	})
-
 	err := r.attempt(inv, &Invocation{Request: q, Member: inv.member, Say: say, Language: language, Reply: resp})
 	if r.base.Err() != nil && !resp.isClaimed() {
 		<-resp.done
