@@ -27,7 +27,7 @@ const (
 	offersTimeout = 5 * time.Second
 	discoverEvery = 30 * time.Second
 	pauseEvery    = 500 * time.Millisecond
-	statusEvery   = time.Second
+	statusEvery   = 2 * time.Second
 	drainTime     = 30 * time.Second
 	heldTime      = 15 * time.Minute // a final event that nobody acknowledged is of no use after that
 	maxHeld       = 16               // final events that wait for their Ack; a server that never sends one gets no more work done
@@ -63,7 +63,7 @@ type Config struct {
 	Hardware protocol.Hardware
 	Load     func(context.Context) []protocol.GPULoad // nil = not known
 	Paused   func() (reason string, paused bool)      // asked twice a second; nil = never
-	Status   func(Status)                             // at most once a second, not concurrently; nil = nobody asks
+	Status   func(Status)                             // every 2 s, not concurrently; nil = nobody asks
 	HTTP     *http.Client
 	Log      *slog.Logger
 	Rand     *rand.Rand // jitter of reconnects
@@ -267,7 +267,7 @@ func (a *Agent) loop(ctx context.Context, status chan Status) error {
 		case <-statusTicker.C:
 			select {
 			case status <- a.report():
-			default: // the disk is slow; the next second has a newer one
+			default: // the disk is slow; the next one is newer
 			}
 		case <-drain:
 			drain = nil

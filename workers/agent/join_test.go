@@ -251,16 +251,6 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func FuzzParseSettings(f *testing.F) {
-	f.Add(defaultConfig)
-	f.Add([]byte("limits:\n  max_stepz: 1"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if s, err := ParseSettings(b); err == nil && (s.Limits.JobsAtOnce < 1 || s.Limits.JobsAtOnce > protocol.MaxSlots) {
-			t.Errorf("accepted %+v", s)
-		}
-	})
-}
-
 func TestConfigNeedsALink(t *testing.T) {
 	if _, err := Folder(t.TempDir()).Config(t.Context()); !errors.Is(err, ErrNotLinked) || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Config: %v", err)
