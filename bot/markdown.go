@@ -20,10 +20,14 @@ func ParseMarkdown(s string) Text {
 	if strings.HasSuffix(s, "\n") && !strings.HasSuffix(mid, "\n") {
 		mid += "\n"
 	}
-	in := inline{s: mid, spans: p.spans}
+	in := inline{s: mid}
 	for _, para := range p.paragraphs {
 		in.read(para[0], min(para[1], len(mid)))
 	}
+	// Both lists hold inner spans before outer ones; of equal ranges the outer is to come first, and lines are around what is in them.
+	slices.Reverse(p.spans)
+	slices.Reverse(in.spans)
+	in.spans = append(p.spans, in.spans...)
 	return in.text()
 }
 
@@ -388,6 +392,12 @@ func (in *inline) close(kind string, at int) {
 		d--
 	}
 	m := in.open[d]
+	// "***a** b*": which of the two marks is the outer one shows only where the first is closed.
+	if n := m.at + 2; len(kind) == 2 && d+1 < len(in.open) && in.open[d+1].at == n && len(in.open[d+1].kind) == 1 {
+		in.open[d], in.open[d+1] = mark{m.at, kind[:1]}, mark{m.at + 1, kind}
+		d++
+		m = in.open[d]
+	}
 	if m.at+len(kind) == at { // "****": nothing between
 		return
 	}
@@ -580,7 +590,7 @@ func (t Text) markdown(b *strings.Builder, from, to int, spans []Span) {
 			b.WriteString(prefix + strings.ReplaceAll(in.String(), "\n", "\n"+prefix))
 		case Link:
 			if s.Value == body {
-				b.WriteString(body)
+				b.WriteString("<" + body + ">")
 				break
 			}
 			b.WriteByte('[')

@@ -20,7 +20,9 @@ func Split(t Text, max int, measure func(Text) int) []Text {
 		// No character measures less than 1 and none has more than 4 bytes: what may fit is in this window.
 		window := border(t.Plain, utf8.UTFMax*max)
 		if window == len(t.Plain) && measure(t) <= max {
-			parts = append(parts, t)
+			if strings.TrimSpace(t.Plain) != "" {
+				parts = append(parts, t)
+			}
 			break
 		}
 		fits, over := 0, window+1

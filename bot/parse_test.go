@@ -1,0 +1,192 @@
+package bot_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"potluck/bot"
+	"potluck/bot/bottest"
+	"potluck/fault"
+)
+
+func tree() []bot.Command {
+	run := func(context.Context, *bot.Invocation) error { return nil }
+	return []bot.Command{
+		{Name: "imagine", Run: run, Options: []bot.Option{
+			{Name: "prompt", Kind: bot.String, Required: true, Rest: true, Max: 1000},
+			{Name: "style", Kind: bot.String},
+			{Name: "aspect", Kind: bot.Choice, Choices: []string{"1:1", "16:9", "9:16"}},
+			{Name: "count", Kind: bot.Integer, Min: 1, Max: 4},
+			{Name: "seed", Kind: bot.Integer},
+			{Name: "private", Kind: bot.Bool},
+		}},
+		{Name: "translate", Run: run, Options: []bot.Option{
+			{Name: "to", Kind: bot.String, Required: true},
+			{Name: "from", Kind: bot.String},
+			{Name: "text", Kind: bot.String, Required: true, Rest: true},
+		}},
+		{Name: "worker", Subcommands: []bot.Command{
+			{Name: "link", Run: run},
+			{Name: "pause", Run: run, Options: []bot.Option{{Name: "worker", Kind: bot.String, Required: true}, {Name: "minutes", Kind: bot.Integer}}},
+		}},
+	}
+}
+
+func TestParseCommand(t *testing.T) {
+	for typed, want := range map[string]string{
+		"/imagine a red cat":                            `imagine {prompt=a red cat}`,
+		"/IMAGINE a red cat":                            `imagine {prompt=a red cat}`,
+		"/imagine style:film a red cat":                 `imagine {prompt=a red cat, style=film}`,
+		"/imagine a red cat style:film count:2":         `imagine {count=2, prompt=a red cat, style=film}`,
+		"/imagine prompt:a red cat style:film":          `imagine {prompt=a red cat, style=film}`,
+		"/imagine prompt: a red cat":                    `imagine {prompt=a red cat}`,
+		`/imagine prompt:"a red cat" style:"film noir"`: `imagine {prompt=a red cat, style=film noir}`,
+		"/imagine style:“film noir” a cat":              `imagine {prompt=a cat, style=film noir}`,
+		`/imagine "a cat" she said`:                     `imagine {prompt="a cat" she said}`,
+		`/imagine a 5" disk`:                            `imagine {prompt=a 5" disk}`,
+		`/imagine "never closed style:film`:             `imagine {prompt="never closed, style=film}`,
+		"/imagine a cat --aspect 16:9":                  `imagine {aspect=16:9, prompt=a cat}`,
+		"/imagine a cat —aspect 16:9":                   `imagine {aspect=16:9, prompt=a cat}`,
+		"/imagine a cat –aspect=16:9":                   `imagine {aspect=16:9, prompt=a cat}`,
+		"/imagine a cat aspect:16":                      `imagine {aspect=16:9, prompt=a cat}`,
+		"/imagine a cat --private":                      `imagine {private=true, prompt=a cat}`,
+		"/imagine --private a cat":                      `imagine {private=true, prompt=a cat}`,
+		"/imagine a cat --private no --seed 007":        `imagine {private=false, prompt=a cat, seed=7}`,
+		"/imagine a poster with style: retro":           `imagine {prompt=a poster with style: retro}`,
+		"/imagine style:retro in the middle of":         `imagine {prompt=in the middle of, style=retro}`,
+		"/imagine a style:retro in the middle":          `imagine {prompt=a style:retro in the middle}`,
+		"/imagine note: http://a.b/c?d=e 1:30":          `imagine {prompt=note: http://a.b/c?d=e 1:30}`,
+		"/imagine line one\n\n  line two\u3000end":      "imagine {prompt=line one\n\n  line two\u3000end}",
+		"／ｉｍａｇｉｎｅ\u3000ｃｏｕｎｔ：２\u3000ｃａｔ：１":              `imagine {count=2, prompt=ｃａｔ：１}`,
+		"/translate to:es Good morning":                 `translate {text=Good morning, to=es}`,
+		"/translate to: es Good morning":                `translate {text=Good morning, to=es}`,
+		"/translate to:ｅｓ from：en hi":                   `translate {from=en, text=hi, to=es}`,
+		"/worker link":                                  `worker link {}`,
+		"/worker_link":                                  `worker link {}`,
+		"/Worker  Pause rita-pc 30":                     `worker pause {minutes=30, worker=rita-pc}`,
+		`/worker pause "rita pc" minutes:5`:             `worker pause {minutes=5, worker=rita pc}`,
+
+		"/imagin a cat":                           "unknown_command name=/imagin nearest=/imagine",
+		"/trans x":                                "unknown_command name=/trans nearest=/translate",
+		"/zzzzzz":                                 "unknown_command name=/zzzzzz nearest=",
+		"/worker lnik":                            "unknown_command name=/worker lnik nearest=/worker link",
+		"/worker":                                 "missing_option command=/worker option=link | pause usage=/worker link|pause",
+		"/imagine":                                "missing_option command=/imagine option=prompt usage=/imagine [style:…] [aspect:1:1|16:9|9:16] [count:1–4] [seed:0] [private:yes|no] prompt",
+		"/imagine count:2":                        "missing_option command=/imagine option=prompt usage=/imagine [style:…] [aspect:1:1|16:9|9:16] [count:1–4] [seed:0] [private:yes|no] prompt",
+		"/translate hello":                        "missing_option command=/translate option=to usage=/translate to:… [from:…] text",
+		"/imagine a cat count:9":                  "bad_option option=count value=9 want=1–4",
+		"/imagine a cat count:two":                "bad_option option=count value=two want=1–4",
+		"/imagine a cat aspect:0:1":               "bad_option option=aspect value=0:1 want=1:1 | 16:9 | 9:16",
+		"/imagine a cat private:maybe":            "bad_option option=private value=maybe want=yes | no",
+		"/imagine --styel film a cat":             "unknown_option command=/imagine nearest=style option=styel",
+		"/imagine a cat --styel film":             "unknown_option command=/imagine nearest=style option=styel",
+		"/worker link now":                        "unknown_option command=/worker link nearest= option=now",
+		"/worker pause wroker:x":                  "unknown_option command=/worker pause nearest=worker option=wroker",
+		"/imagine " + strings.Repeat("x", 10_000): "too_long length=10000 max=1000 option=prompt",
+		"/translate to:es " + strings.Repeat("é", 2001): "too_long length=2001 max=2000 option=text",
+	} {
+		p, err := bot.ParseCommand(tree(), bot.Plain(typed))
+		got := strings.Join(p.Path, " ") + " " + show(p.Options)
+		if err != nil {
+			f := fault.Of(err)
+			var args []any
+			for k, v := range f.Args {
+				args = append(args, k, v)
+			}
+			got = sayLine(string(f.Code), args...)
+		}
+		if got != want {
+			t.Errorf("%.60q\n got %s\nwant %s", typed, got, want)
+		}
+	}
+}
+
+func show(m map[string]string) string {
+	s := strings.TrimPrefix(fmt.Sprint(m), "map[")
+	s = strings.TrimSuffix(s, "]")
+	for k := range m {
+		s = strings.Replace(s, " "+k+":", ", "+k+"=", 1)
+		if strings.HasPrefix(s, k+":") {
+			s = k + "=" + s[len(k)+1:]
+		}
+	}
+	return "{" + s + "}"
+}
+
+func TestRestKeepsItsSpans(t *testing.T) {
+	var b bot.Builder
+	in := b.Add("/translate to:es ").Bold("Good").Add(" ").Mark(bot.Mention, "test:ann", "@ann").Add("\nx to:fr").Text()
+	p, err := bot.ParseCommand(tree(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want bot.Builder
+	if diff := cmp.Diff(want.Bold("Good").Add(" ").Mark(bot.Mention, "test:ann", "@ann").Add("\nx").Text(), p.Rest); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func FuzzParseCommand(f *testing.F) {
+	for _, s := range []string{"/imagine a cat --seed 5", `/imagine style:"x y" “z`, "/worker pause a b", "／imagine　count：２", "/imagine --", "/imagine prompt:", "/translate to:", `/imagine "a "a "a`} {
+		f.Add(s)
+	}
+	commands := tree()
+	f.Fuzz(func(t *testing.T, s string) {
+		if !utf8.ValidString(s) {
+			return
+		}
+		p, err := bot.ParseCommand(commands, bot.Plain(s))
+		if err != nil {
+			if fault.Of(err).Code == fault.Internal {
+				t.Fatalf("%q: %v", s, err)
+			}
+			return
+		}
+		if !strings.Contains(s, p.Rest.Plain) {
+			t.Fatalf("%q: the rest %q is not what was typed", s, p.Rest.Plain)
+		}
+	})
+}
+
+func TestCheckCommands(t *testing.T) {
+	run := func(context.Context, *bot.Invocation) error { return nil }
+	if err := bot.CheckCommands(tree()); err != nil {
+		t.Errorf("a good tree: %v", err)
+	}
+	many := make([]bot.Option, 26)
+	for i := range many {
+		many[i] = bot.Option{Name: fmt.Sprint("o", i), Kind: bot.String}
+	}
+	deep := bot.Command{Name: "d", Run: run}
+	for range 3 {
+		deep = bot.Command{Name: "d", Subcommands: []bot.Command{deep}}
+	}
+	with := func(o ...bot.Option) bot.Command { return bot.Command{Name: "c", Options: o, Run: run} }
+	for want, c := range map[string]bot.Command{
+		"the name must be":               {Name: "Imagine", Run: run},
+		"no Run":                         {Name: "c"},
+		"26 options":                     with(many...),
+		"deeper than 3":                  deep,
+		"neither options nor Run":        {Name: "c", Run: run, Subcommands: []bot.Command{{Name: "s", Run: run}}},
+		"required options stand before":  with(bot.Option{Name: "a", Kind: bot.String}, bot.Option{Name: "b", Kind: bot.String, Required: true}),
+		"0 choices":                      with(bot.Option{Name: "a", Kind: bot.Choice}),
+		"choices, but kind string":       with(bot.Option{Name: "a", Kind: bot.String, Choices: []string{"x"}}),
+		"one option at most is the rest": with(bot.Option{Name: "a", Kind: bot.String, Rest: true}, bot.Option{Name: "b", Kind: bot.String, Rest: true}),
+		"the name is used twice":         with(bot.Option{Name: "a", Kind: bot.String}, bot.Option{Name: "a", Kind: bot.String}),
+		`kind "colour"`:                  with(bot.Option{Name: "a", Kind: "colour"}),
+		"from 5 to 1":                    with(bot.Option{Name: "a", Kind: bot.Integer, Min: 5, Max: 1}),
+	} {
+		if err := bot.CheckCommands([]bot.Command{c}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+func sayLine(key string, args ...any) string {
+	return bottest.Catalogue{}.Say("en")(key, args...).Plain
+}
