@@ -573,7 +573,7 @@ func TestManyStreamsKeepBelowTheFrameLimit(t *testing.T) {
 		s.work(newToy(func(ctx context.Context, _ protocol.Assign, out engine.Output) (engine.Result, error) {
 			tick := time.NewTicker(10 * time.Millisecond)
 			defer tick.Stop()
-			for range 1000 {
+			for range 400 {
 				out.Text("x")
 				<-tick.C
 			}
@@ -589,7 +589,7 @@ func TestManyStreamsKeepBelowTheFrameLimit(t *testing.T) {
 			f := <-l.frames
 			frames++
 			if e, ok := f.(protocol.Event); ok && e.Kind == protocol.EventDone {
-				if done++; e.Done.Text != strings.Repeat("x", 1000) {
+				if done++; e.Done.Text != strings.Repeat("x", 400) {
 					t.Fatalf("%d bytes", len(e.Done.Text))
 				}
 			}
