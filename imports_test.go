@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 		"storage/migrations",
 	},
 	"storage/storagetest": {"storage"},
-	"cmd/potluck-worker":  {"workers/agent"},
+	"cmd/potluck-worker":  {"workers/agent", "nearest"},
 }
 
 // onlyImporter names the one package (and those below it) that may import a library: the rest of the house does not depend on its shape.

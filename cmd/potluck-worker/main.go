@@ -15,10 +15,12 @@ import (
 	"syscall"
 	"time"
 
+	"potluck/nearest"
 	"potluck/workers/agent"
 )
 
-const version = "0.1.0"
+// version is set by the Makefile.
+var version = "dev"
 
 func program() string {
 	return "potluck-worker " + version + " " + runtime.GOOS + "/" + runtime.GOARCH
@@ -83,7 +85,7 @@ func execute(args []string, stdout, stderr io.Writer) error {
 		fmt.Fprint(stdout, usage)
 		return nil
 	}
-	if near := agent.Nearest(name, commands); near != "" {
+	if near := nearest.Of(name, commands); near != "" {
 		fmt.Fprintf(stderr, "potluck-worker: there is no command %q, did you mean %q?\n", name, near)
 	} else {
 		fmt.Fprintf(stderr, "potluck-worker: there is no command %q, see potluck-worker help\n", name)
@@ -199,7 +201,7 @@ func (c *cli) dirHint() string {
 }
 
 func (c *cli) run(args []string) error {
-	joinString := c.flags.String("join", "", "link with this `string` first, unless linked already")
+	joinString := c.flags.String("join", "", "link with this `string` first, unless linked already; - reads it from standard input, where no other user sees it")
 	c.runFlags()
 	if _, err := c.parse(args, 0); err != nil {
 		return err
@@ -214,14 +216,31 @@ func (c *cli) run(args []string) error {
 	}
 	defer unlock()
 	if *joinString != "" {
+		text, err := joinText(*joinString, os.Stdin)
+		if err != nil {
+			return err
+		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		_, err := agent.JoinOnce(ctx, f, *joinString, agent.JoinOptions{Program: program()})
+		_, err = agent.JoinOnce(ctx, f, text, agent.JoinOptions{Program: program()})
 		stop()
 		if err != nil {
 			return err
 		}
 	}
 	return c.serve(f)
+}
+
+// joinText is the flag's value, or what stands on standard input.
+func joinText(flag string, stdin io.Reader) (string, error) {
+	if flag != "-" {
+		return flag, nil
+	}
+	const longest = 4096 // bytes; a join string has about 150
+	b, err := io.ReadAll(io.LimitReader(stdin, longest))
+	if err != nil {
+		return "", fmt.Errorf("read the join string: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
 }
 
 // serve runs the worker of a locked folder. The first signal drains it, the second stops it at once.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"potluck/nearest"
 	"potluck/workers/protocol"
 )
 
@@ -158,7 +159,7 @@ func ParseSettings(b []byte) (Settings, error) {
 			if line == 0 || !lineHasKey(b, line, m[1]) {
 				line = lineOf(b, m[1])
 			}
-			if near := Nearest(m[1], settingKeys); near != "" {
+			if near := nearest.Of(m[1], settingKeys); near != "" {
 				what += fmt.Sprintf(", did you mean %q?", near)
 			}
 		}

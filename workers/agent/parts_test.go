@@ -147,15 +147,6 @@ func FuzzGuard(f *testing.F) {
 	})
 }
 
-func TestNearest(t *testing.T) {
-	words := []string{"join", "run", "status", "engines", "pause", "resume"}
-	for word, want := range map[string]string{"stauts": "status", "jion": "join", "engine": "engines", "ruun": "run", "xyzzy": "", "": ""} {
-		if got := Nearest(word, words); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}
-
 func TestPlain(t *testing.T) {
 	if got := plain(" a\x00b\n\u202ec\u200b\xff ", 100); got != "ab c" {
 		t.Errorf("%q", got)
