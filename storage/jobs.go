@@ -136,8 +136,7 @@ func (s *Jobs) JobByKey(ctx context.Context, key string) (workers.Job, bool, err
 	return j, err == nil, wrap("job by key", err)
 }
 
-// Lease saves a new attempt and makes its job leased. A number that an earlier attempt of the job had (the caller forgot it over a restart)
-// is raised to the next free one.
+// Lease saves a new attempt and makes its job leased. ErrStale when the job is not queued; a number that the job had before is refused.
 func (s *Jobs) Lease(ctx context.Context, a workers.Attempt) error {
 	return s.DB.write(ctx, "lease job", func(t *tx) error {
 		n, err := t.exec(`UPDATE jobs SET state = 'leased' WHERE id = ? AND state = 'queued'`, a.Job)
@@ -149,8 +148,8 @@ func (s *Jobs) Lease(ctx context.Context, a workers.Attempt) error {
 		}
 		_, err = t.exec(`
 			INSERT INTO attempts (lease, job, number, worker, engine, model, started_ms, deadline_ms)
-			VALUES (?, ?, max(?, (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE job = ?)), ?, ?, ?, ?, ?)`,
-			a.Lease, a.Job, a.Number, a.Job, a.Worker, a.Engine, a.Model, ms(a.Started), ms(a.Deadline))
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			a.Lease, a.Job, a.Number, a.Worker, a.Engine, a.Model, ms(a.Started), ms(a.Deadline))
 		return err
 	})
 }
@@ -287,16 +286,31 @@ func (s *Jobs) Abandon(ctx context.Context, job int64, failure *fault.Error, o w
 	})
 }
 
-// Open returns every job that is not final in the order of submission, and the running attempts.
+// Open returns every job that is not final in the order of submission, with LastNumber, and the running attempts.
 func (s *Jobs) Open(ctx context.Context) (jobs []workers.Job, attempts []workers.Attempt, err error) {
 	snapshot, err := s.DB.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // jobs and attempts of the same moment
 	if err != nil {
 		return nil, nil, wrap("open jobs", err)
 	}
 	defer snapshot.Rollback()
-	rows, err := snapshot.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs j WHERE j.state IN ('queued', 'leased') ORDER BY j.id`)
+	last := make(map[int64]int)
+	rows, err := snapshot.QueryContext(ctx, `
+		SELECT a.job, max(a.number) FROM jobs j JOIN attempts a ON a.job = j.id
+		WHERE j.state IN ('queued', 'leased') GROUP BY a.job`)
+	err = each(rows, err, func(r *sql.Rows) error {
+		var job int64
+		var number int
+		err := r.Scan(&job, &number)
+		last[job] = number
+		return err
+	})
+	if err != nil {
+		return nil, nil, wrap("open jobs", err)
+	}
+	rows, err = snapshot.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs j WHERE j.state IN ('queued', 'leased') ORDER BY j.id`)
 	err = each(rows, err, func(r *sql.Rows) error {
 		j, err := s.DB.scanJob(r)
+		j.LastNumber = last[j.ID]
 		jobs = append(jobs, j)
 		return err
 	})
