@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +44,12 @@ const askerIdentity = community.UserID("page:asker")
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	db := storagetest.Open(t)
+	return newWorldAt(t, filepath.Join(t.TempDir(), "potluck.db"))
+}
+
+func newWorldAt(t testing.TB, path string) *world {
+	t.Helper()
+	db := storagetest.OpenPath(t, path)
 	w := &world{t: t, db: db, jobs: &storage.Jobs{DB: db}, credits: &storage.Credits{DB: db}, people: &storage.People{DB: db}}
 	w.asker = w.member(askerIdentity, "Ada")
 	w.owner = w.member("page:owner", "Rita")
