@@ -1,0 +1,81 @@
+package webchat
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// limits are the rates of visitors and of their addresses.
+type limits struct {
+	visitor  *rates // messages and presses of one visitor
+	address  *rates // of one address
+	sessions *rates // new sessions and renames of one address
+}
+
+func newLimits(l Limits) *limits {
+	return &limits{
+		visitor:  newRates(l.MessagesPerSecond, l.MessagesBurst, l.RememberedVisitors),
+		address:  newRates(l.AddressPerSecond, l.AddressBurst, l.RememberedVisitors),
+		sessions: newRates(l.SessionsPerSecond, l.SessionsBurst, l.RememberedVisitors),
+	}
+}
+
+// rates holds one token bucket per key, for a bounded number of keys: when the younger half is full, it becomes the older one, and
+// what was not asked for since then is forgotten.
+type rates struct {
+	perSecond rate.Limit
+	burst     int
+	half      int
+
+	mu             sync.Mutex
+	younger, older map[string]*rate.Limiter
+}
+
+func newRates(perSecond float64, burst, keys int) *rates {
+	return &rates{perSecond: rate.Limit(perSecond), burst: burst, half: max(1, keys/2), younger: map[string]*rate.Limiter{}}
+}
+
+// take uses one token of key. When there is none, wait tells how long until the next one.
+func (r *rates) take(key string, now time.Time) (wait time.Duration, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.younger[key]
+	if l == nil {
+		if l = r.older[key]; l == nil {
+			l = rate.NewLimiter(r.perSecond, r.burst)
+		}
+		if len(r.younger) >= r.half {
+			r.older, r.younger = r.younger, make(map[string]*rate.Limiter, r.half)
+		}
+		r.younger[key] = l
+	}
+	if l.AllowN(now, 1) {
+		return 0, true
+	}
+	missing := 1 - l.TokensAt(now)
+	return time.Duration(missing / float64(r.perSecond) * float64(time.Second)), false
+}
+
+// remoteAddress is the address of the connection; an IPv6 visitor owns a /64.
+func remoteAddress(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return a.String()
+}

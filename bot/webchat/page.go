@@ -1,0 +1,409 @@
+package webchat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"potluck/bot"
+	"potluck/community"
+	"potluck/fault"
+)
+
+// Pictures keeps the files that messages show. *imagegen.Album implements it.
+type Pictures interface {
+	// Keep saves a file; saving the same name again is no error.
+	Keep(name string, data []byte) error
+	Open(name string) (io.ReadSeekCloser, error)
+}
+
+// OperatorUser is the identity of everyone who opened the one-time operator URL.
+const OperatorUser community.UserID = "page:operator"
+
+// Config is what a Page needs. Store and Pictures are required, everything else has a default.
+type Config struct {
+	Store    Store
+	Pictures Pictures
+
+	Name  string   // of the community: its id is "page:" + Name; default "potluck"
+	Title string   // what people read on the page, and the bot's name there; default "Potluck"
+	Chats []string // default lobby, english, español; the first is opened first
+
+	// OperatorToken opens /webchat/operator once; empty: never. Operator is told before the session becomes the operator's.
+	OperatorToken string
+	Operator      func(ctx context.Context, user community.UserID, name string) error
+
+	// PrivateCommand tells whether a typed message is a command whose answer is private: then only its author sees it.
+	PrivateCommand func(text string) bool
+	// Commands returns what the page completes after "/": a list of {"name", "description"} objects, or any other JSON.
+	Commands func() any
+
+	// Secure tells whether a request came in over TLS (also through a proxy that is trusted): cookies are then sent over TLS only.
+	Secure func(*http.Request) bool
+	// Address returns whose request it is, for the limits per address; default: the connection's remote address.
+	Address func(*http.Request) string
+	// Origins lists further origins ("https://chat.example.org") whose pages may post, beside the host that the request names.
+	Origins []string
+
+	Now    func() time.Time
+	Log    *slog.Logger
+	Limits Limits
+}
+
+// Limits bound what visitors can take. A zero field means its default.
+type Limits struct {
+	TextLength         int           // characters of one message; 16,000
+	Streams            int           // event streams in all; 2,000
+	StreamsPerUser     int           // 6
+	Waiting            int           // events that a slow stream may be behind before it is dropped; 256
+	Heartbeat          time.Duration // 15 s
+	WriteTimeout       time.Duration // for one write to a stream; 10 s
+	MessagesPerSecond  float64       // of one visitor, also button presses; 1
+	MessagesBurst      int           // 60
+	AddressPerSecond   float64       // messages and presses from one address; 20
+	AddressBurst       int           // 300
+	SessionsPerSecond  float64       // new sessions and renames from one address; 5
+	SessionsBurst      int           // 200
+	RememberedVisitors int           // visitors and addresses whose rate is remembered; 10,000
+	Keep               time.Duration // history is forgotten after it; 30 days
+}
+
+func (l Limits) withDefaults() Limits {
+	l.TextLength = or(l.TextLength, 16_000)
+	l.Streams = or(l.Streams, 2_000)
+	l.StreamsPerUser = or(l.StreamsPerUser, 6)
+	l.Waiting = or(l.Waiting, 256)
+	l.Heartbeat = or(l.Heartbeat, 15*time.Second)
+	l.WriteTimeout = or(l.WriteTimeout, 10*time.Second)
+	l.MessagesPerSecond = or(l.MessagesPerSecond, 1)
+	l.MessagesBurst = or(l.MessagesBurst, 60)
+	l.AddressPerSecond = or(l.AddressPerSecond, 20)
+	l.AddressBurst = or(l.AddressBurst, 300)
+	l.SessionsPerSecond = or(l.SessionsPerSecond, 5)
+	l.SessionsBurst = or(l.SessionsBurst, 200)
+	l.RememberedVisitors = or(l.RememberedVisitors, 10_000)
+	l.Keep = or(l.Keep, 30*24*time.Hour)
+	return l
+}
+
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// Page is the browser page as a chat platform. It implements bot.Platform and serves the page by Handler.
+type Page struct {
+	config  Config
+	hub     *hub
+	assets  assets
+	limits  *limits
+	foreign *http.CrossOriginProtection
+
+	// changing guards read-change-write of one message: an edit that crosses a delete must not bring the message back.
+	changing [64]sync.Mutex
+	seed     maphash.Seed
+
+	mu       sync.Mutex
+	handler  bot.Handler // nil while Run does not run
+	handling sync.WaitGroup
+
+	operator oneTimeToken
+}
+
+// New checks the configuration and makes a Page; it takes messages once Run runs.
+func New(c Config) (*Page, error) {
+	if c.Store == nil || c.Pictures == nil {
+		return nil, errors.New("webchat: Store and Pictures are required")
+	}
+	c.Name = or(c.Name, "potluck")
+	c.Title = or(c.Title, "Potluck")
+	if len(c.Chats) == 0 {
+		c.Chats = []string{"lobby", "english", "español"}
+	}
+	for i, name := range c.Chats {
+		if _, err := cleanName(name); err != nil || strings.ContainsAny(name, ":/ ") {
+			return nil, fmt.Errorf("webchat: chat name %q: use 1 to 32 characters without spaces, colons or slashes", name)
+		}
+		if slices.Contains(c.Chats[:i], name) {
+			return nil, fmt.Errorf("webchat: chat name %q is listed twice", name)
+		}
+	}
+	if c.Operator == nil {
+		c.Operator = func(context.Context, community.UserID, string) error { return nil }
+	}
+	if c.PrivateCommand == nil {
+		c.PrivateCommand = func(string) bool { return false }
+	}
+	if c.Commands == nil {
+		c.Commands = func() any { return nil }
+	}
+	if c.Secure == nil {
+		c.Secure = func(r *http.Request) bool { return r.TLS != nil }
+	}
+	if c.Address == nil {
+		c.Address = remoteAddress
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.Limits = c.Limits.withDefaults()
+	a, err := loadAssets(c.Title)
+	if err != nil {
+		return nil, err
+	}
+	foreign := http.NewCrossOriginProtection()
+	for _, o := range c.Origins {
+		if err := foreign.AddTrustedOrigin(o); err != nil {
+			return nil, fmt.Errorf("webchat: origin %q: %w", o, err)
+		}
+	}
+	return &Page{
+		config:   c,
+		hub:      newHub(c.Limits),
+		assets:   a,
+		limits:   newLimits(c.Limits),
+		foreign:  foreign,
+		seed:     maphash.MakeSeed(),
+		operator: oneTimeToken{token: c.OperatorToken},
+	}, nil
+}
+
+var _ bot.Platform = (*Page)(nil)
+
+// Name is "page", which stands in front of all its ids.
+func (p *Page) Name() string { return "page" }
+
+// Community is the one community of the page.
+func (p *Page) Community() community.CommunityID {
+	return community.CommunityID("page:" + p.config.Name)
+}
+
+// Chats lists the chats of the page, the one that opens first in front. Their Row is 0: the database fills it in.
+func (p *Page) Chats() []community.Chat {
+	chats := make([]community.Chat, 0, len(p.config.Chats))
+	for _, name := range p.config.Chats {
+		chats = append(chats, p.chat(name))
+	}
+	return chats
+}
+
+func (p *Page) chat(name string) community.Chat {
+	return community.Chat{ID: community.ChatID("page:" + name), Community: p.Community(), Name: name}
+}
+
+// Run takes messages and presses and hands them to h until ctx ends. Then it closes the streams (browsers connect again by themselves)
+// and waits for the events that are being handed over. Send, Edit and Delete work before, during and after.
+func (p *Page) Run(ctx context.Context, h bot.Handler) error {
+	p.mu.Lock()
+	if p.handler != nil {
+		p.mu.Unlock()
+		return errors.New("webchat: runs already")
+	}
+	p.handler = h
+	p.mu.Unlock()
+	p.hub.open()
+
+	hourly := time.NewTicker(time.Hour)
+	defer hourly.Stop()
+	for ctx.Err() == nil {
+		if err := p.config.Store.Forget(ctx, p.config.Now().Add(-p.config.Limits.Keep)); err != nil && ctx.Err() == nil {
+			p.config.Log.Warn("old page history was not forgotten; tried again in an hour", "err", err)
+		}
+		select {
+		case <-hourly.C:
+		case <-ctx.Done():
+		}
+	}
+
+	p.mu.Lock()
+	p.handler = nil
+	p.mu.Unlock()
+	p.hub.close()
+	p.handling.Wait()
+	return nil
+}
+
+// errNotRunning is answered while the program starts or stops.
+var errNotRunning = errors.New("the page is not running")
+
+// handle hands e over. The visitor's connection may go away meanwhile: what is on the page is handed over all the same.
+func (p *Page) handle(ctx context.Context, e bot.Event) error {
+	p.mu.Lock()
+	h := p.handler
+	if h != nil {
+		p.handling.Add(1)
+	}
+	p.mu.Unlock()
+	if h == nil {
+		return errNotRunning
+	}
+	defer p.handling.Done()
+	return h(ctx, e)
+}
+
+func (p *Page) running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.handler != nil
+}
+
+// writeTime bounds one durable write and handing over one event. It does not end with the request that asks for it: a write that was
+// given up half-way could be in the database without being shown.
+const writeTime = 15 * time.Second
+
+func durable(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), writeTime)
+}
+
+// Send posts m as one message (the page splits nothing). Sending again with the same Nonce returns the first message's id and changes nothing.
+func (p *Page) Send(ctx context.Context, m bot.Outgoing) ([]community.MessageID, error) {
+	chat, err := p.localChat(m.Chat)
+	if err != nil {
+		return nil, fmt.Errorf("send to the page: %w", err)
+	}
+	images, err := p.keep(m.Pictures)
+	if err != nil {
+		return nil, fmt.Errorf("send to the page: %w", err)
+	}
+	posted, err := p.post(ctx, Message{
+		ID: newMessageID(), Chat: chat, Author: p.config.Title, Only: m.Only, Text: m.Text, Images: images, Buttons: m.Buttons,
+		Final: m.Final, ReplyTo: m.ReplyTo, Nonce: m.Nonce, At: p.config.Now(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("send to the page: %w", err)
+	}
+	return []community.MessageID{posted}, nil
+}
+
+// Edit makes the message show m. Who sees it and what it replies to stay as they were sent. A message that is gone is fault.Gone.
+func (p *Page) Edit(ctx context.Context, parts []community.MessageID, m bot.Outgoing) ([]community.MessageID, error) {
+	if len(parts) == 0 {
+		return nil, fmt.Errorf("edit on the page: %w", fault.New(fault.Gone))
+	}
+	chat, err := p.localChat(m.Chat)
+	if err != nil {
+		return nil, fmt.Errorf("edit on the page: %w", err)
+	}
+	images, err := p.keep(m.Pictures)
+	if err != nil {
+		return nil, fmt.Errorf("edit on the page: %w", err)
+	}
+	found, err := p.change(ctx, chat, parts[0], func(now *Message) {
+		now.Text, now.Images, now.Buttons, now.Final = m.Text, images, m.Buttons, m.Final
+	})
+	if err != nil {
+		return nil, fmt.Errorf("edit on the page: %w", err)
+	}
+	if !found {
+		return nil, fmt.Errorf("edit on the page: %w", fault.New(fault.Gone))
+	}
+	return parts[:1:1], nil
+}
+
+// Delete takes messages away, a visitor's too. One that is gone already is no error.
+func (p *Page) Delete(ctx context.Context, chatID community.ChatID, parts []community.MessageID) error {
+	chat, err := p.localChat(chatID)
+	if err != nil {
+		return fmt.Errorf("delete on the page: %w", err)
+	}
+	for _, id := range parts {
+		_, err := p.change(ctx, chat, id, func(now *Message) {
+			now.Deleted, now.Final = true, true
+			now.Text, now.Images, now.Buttons = bot.Text{}, nil, nil
+		})
+		if err != nil {
+			return fmt.Errorf("delete on the page: %w", err)
+		}
+	}
+	return nil
+}
+
+func (p *Page) localChat(id community.ChatID) (string, error) {
+	name := community.Local(id)
+	if community.Platform(id) != p.Name() || !slices.Contains(p.config.Chats, name) {
+		return "", fmt.Errorf("no such chat: %q", id)
+	}
+	return name, nil
+}
+
+func (p *Page) keep(pictures []bot.Picture) ([]Image, error) {
+	var images []Image
+	for _, pic := range pictures {
+		if !pictureName.MatchString(pic.Name) {
+			return nil, fmt.Errorf("picture name %q is not <hash>.png or .jpg", pic.Name)
+		}
+		if err := p.config.Pictures.Keep(pic.Name, pic.Data); err != nil {
+			return nil, fmt.Errorf("keep picture: %w", err)
+		}
+		images = append(images, Image{Name: pic.Name, Alt: pic.Alt, Width: pic.Width, Height: pic.Height, Spoiler: pic.Spoiler})
+	}
+	return images, nil
+}
+
+// post saves a message and shows it to everyone who may see it; it returns the id of the message that has the nonce.
+func (p *Page) post(ctx context.Context, m Message) (community.MessageID, error) {
+	ctx, cancel := durable(ctx)
+	defer cancel()
+	ticket := p.hub.begin()
+	e, ok, err := p.config.Store.Post(ctx, m)
+	p.show(ticket, e, ok, err)
+	if err != nil {
+		return "", fmt.Errorf("post: %w", err)
+	}
+	return e.Message.ID, nil
+}
+
+// change reads a message, changes it and shows the change; found is false when there is no such message (any more).
+func (p *Page) change(ctx context.Context, chat string, id community.MessageID, as func(*Message)) (found bool, err error) {
+	ctx, cancel := durable(ctx)
+	defer cancel()
+	lock := &p.changing[maphash.String(p.seed, string(id))%uint64(len(p.changing))]
+	lock.Lock()
+	defer lock.Unlock()
+	m, ok, err := p.config.Store.Message(ctx, chat, id)
+	if err != nil {
+		return false, fmt.Errorf("read message: %w", err)
+	}
+	if !ok || m.Deleted {
+		return false, nil
+	}
+	as(&m)
+	ticket := p.hub.begin()
+	e, ok, err := p.config.Store.Change(ctx, m)
+	p.show(ticket, e, ok, err)
+	if fault.Has(err, fault.Gone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("change: %w", err)
+	}
+	return true, nil
+}
+
+// show ends a write. An error with a code means that nothing was written. After any other nobody knows whether the event is in the
+// database: the streams then start again from there.
+func (p *Page) show(t ticket, e PageEvent, ok bool, err error) {
+	switch {
+	case err != nil && fault.Of(err).Code == fault.Internal:
+		p.hub.end(t, nil)
+		p.hub.disconnect()
+	case err != nil || !ok:
+		p.hub.end(t, nil)
+	default:
+		p.hub.end(t, newFrame(e))
+	}
+}

@@ -1,0 +1,281 @@
+package webchat
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"potluck/community"
+)
+
+// replayPage is how many events one read from the database brings.
+const replayPage = 200
+
+// events serves GET /webchat/events?chat=NAME&after=EVENT_ID. Chat may be given several times; event ids rise over all chats. With brief=1,
+// which the page itself uses, edits that repeat what the replay has shown are left out, "ready" follows the replay, and the heartbeat is
+// an event "beat", because scripts cannot see comments.
+func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
+	query := r.URL.Query()
+	var chats []string
+	for _, c := range query["chat"] {
+		if !slices.Contains(p.config.Chats, c) {
+			refuse(w, http.StatusNotFound, "no_chat", "There is no such chat.")
+			return
+		}
+		if !slices.Contains(chats, c) {
+			chats = append(chats, c)
+		}
+	}
+	if len(chats) == 0 {
+		refuse(w, http.StatusBadRequest, "no_chat", "Say which chat: ?chat=NAME.")
+		return
+	}
+	from := r.Header.Get("Last-Event-ID")
+	if from == "" {
+		from = query.Get("after")
+	}
+	var after int64
+	if from != "" {
+		var err error
+		if after, err = strconv.ParseInt(from, 10, 64); err != nil || after < 0 {
+			refuse(w, http.StatusBadRequest, "bad_after", "after is the id of an event, or 0.")
+			return
+		}
+	}
+	if err := p.hub.enter(s.User); err != nil {
+		w.Header().Set("Retry-After", "5")
+		switch err {
+		case errStreamsOfUser:
+			refuse(w, http.StatusTooManyRequests, "too_many_streams", "This page is open in too many tabs. Close one and try again.")
+		case errStreams:
+			refuse(w, http.StatusServiceUnavailable, "full", "The table is full right now. Try again in a moment.")
+		default:
+			refuse(w, http.StatusServiceUnavailable, "starting", "Potluck is starting or stopping. Try again in a moment.")
+		}
+		return
+	}
+	defer p.hub.leave(s.User)
+
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	st := &stream{
+		page: p, w: w, control: http.NewResponseController(w), user: s.User, chats: chats, last: after, brief: query.Get("brief") == "1",
+	}
+	st.control.SetReadDeadline(time.Time{}) // a server's ReadTimeout would end the stream; not every ResponseWriter has one
+	if err := st.run(r.Context()); err != nil && !errors.Is(err, errLeft) && r.Context().Err() == nil {
+		p.config.Log.Warn("event stream ended", "err", err)
+	}
+}
+
+// stream is one open event stream, owned by its request's goroutine.
+type stream struct {
+	page    *Page
+	w       http.ResponseWriter
+	control *http.ResponseController
+	user    community.UserID
+	chats   []string
+	last    int64 // every event up to this id was sent
+	brief   bool
+	sent    map[community.MessageID][32]byte // brief: what the replay has shown
+}
+
+func (st *stream) run(ctx context.Context) error {
+	if err := st.write([]byte("retry: 2000\n\n")); err != nil {
+		return err
+	}
+	if st.brief {
+		st.sent = map[community.MessageID][32]byte{}
+	}
+	// Long histories are read before anything is buffered for this stream.
+	for {
+		n, err := st.replay(ctx, st.page.hub.shown())
+		if err != nil {
+			return err
+		}
+		if n < replayPage {
+			break
+		}
+	}
+	sub := &subscription{user: st.user, chats: st.chats, frames: make(chan *frame, st.page.config.Limits.Waiting)}
+	last := st.page.hub.subscribe(sub)
+	defer st.page.hub.unsubscribe(sub)
+	if _, err := st.replay(ctx, last); err != nil {
+		return err
+	}
+	st.sent = nil
+	if st.brief {
+		if err := st.write(fmt.Appendf(nil, "id: %d\nevent: ready\ndata: {}\n\n", st.last)); err != nil {
+			return err
+		}
+	}
+
+	heartbeat := time.NewTicker(st.page.config.Limits.Heartbeat)
+	defer heartbeat.Stop()
+	beat := []byte(": beat\n\n")
+	if st.brief {
+		beat = []byte("event: beat\ndata: {}\n\n")
+	}
+	for {
+		select {
+		case f, ok := <-sub.frames:
+			if !ok {
+				return nil
+			}
+			if f.id <= st.last {
+				continue // the replay has shown it
+			}
+			// What waits already goes out in one write.
+			batch := f.bytesFor(st.user)
+			st.last = f.id
+			if waiting := len(sub.frames); waiting > 0 {
+				batch = slices.Clone(batch)
+				for range waiting {
+					f, ok := <-sub.frames
+					if !ok {
+						break
+					}
+					if f.id > st.last {
+						batch, st.last = append(batch, f.bytesFor(st.user)...), f.id
+					}
+				}
+			}
+			if err := st.write(batch); err != nil {
+				return err
+			}
+		case <-heartbeat.C:
+			if err := st.write(beat); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// replay sends what is in the database with st.last < id <= until, in the order of ids, and returns how many events there were.
+// Every event up to until must be in the database already. until 0 means that nothing was shown since the program started.
+func (st *stream) replay(ctx context.Context, until int64) (n int, err error) {
+	if until == 0 {
+		// A first reading finds the newest id. Whatever is newer is delivered live; reading chat by chat once could miss an event of an
+		// earlier chat that is older than one of a later chat.
+		for _, chat := range st.chats {
+			newest, err := st.newest(ctx, chat)
+			if err != nil {
+				return 0, err
+			}
+			until = max(until, newest)
+		}
+	}
+	if until <= st.last {
+		return 0, nil
+	}
+	type source struct {
+		chat   string
+		events []PageEvent
+		after  int64
+		ended  bool
+	}
+	sources := make([]*source, 0, len(st.chats))
+	for _, chat := range st.chats {
+		sources = append(sources, &source{chat: chat, after: st.last})
+	}
+	var batch []byte
+	for {
+		var next *source
+		for _, s := range sources {
+			if len(s.events) == 0 && !s.ended {
+				s.events, err = st.page.config.Store.Events(ctx, s.chat, st.user, s.after, replayPage)
+				if err != nil {
+					return n, fmt.Errorf("read page events: %w", err)
+				}
+				s.ended = len(s.events) < replayPage
+				if len(s.events) > 0 {
+					s.after = s.events[len(s.events)-1].ID
+				}
+			}
+			if len(s.events) > 0 && (next == nil || s.events[0].ID < next.events[0].ID) {
+				next = s
+			}
+		}
+		if next == nil || next.events[0].ID > until {
+			break
+		}
+		e := next.events[0]
+		next.events = next.events[1:]
+		n++
+		batch = append(batch, st.encode(e)...)
+		st.last = e.ID
+		if len(batch) > 32<<10 {
+			if err := st.write(batch); err != nil {
+				return n, err
+			}
+			batch = batch[:0]
+		}
+	}
+	if len(batch) > 0 {
+		if err := st.write(batch); err != nil {
+			return n, err
+		}
+	}
+	st.last = max(st.last, until)
+	return n, nil
+}
+
+// encode returns an event of the replay, or nothing when it need not be sent.
+func (st *stream) encode(e PageEvent) []byte {
+	if e.Message.Deleted && e.Kind != DeleteEvent {
+		return nil // the event that deletes it follows
+	}
+	f := newFrame(e)
+	if !f.visibleTo(st.user) {
+		return nil
+	}
+	data := f.bytesFor(st.user)
+	if st.sent != nil && e.Kind != DeleteEvent {
+		e.ID, e.Kind = 0, ""
+		sum := sha256.Sum256(newFrame(e).others)
+		if st.sent[f.of] == sum {
+			return nil
+		}
+		st.sent[f.of] = sum
+	}
+	return data
+}
+
+func (st *stream) newest(ctx context.Context, chat string) (int64, error) {
+	after := st.last
+	for {
+		events, err := st.page.config.Store.Events(ctx, chat, st.user, after, replayPage)
+		if err != nil {
+			return 0, fmt.Errorf("read page events: %w", err)
+		}
+		if len(events) > 0 {
+			after = events[len(events)-1].ID
+		}
+		if len(events) < replayPage {
+			return after, nil
+		}
+	}
+}
+
+// errLeft: the visitor is gone, which is nothing to tell anybody.
+var errLeft = errors.New("the visitor left")
+
+// write sends b at once. A visitor who does not read for WriteTimeout is gone.
+func (st *stream) write(b []byte) error {
+	st.control.SetWriteDeadline(time.Now().Add(st.page.config.Limits.WriteTimeout)) // not every ResponseWriter has one
+	if _, err := st.w.Write(b); err != nil {
+		return errLeft
+	}
+	if err := st.control.Flush(); err != nil {
+		return errLeft
+	}
+	return nil
+}

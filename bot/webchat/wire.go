@@ -1,0 +1,137 @@
+package webchat
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"time"
+
+	"potluck/bot"
+	"potluck/community"
+)
+
+// wireMessage is the data of the events "message" and "edit".
+type wireMessage struct {
+	ID       community.MessageID `json:"id"`
+	Chat     string              `json:"chat"`
+	Author   string              `json:"author"`
+	User     community.UserID    `json:"user,omitempty"`
+	Bot      bool                `json:"bot"`
+	Mine     bool                `json:"mine"`
+	Text     string              `json:"text"`
+	Spans    []bot.Span          `json:"spans"`
+	Images   []string            `json:"images"`
+	Pictures []wirePicture       `json:"pictures"` // the same, with size and alternative text
+	Buttons  []wireButton        `json:"buttons"`
+	Final    bool                `json:"final"`
+	ReplyTo  community.MessageID `json:"reply_to,omitempty"`
+	At       time.Time           `json:"at"`
+	Only     bool                `json:"only"`
+}
+
+type wirePicture struct {
+	URL     string `json:"url"`
+	Alt     string `json:"alt"`
+	Width   int    `json:"width"`
+	Height  int    `json:"height"`
+	Spoiler bool   `json:"spoiler,omitempty"`
+}
+
+type wireButton struct {
+	ID    string `json:"id"`
+	Label string `json:"label"`
+	Style string `json:"style"`
+}
+
+// wireDelete is the data of the event "delete".
+type wireDelete struct {
+	ID   community.MessageID `json:"id"`
+	Chat string              `json:"chat"`
+}
+
+// frame is one event, encoded once for all streams that get it.
+type frame struct {
+	id     int64
+	kind   EventKind
+	chat   string
+	of     community.MessageID
+	user   community.UserID // who wrote the message
+	only   community.UserID // empty: everyone may see it
+	others []byte           // as everyone but the author gets it
+	author []byte           // the same with "mine"; nil where others is right for the author too
+}
+
+func newFrame(e PageEvent) *frame {
+	m := e.Message
+	f := &frame{id: e.ID, kind: e.Kind, chat: m.Chat, of: m.ID, user: m.User, only: m.Only}
+	if e.Kind == DeleteEvent {
+		f.others = sse(e.ID, string(e.Kind), wireDelete{ID: m.ID, Chat: m.Chat})
+		return f
+	}
+	w := wireMessage{
+		ID: m.ID, Chat: m.Chat, Author: m.Author, User: m.User, Bot: m.User == "", Text: m.Text.Plain, Spans: safeSpans(m.Text.Spans),
+		Images: []string{}, Pictures: []wirePicture{}, Buttons: []wireButton{}, Final: m.Final, ReplyTo: m.ReplyTo, At: m.At.UTC(),
+		Only: m.Only != "",
+	}
+	for _, i := range m.Images {
+		address := "/webchat/pictures/" + url.PathEscape(i.Name)
+		w.Images = append(w.Images, address)
+		w.Pictures = append(w.Pictures, wirePicture{URL: address, Alt: i.Alt, Width: i.Width, Height: i.Height, Spoiler: i.Spoiler})
+	}
+	for _, b := range m.Buttons {
+		w.Buttons = append(w.Buttons, wireButton{ID: b.ID, Label: b.Label, Style: string(b.Style)})
+	}
+	f.others = sse(e.ID, string(e.Kind), w)
+	if m.User != "" {
+		w.Mine = true
+		f.author = sse(e.ID, string(e.Kind), w)
+	}
+	return f
+}
+
+func (f *frame) visibleTo(user community.UserID) bool {
+	return f.only == "" || f.only == user
+}
+
+func (f *frame) bytesFor(user community.UserID) []byte {
+	if f.author != nil && f.user == user {
+		return f.author
+	}
+	return f.others
+}
+
+// sse writes one event in the form of text/event-stream. JSON holds no raw line break, so one data line is enough.
+func sse(id int64, kind string, data any) []byte {
+	encoded, err := json.Marshal(data)
+	if err != nil {
+		panic("webchat: wire types are always encodable: " + err.Error())
+	}
+	var b bytes.Buffer
+	b.Grow(len(encoded) + 64)
+	b.WriteString("id: ")
+	b.WriteString(strconv.FormatInt(id, 10))
+	b.WriteString("\nevent: ")
+	b.WriteString(kind)
+	b.WriteString("\ndata: ")
+	b.Write(encoded)
+	b.WriteString("\n\n")
+	return b.Bytes()
+}
+
+// safeSpans leaves out links that lead anywhere but to the web; their text stays.
+func safeSpans(spans []bot.Span) []bot.Span {
+	safe := make([]bot.Span, 0, len(spans))
+	for _, s := range spans {
+		if s.Kind == bot.Link && !webAddress(s.Value) {
+			continue
+		}
+		safe = append(safe, s)
+	}
+	return safe
+}
+
+func webAddress(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
+}
