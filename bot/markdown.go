@@ -393,13 +393,10 @@ func (in *inline) close(kind string, at int) {
 	}
 	m := in.open[d]
 	// "***a** b*": which of the two marks is the outer one shows only where the first is closed.
-	if n := m.at + 2; len(kind) == 2 && d+1 < len(in.open) && in.open[d+1].at == n && len(in.open[d+1].kind) == 1 {
+	if n := m.at + 2; len(kind) == 2 && d+1 < len(in.open) && in.open[d+1] == (mark{n, kind[:1]}) {
 		in.open[d], in.open[d+1] = mark{m.at, kind[:1]}, mark{m.at + 1, kind}
 		d++
 		m = in.open[d]
-	}
-	if m.at+len(kind) == at { // "****": nothing between
-		return
 	}
 	in.giveUp(d)
 	in.span(m.at+len(kind), at, markKinds[kind], "")

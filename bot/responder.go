@@ -191,7 +191,7 @@ func (r *Responder) settle(ctx context.Context, rep Reply) error {
 func (r *Responder) close(ctx context.Context) error {
 	var err error
 	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
-		if err = r.router.store.SetState(ctx, r.request.ID, Delivered); err == nil {
+		if err = r.router.store.SetState(ctx, r.request.ID, Delivered); err == nil || r.forgotten(ctx) {
 			break
 		}
 		if !sleep(ctx, wait) {
@@ -361,13 +361,20 @@ func (r *Responder) edit(ctx context.Context, out Outgoing) error {
 // keep remembers which messages are the reply. The parts are used even if saving fails: a final edits them and saves again.
 func (r *Responder) keep(ctx context.Context, parts []community.MessageID) error {
 	r.parts = parts
-	if err := r.router.store.SetReply(ctx, r.request.ID, parts); err != nil {
-		return fmt.Errorf("save the reply's ids: %w", err)
+	err := r.router.store.SetReply(ctx, r.request.ID, parts)
+	if err == nil {
+		err = r.router.store.Sent(ctx, r.request.Chat.ID, parts, r.request.ID, time.Now())
 	}
-	if err := r.router.store.Sent(ctx, r.request.Chat.ID, parts, r.request.ID, time.Now()); err != nil {
+	if err != nil && !r.forgotten(ctx) {
 		return fmt.Errorf("save the reply's ids: %w", err)
 	}
 	return nil
+}
+
+// forgotten tells whether the request was deleted while it ran, because somebody wants to be forgotten: there is nothing to save any more.
+func (r *Responder) forgotten(ctx context.Context) bool {
+	_, ok, err := r.router.store.Request(ctx, r.request.ID)
+	return err == nil && !ok
 }
 
 // buttons gives each new button an id and saves its Action. A button that stays over several Shows keeps its id.

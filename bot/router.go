@@ -250,8 +250,9 @@ func (r *Router) resume(ctx context.Context) error {
 			continue
 		}
 		member, err := r.people.MemberByID(ctx, q.Member)
-		if err != nil {
-			return fmt.Errorf("member of request %s: %w", q.ID, err)
+		if err != nil { // somebody who wants to be forgotten, perhaps; the request is to end all the same
+			r.log.Warn("member of an unfinished request", "chat", q.Chat.ID, "user", q.User, "command", q.Command, "err", err)
+			member = community.Member{ID: q.Member, Name: q.Name}
 		}
 		inv := &invocation{request: q, member: member, rerun: true, costly: r.costly(q.Command)}
 		r.mu.Lock()

@@ -538,6 +538,130 @@ func TestFinalSurvivesFailures(t *testing.T) {
 	}
 }
 
+// An edit that hangs does not hold up the final for long, and the final is the last write.
+func TestHangingEdit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cmd := echo("work")
+		cmd.Costly = true
+		var took time.Duration
+		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
+			in.Reply.Show(bot.Reply{Text: bot.Plain("hangs")})
+			time.Sleep(time.Second)
+			began := time.Now()
+			defer func() { took = time.Since(began) }()
+			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("done")})
+		}
+		h := open(t, bot.Config{Commands: []bot.Command{cmd}})
+		h.p.Set(bottest.Hooks{Before: func(ctx context.Context, _ string, m bot.Outgoing) error {
+			if m.Text.Plain == "hangs" {
+				<-ctx.Done()
+			}
+			return nil
+		}})
+		h.say("ann", "/work x")
+		h.settle()
+		h.want("done")
+		if took != 3*time.Second {
+			t.Errorf("the final took %v", took)
+		}
+	})
+}
+
+// What is stopped while it waits for its turn never runs, and the others go on.
+func TestStopWhileQueued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		var begun atomic.Int32
+		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}, Limits: bot.Limits{Running: 1}})
+		for _, s := range []string{"a", "b", "c"} {
+			h.say("ann", "/slow "+s)
+		}
+		h.settle()
+		if err := h.p.Press(t.Context(), h.p.Messages("lobby")[1], "ann", "button.stop", 0); err != nil {
+			t.Fatal(err)
+		}
+		h.settle()
+		close(gate)
+		h.settle()
+		h.want("done a", "fault.cancelled", "done c")
+		if begun.Load() != 2 {
+			t.Errorf("%d ran", begun.Load())
+		}
+	})
+}
+
+// Stop and the final at the same moment: one of them is shown, once.
+func TestStopRacesWithFinal(t *testing.T) {
+	for i := range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			gate := make(chan struct{})
+			var begun atomic.Int32
+			h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}})
+			h.say("ann", "/slow x")
+			h.settle()
+			m := h.p.Messages("lobby")[0]
+			go func() {
+				time.Sleep(time.Duration(i%2) * time.Nanosecond)
+				close(gate)
+			}()
+			_ = h.p.Press(t.Context(), m, "ann", "button.stop", 0)
+			h.settle()
+			finals := 0
+			for _, c := range h.p.Calls() {
+				if c.Out.Final && len(c.IDs) == 1 && c.IDs[0] == m.ID {
+					finals++
+				}
+			}
+			if finals != 1 {
+				t.Errorf("%d finals: %q", finals, h.texts())
+			}
+		})
+	}
+}
+
+// A failure in the middle of an answer keeps what there is; a status line gives way.
+func TestFailureAfterShow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cmd := echo("half")
+		cmd.Costly = true
+		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
+			in.Reply.Show(bot.Reply{Text: in.Rest, Status: in.Rest.Plain == "40 %"})
+			time.Sleep(2 * time.Second)
+			return fmt.Errorf("draw: %w", fault.New(fault.WorkerFailed, "kind", "image", "attempts", 3))
+		}
+		h := open(t, bot.Config{Commands: []bot.Command{cmd}})
+		h.say("ann", "/half Once upon")
+		h.say("ann", "/half 40 %")
+		h.settle()
+		h.want("Once upon\n\nfault.worker_failed attempts=3 kind=image", "fault.worker_failed attempts=3 kind=image")
+	})
+}
+
+// A stopped invocation learns why: its pool cancels the worker for a Stop, not for a restart.
+func TestCauseOfStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var causes []string
+		cmd := echo("wait")
+		cmd.Costly = true
+		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
+			<-ctx.Done()
+			causes = append(causes, fmt.Sprint(fault.Has(context.Cause(ctx), fault.Cancelled)))
+			return context.Cause(ctx)
+		}
+		h := open(t, bot.Config{Commands: []bot.Command{cmd}})
+		h.say("ann", "/wait x")
+		h.say("ann", "/wait y")
+		if err := h.p.Press(t.Context(), h.p.Messages("lobby")[0], "ann", "button.stop", 0); err != nil {
+			t.Fatal(err)
+		}
+		h.settle()
+		h.close()
+		if fmt.Sprint(causes) != "[true false]" {
+			t.Errorf("stopped on purpose: %v", causes)
+		}
+	})
+}
+
 func TestDeletedPlaceholderIsSentAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})

@@ -27,13 +27,10 @@ func Split(t Text, max int, measure func(Text) int) []Text {
 		}
 		fits, over := 0, window+1
 		for over-fits > 1 {
-			mid := (fits + over) / 2
-			at := border(t.Plain, mid)
-			if at <= fits { // no border between
-				at = border(t.Plain, fits+utf8.UTFMax)
-				if _, n := utf8.DecodeRuneInString(t.Plain[fits:]); fits+n < over {
-					at = fits + n
-				} else {
+			at := border(t.Plain, (fits+over)/2)
+			if at <= fits { // within the character behind fits
+				_, n := utf8.DecodeRuneInString(t.Plain[fits:])
+				if at = fits + n; at >= over {
 					break
 				}
 			}

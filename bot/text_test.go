@@ -51,6 +51,7 @@ var markdown = []struct{ in, want string }{
 	{"*a **b** c*", "<italic>a <bold>b</bold> c</italic>"},
 	{"**a *b** c*", "<bold>a *b</bold> c*"},
 	{"***a** b*", "<italic><bold>a</bold> b</italic>"},
+	{"**_a_ *b**", "<bold><italic>a</italic> *b</bold>"},
 	{"~~gone~~ ||secret||", "<strike>gone</strike> <spoiler>secret</spoiler>"},
 	{"`code` ``a ` b`` `open", "<code>code</code> <code>a ` b</code> `open"},
 	{"`**not bold**` **`x`**", "<code>**not bold**</code> <bold><code>x</code></bold>"},
