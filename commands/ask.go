@@ -149,11 +149,8 @@ func (h House) answer(ctx context.Context, in *bot.Invocation, w wish) error {
 		buttons = append(buttons, bot.NewButton{Action: actionAskContinue, Label: in.Say("button.continue"), Data: model})
 	}
 	notes = append(notes, h.footer(in, "answer.footer", a.Result), notice)
-	err = in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", bot.ParseMarkdown(a.Markdown), joined("\n", notes...)), Buttons: buttons})
-	if err == nil {
-		seen()
-	}
-	return err
+	seen()
+	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", bot.ParseMarkdown(a.Markdown), joined("\n", notes...)), Buttons: buttons})
 }
 
 func againButton(in *bot.Invocation, w wish) bot.NewButton {

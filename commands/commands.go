@@ -36,7 +36,8 @@ type House struct {
 	// Payer says who pays for a request, Quality the lowest quality that may be shown in a chat.
 	Payer   func(bot.Request) ledger.Payer
 	Quality func(community.Chat) protocol.Quality
-	// Trusted tells whether a worker's pictures may be shown uncovered in a chat; nil = no worker's: every picture comes as a spoiler.
+	// Trusted tells whether a worker's pictures may be shown uncovered in a chat (worker 0: it is not known yet whose); nil = no worker's:
+	// every picture comes as a spoiler.
 	Trusted func(worker int64, chat community.Chat) bool
 	// Now is the clock for what is said about times, not for anything that is decided.
 	Now func() time.Time

@@ -15,7 +15,7 @@ func (h House) credits() bot.Command {
 	return bot.Command{
 		Name:    "credits",
 		Private: true,
-		Options: []bot.Option{{Name: "why", Kind: bot.Integer, Min: 1, Max: 1 << 53}},
+		Options: []bot.Option{{Name: "why", Kind: bot.Integer}},
 		Run: func(ctx context.Context, in *bot.Invocation) error {
 			if why := plainForm(in.Options["why"]); why != "" {
 				return h.why(ctx, in, why)
@@ -69,7 +69,7 @@ func billText(say bot.Say, info Bill) bot.Text {
 	if info.State != workers.Done {
 		return say("credits.unpaid", "job", job, "state", info.State, "held", b.Held)
 	}
-	lines := []bot.Text{say("credits.why", "job", job, "amount", b.Amount, "model", b.Model)}
+	lines := []bot.Text{say("credits.why", "job", job, "amount", b.Amount, "model", b.Model, "own", b.Own)}
 	for _, t := range b.Terms {
 		key := "credits.term"
 		if t.Unit == "s" && t.PerSecond == 1 {

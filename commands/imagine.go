@@ -1,9 +1,11 @@
 package commands
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"image/jpeg"
 	"strconv"
 	"sync"
 
@@ -119,18 +121,21 @@ func (h House) picture(ctx context.Context, in *bot.Invocation, options map[stri
 		return err
 	}
 	final.Buttons = []bot.NewButton{{Action: actionDrawAgain, Label: in.Say("button.again"), Data: data}}
-	if err := in.Reply.Final(ctx, final); err != nil {
-		return err
-	}
 	seen()
-	return nil
+	return in.Reply.Final(ctx, final)
 }
 
 func (h House) uncovered(in *bot.Invocation, worker int64) bool {
 	return h.Trusted != nil && h.Trusted(worker, in.Request.Chat)
 }
 
-// preview makes a worker's picture of the unfinished work fit to be shown; one that is not a proper picture is left out.
-func (h House) preview(in *bot.Invocation, raw []byte) []bot.Picture {
-	return nil
+// preview shows the unfinished picture, which imagegen made safe.
+func (h House) preview(in *bot.Invocation, data []byte) []bot.Picture {
+	size, err := jpeg.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return nil
+	}
+	return []bot.Picture{{
+		Name: "preview.jpg", Data: data, Width: size.Width, Height: size.Height, Alt: in.Say("picture.preview").Plain, Spoiler: !h.uncovered(in, 0),
+	}}
 }

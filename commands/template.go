@@ -255,7 +255,7 @@ func (r *rendering) place(n node) {
 	}
 	switch n.as {
 	case "number":
-		r.out.Add(r.number(v, 2))
+		r.out.Add(r.number(v, 3))
 	case "percent":
 		f, _ := v.(float64)
 		r.out.Add(r.printer.Sprint(number.Percent(min(max(f, 0), 1), number.MaxFractionDigits(0))))

@@ -59,13 +59,11 @@ func (h House) translateText(ctx context.Context, in *bot.Invocation) error {
 	}
 	if t.Result.Job == 0 {
 		notes = append(notes, small(in.Say("translation.nothing")))
+	} else {
+		notes = append(notes, h.footer(in, "translation.footer", t.Result, "from", t.From, "to", t.To), notice)
+		seen()
 	}
-	notes = append(notes, h.footer(in, "translation.footer", t.Result, "from", t.From, "to", t.To), notice)
-	if err := in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", withKept(t, in.Rest), joined("\n", notes...))}); err != nil {
-		return err
-	}
-	seen()
-	return nil
+	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", withKept(t, in.Rest), joined("\n", notes...))})
 }
 
 // fixedKinds are the spans whose text must come back as it is.

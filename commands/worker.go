@@ -33,7 +33,7 @@ func (h House) worker() bot.Command {
 			{Name: "list", Private: true, Run: h.list},
 			{
 				Name: "revoke", Private: true, Run: h.revoke,
-				Options: []bot.Option{{Name: "id", Kind: bot.Integer, Required: true, Min: 1, Max: 1 << 53}},
+				Options: []bot.Option{{Name: "id", Kind: bot.Integer, Required: true}},
 			},
 		},
 	}
