@@ -26,6 +26,8 @@ type Event struct {
 	Message community.MessageID // new, edited, pressed on
 	Deleted []community.MessageID
 	ReplyTo community.MessageID
+	// Answers is the request whose answer ReplyTo is; the Router finds it before it asks the Listeners.
+	Answers string
 	Text    Text
 	Action  string           // ActionPressed: the button's id
 	MovedTo community.ChatID // ChatMigrated
@@ -48,7 +50,7 @@ const (
 	Left            EventKind = "left"
 )
 
-// Handler takes a platform's events. It returns once the event is safe (kept, or of no interest), so that the platform may acknowledge it.
+// Handler takes a platform's events, those of one chat one after the other. It returns once the event is safe (kept, or of no interest), so that the platform may acknowledge it.
 type Handler func(ctx context.Context, e Event) error
 
 // ErrRejected is in the chain of an error of Platform.Send or Edit when the platform will never take this message, however often it is

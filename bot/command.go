@@ -67,7 +67,8 @@ func (r Request) Parsed() (Parsed, error) {
 type Invocation struct {
 	Request Request
 	Options map[string]string
-	Rest    Text // see Parsed
+	Rest    Text   // see Parsed
+	Answers string // the earlier request whose answer the asking message replies to; empty: none
 	Member  community.Member
 	// Say renders a text of the catalogue in the reader's language; Language is that language (BCP 47).
 	Say      Say

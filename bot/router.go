@@ -281,7 +281,13 @@ func (r *Router) costly(name string) bool {
 }
 
 // Handle is the Handler of every platform. It returns nil once the event is safe: its request saved, or of no interest.
-func (r *Router) Handle(ctx context.Context, e Event) error {
+func (r *Router) Handle(ctx context.Context, e Event) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // of a Listener's Match
+			err = panicked(p)
+			r.log.Error("panic", "chat", e.Chat.ID, "user", e.User, "err", err, "stack", string(debug.Stack()))
+		}
+	}()
 	select {
 	case <-r.ready:
 	case <-ctx.Done():
@@ -294,17 +300,25 @@ func (r *Router) Handle(ctx context.Context, e Event) error {
 		return errStopping
 	}
 	e.Text = e.Text.valid()
-	var err error
 	switch e.Kind {
 	case MessageNew:
 		err = r.message(ctx, e)
 	case ActionPressed:
 		err = r.pressed(ctx, e)
+	case ChatMigrated:
+		if m, ok := r.people.(mover); ok {
+			err = m.MoveChat(ctx, e.Chat.ID, e.MovedTo)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("take %s of %s: %w", e.Kind, e.Chat.ID, err)
 	}
 	return nil
+}
+
+// mover is a community.Store that can give a chat another id and keep what belongs to it.
+type mover interface {
+	MoveChat(ctx context.Context, from, to community.ChatID) error
 }
 
 func (r *Router) message(ctx context.Context, e Event) error {
@@ -328,6 +342,12 @@ func (r *Router) message(ctx context.Context, e Event) error {
 		}
 		return r.accept(ctx, want)
 	}
+	if e.ReplyTo != "" && len(r.listeners) > 0 {
+		var err error
+		if e.Answers, err = r.answers(ctx, e.Chat.ID, e.ReplyTo); err != nil {
+			return err
+		}
+	}
 	for _, l := range r.listeners {
 		if l.Match(e) {
 			want.command, want.costly = l.Name, l.Costly
@@ -336,6 +356,15 @@ func (r *Router) message(ctx context.Context, e Event) error {
 		}
 	}
 	return nil
+}
+
+// answers returns the request whose answer a message is, "" if none.
+func (r *Router) answers(ctx context.Context, chat community.ChatID, m community.MessageID) (string, error) {
+	request, _, err := r.store.RequestOf(ctx, chat, m)
+	if err != nil {
+		return "", fmt.Errorf("find what is replied to: %w", err)
+	}
+	return request, nil
 }
 
 // wish is what an event asks for, before it is a Request.
@@ -627,6 +656,11 @@ func (r *Router) attempt(inv *invocation, in *Invocation) (err error) {
 	run, err := r.bind(in)
 	if err != nil {
 		return err
+	}
+	if q := in.Request; q.ReplyTo != "" {
+		if in.Answers, err = r.answers(inv.ctx, q.Chat.ID, q.ReplyTo); err != nil {
+			return err
+		}
 	}
 	if inv.costly {
 		if err := r.turn(inv); err != nil {

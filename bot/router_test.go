@@ -772,6 +772,86 @@ func TestPrivateAnswers(t *testing.T) {
 	})
 }
 
+// A reply to an answer is told apart from a reply to anybody else, also after a restart.
+func TestReplyToAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := ""
+		ask := echo("ask")
+		ask.Run = func(ctx context.Context, in *bot.Invocation) error {
+			first = in.Request.ID
+			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("42")})
+		}
+		h := open(t, bot.Config{Commands: []bot.Command{ask}, Listeners: []bot.Listener{{
+			Name: "continue", Costly: true,
+			Match: func(e bot.Event) bool { return e.Answers != "" },
+			Run: func(ctx context.Context, in *bot.Invocation) error {
+				return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain(fmt.Sprint(in.Rest.Plain, " after the first: ", in.Answers == first))})
+			},
+		}}})
+		h.say("ann", "/ask x")
+		h.settle()
+		h.close()
+		h.start()
+		for _, to := range []community.MessageID{"in-1", h.p.Messages("lobby")[0].ID} {
+			err := h.p.Emit(t.Context(), bot.Event{Chat: h.p.Chat("lobby"), User: h.p.User("bob"), ReplyTo: to, Text: bot.Plain("why?")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.settle()
+		}
+		h.want("42", "why? after the first: true")
+	})
+}
+
+// A command that the platform parsed by itself is checked like a typed one; operators may do what admins may.
+func TestParsedByThePlatform(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		setup := echo("setup")
+		setup.Needs = community.Operator
+		setup.Options = append(setup.Options, bot.Option{Name: "count", Kind: bot.Integer, Min: 1, Max: 4})
+		h := open(t, bot.Config{Commands: []bot.Command{setup}})
+		h.m.settings = func(m *community.Member) { m.Operator = m.Name == "olga" }
+		for _, c := range []struct{ user, count string }{{"olga", "2"}, {"olga", "7"}, {"adam", "2"}} {
+			err := h.p.Emit(t.Context(), bot.Event{
+				Chat: h.p.Chat("lobby"), User: h.p.User(c.user), Name: c.user, Role: community.Admin,
+				Command: &bot.Parsed{Path: []string{"setup"}, Options: map[string]string{"text": "t", "count": c.count}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.settle()
+		}
+		h.want("t", "fault.bad_option option=count value=7 want=1–4", "fault.forbidden role=operator")
+	})
+}
+
+func TestChatMigrates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, bot.Config{})
+		if err := h.p.Emit(t.Context(), bot.Event{Kind: bot.ChatMigrated, Chat: h.p.Chat("1"), MovedTo: "test:-1002"}); err != nil {
+			t.Fatal(err)
+		}
+		if fmt.Sprint(h.m.moved) != "[test:1 → test:-1002]" {
+			t.Errorf("moved %v", h.m.moved)
+		}
+	})
+}
+
+func TestNewRouterRefusesNamesUsedTwice(t *testing.T) {
+	run := func(context.Context, *bot.Invocation, bot.Action) error { return nil }
+	for _, c := range []bot.Config{
+		{Commands: []bot.Command{echo("again")}, Actions: []bot.ActionHandler{{Name: "again", Run: run}}},
+		{Actions: []bot.ActionHandler{{Name: "stop", Run: run}}},
+		{Listeners: []bot.Listener{{Name: ""}}},
+		{Commands: []bot.Command{echo("Again")}},
+		{Platforms: []bot.Platform{bottest.New("x"), bottest.New("x")}},
+	} {
+		if _, err := bot.NewRouter(c); err == nil {
+			t.Errorf("%+v was taken", c)
+		}
+	}
+}
+
 func TestReaderLanguage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cmd := echo("lang")

@@ -25,6 +25,7 @@ type memory struct {
 	sent     map[string]string
 	members  map[community.UserID]community.Member
 	erased   []string
+	moved    []string
 	settings func(*community.Member)
 }
 
@@ -159,6 +160,10 @@ func (m *memory) MemberByID(_ context.Context, id community.MemberID) (mem commu
 		}
 	})
 	return mem, errors.Join(e, err)
+}
+
+func (m *memory) MoveChat(_ context.Context, from, to community.ChatID) error {
+	return m.do(func() { m.moved = append(m.moved, string(from)+" → "+string(to)) })
 }
 
 func (m *memory) SetLanguage(context.Context, community.MemberID, string) error { return nil }
