@@ -61,13 +61,18 @@ type Job struct {
 	Wait time.Duration
 	// Input are pictures that the worker fetches as blobs 1…n.
 	Input [][]byte
+	// Check is the feature's own look at a result, before anything is paid: an error rejects it (OutcomeRejected) and the job is tried
+	// elsewhere. It runs on no loop, may be nil, and is not kept by the store: after a restart the Do that is run again brings it.
+	Check func(Result) error `json:"-"`
 
 	State    State
 	Created  time.Time
 	Held     ledger.Amount
-	Attempts int          // that count against the limit: not those ended by a restart, a refusal or an overload
-	Result   *Result      // when Done
-	Failure  *fault.Error // when Failed or Cancelled
+	Attempts int // that count against the limit: not those ended by a restart, a refusal or an overload
+	// LastNumber is the highest Attempt.Number that the job ever had, counted or not; Store.Open sets it.
+	LastNumber int
+	Result     *Result      // when Done
+	Failure    *fault.Error // when Failed or Cancelled
 }
 
 // Result is what a worker made of a job, after the pool's own checks (sizes, order, keeps) and before the feature's.
@@ -223,6 +228,14 @@ type Registry interface {
 	// Seen keeps what a worker said of itself when it connected, or that it left.
 	Seen(ctx context.Context, worker int64, hw protocol.Hardware, offers []protocol.Offer, now time.Time) error
 	Speeds(ctx context.Context) ([]Speed, error)
+}
+
+// Rates is the rate table: what models are called and what work costs. *ledger.Rates implements it; it may be used from any goroutine.
+type Rates interface {
+	// Canonical gives the name that all workers' names of one model share.
+	Canonical(local string) string
+	Price(model string, w ledger.Work) ledger.Price
+	Version() int
 }
 
 type storeError string

@@ -1,0 +1,186 @@
+package workers
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"potluck/workers/protocol"
+)
+
+// leftoverAge is how old a picture without a running lease must be to be swept at a start: delivered ones are erased within 15 minutes.
+const leftoverAge = time.Hour
+
+// blobTimeout bounds one upload or download, so that a slow one cannot keep its connection for ever.
+const blobTimeout = 5 * time.Minute
+
+var blobName = regexp.MustCompile(`^[0-9a-f]{32}-[0-9]{1,4}$`)
+
+// holder finds the session whose token the request carries, and in it the lease of the path.
+func (l *link) holder(r *http.Request) (s *session, b *binding, n int, status int) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok || len(token) > 128 {
+		return nil, nil, 0, http.StatusUnauthorized
+	}
+	n, err := strconv.Atoi(r.PathValue("n"))
+	if err != nil || n < 1 || n > 9999 {
+		return nil, nil, 0, http.StatusNotFound
+	}
+	id, secret, ok := strings.Cut(token, ".")
+	number, err := strconv.ParseUint(id, 10, 64)
+	if !ok || err != nil {
+		return nil, nil, 0, http.StatusUnauthorized
+	}
+	l.mu.Lock()
+	s = l.sessions[number]
+	l.mu.Unlock()
+	if s == nil || s.worker == 0 || subtle.ConstantTimeCompare([]byte(secret), []byte(s.secret)) != 1 {
+		return nil, nil, 0, http.StatusUnauthorized
+	}
+	if b = s.binding(r.PathValue("lease")); b == nil {
+		return nil, nil, 0, http.StatusNotFound
+	}
+	return s, b, n, 0
+}
+
+// upload serves PUT of a picture (1…count) or a preview (from 1000).
+func (l *link) upload(w http.ResponseWriter, r *http.Request) {
+	s, b, n, status := l.holder(r)
+	if status != 0 {
+		http.Error(w, http.StatusText(status), status)
+		return
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(blobTimeout)) // not every ResponseWriter can
+	if n >= firstPreview {
+		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPreview))
+		if err != nil {
+			http.Error(w, "a preview has at most 256 KiB", http.StatusRequestEntityTooLarge)
+			return
+		}
+		b.keep(n, data)
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if n > b.pictures {
+		http.Error(w, "this job has no such picture", http.StatusNotFound)
+		return
+	}
+	dir := l.pool.cfg.BlobDir
+	err := receive(dir, filepath.Join(dir, b.lease+"-"+strconv.Itoa(n)), http.MaxBytesReader(w, r.Body, protocol.MaxBlob), func() bool { return s.binding(b.lease) == b })
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		http.Error(w, "a picture has at most 8 MiB", http.StatusRequestEntityTooLarge)
+	case errors.Is(err, errEnded):
+		http.Error(w, "the job is over", http.StatusNotFound)
+	case err != nil:
+		l.pool.log.Warn("upload broke off", "worker", s.worker, "err", err)
+		http.Error(w, "the upload broke off", http.StatusInternalServerError)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+var errEnded = errors.New("the lease has ended")
+
+// receive writes a body to a temporary file and gives it its name when it is whole and the lease still runs.
+func receive(dir, name string, body io.Reader, running func() bool) error {
+	f, err := os.CreateTemp(dir, ".upload-*")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, body)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil && !running() {
+		err = errEnded
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+func (b *binding) keep(n int, data []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.previews == nil {
+		b.previews = map[int][]byte{}
+	}
+	if b.previews[n] == nil {
+		b.order = append(b.order, n)
+	}
+	b.previews[n] = data
+	if len(b.order) > keptPreviews {
+		delete(b.previews, b.order[0])
+		b.order = b.order[1:]
+	}
+}
+
+// download serves GET of an input picture (1…n).
+func (l *link) download(w http.ResponseWriter, r *http.Request) {
+	_, b, n, status := l.holder(r)
+	if status == 0 && n > len(b.inputs) {
+		status = http.StatusNotFound
+	}
+	if status != 0 {
+		http.Error(w, http.StatusText(status), status)
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(blobTimeout))
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b.inputs[n-1])))
+	_, _ = w.Write(b.inputs[n-1]) // a worker that hangs up asks again
+}
+
+// deleteBlobs removes what was uploaded for a lease.
+func deleteBlobs(dir, lease string, count int) {
+	for n := 1; n <= count; n++ {
+		os.Remove(filepath.Join(dir, lease+"-"+strconv.Itoa(n)))
+	}
+}
+
+// removeBlobs deletes files that results named; a path outside the folder is refused, a file that is gone is no error.
+func removeBlobs(dir string, paths []string) error {
+	var errs []error
+	for _, p := range paths {
+		if filepath.Dir(filepath.Clean(p)) != filepath.Clean(dir) || !blobName.MatchString(filepath.Base(p)) {
+			errs = append(errs, fmt.Errorf("%s is no blob of ours", filepath.Base(p)))
+			continue
+		}
+		if err := os.Remove(p); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sweepBlobs deletes broken uploads and old pictures at a start, but not those of leases that may go on.
+func sweepBlobs(dir string, leases map[string]bool, now time.Time) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, f := range files {
+		name := f.Name()
+		lease, _, _ := strings.Cut(name, "-")
+		info, err := f.Info()
+		if err != nil || !strings.HasPrefix(name, ".upload-") && (!blobName.MatchString(name) || leases[lease] || now.Sub(info.ModTime()) < leftoverAge) {
+			continue
+		}
+		os.Remove(filepath.Join(dir, name))
+	}
+}

@@ -1,0 +1,114 @@
+package workers
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"potluck/workers/protocol"
+)
+
+// Config is what an operator may set about the pool. DefaultConfig has working values; zero durations and numbers mean the default.
+type Config struct {
+	Name      string `yaml:"name"`       // the server's name, for people
+	PublicURL string `yaml:"public_url"` // what workers dial: https://potluck.example.org
+	// AllowLoopback lets Link hand out a PublicURL that only this machine can reach (demo).
+	AllowLoopback  bool     `yaml:"allow_loopback"`
+	BlobDir        string   `yaml:"blob_dir"`        // where pictures of workers stand until they are fetched
+	TrustedProxies []string `yaml:"trusted_proxies"` // CIDRs whose X-Forwarded-For is believed
+	MaxPerOwner    int      `yaml:"max_per_owner"`   // workers of one member
+	JoinTries      int      `yaml:"join_tries"`      // wrong join codes per minute, of one address and of all together
+
+	Beat         time.Duration `yaml:"beat"`          // how often a worker says that it lives
+	Silence      time.Duration `yaml:"silence"`       // without a frame for so long it is gone
+	Reconnect    time.Duration `yaml:"reconnect"`     // a lost connection may come back for so long before its jobs go elsewhere
+	RestartGrace time.Duration `yaml:"restart_grace"` // the same after a start of the bot
+	LeaseMin     time.Duration `yaml:"lease_min"`
+	LeaseMax     time.Duration `yaml:"lease_max"`
+	MaxAttempts  int           `yaml:"max_attempts"`
+	EscrowFor    time.Duration `yaml:"escrow_for"` // from earning to spending
+	BackOff      time.Duration `yaml:"back_off"`   // the first rest of a model on a worker after 3 failures in a row; it doubles
+	BackOffMax   time.Duration `yaml:"back_off_max"`
+	Affinity     float64       `yaml:"affinity"`  // how many model loads a loaded model may bend the fair order; negative = none
+	LoadTime     time.Duration `yaml:"load_time"` // what loading a model takes
+
+	ServerKey ed25519.PrivateKey `yaml:"-"`
+}
+
+// DefaultConfig has every value but PublicURL, BlobDir and ServerKey.
+func DefaultConfig() Config {
+	return Config{
+		Name: "Potluck", MaxPerOwner: 20, JoinTries: 20,
+		Beat: 5 * time.Second, Silence: 15 * time.Second, Reconnect: 5 * time.Second, RestartGrace: 20 * time.Second,
+		LeaseMin: 30 * time.Second, LeaseMax: 15 * time.Minute, MaxAttempts: 3, EscrowFor: 24 * time.Hour,
+		BackOff: 30 * time.Second, BackOffMax: 10 * time.Minute, Affinity: 4, LoadTime: 20 * time.Second,
+	}
+}
+
+func (c Config) withDefaults() Config {
+	d := DefaultConfig()
+	fill(&c.Name, d.Name)
+	fill(&c.MaxPerOwner, d.MaxPerOwner)
+	fill(&c.JoinTries, d.JoinTries)
+	fill(&c.Beat, d.Beat)
+	fill(&c.Silence, d.Silence)
+	fill(&c.Reconnect, d.Reconnect)
+	fill(&c.RestartGrace, d.RestartGrace)
+	fill(&c.LeaseMin, d.LeaseMin)
+	fill(&c.LeaseMax, d.LeaseMax)
+	fill(&c.MaxAttempts, d.MaxAttempts)
+	fill(&c.BackOff, d.BackOff)
+	fill(&c.BackOffMax, d.BackOffMax)
+	fill(&c.Affinity, d.Affinity)
+	fill(&c.LoadTime, d.LoadTime)
+	return c // EscrowFor 0 is a value of its own: earnings can be spent at once
+}
+
+func fill[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// Validate names the first key that cannot work.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	if c.PublicURL != "" {
+		if err := protocol.CheckServer(c.PublicURL); err != nil {
+			return fmt.Errorf("public_url: %w", err)
+		}
+	}
+	if c.BlobDir == "" {
+		return fmt.Errorf("blob_dir is missing")
+	}
+	if len(c.ServerKey) != ed25519.PrivateKeySize {
+		return fmt.Errorf("the server key is missing")
+	}
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+	}{{"beat", c.Beat}, {"silence", c.Silence}, {"reconnect", c.Reconnect}, {"restart_grace", c.RestartGrace}, {"lease_min", c.LeaseMin}, {"back_off", c.BackOff}} {
+		if d.value < 0 {
+			return fmt.Errorf("%s is negative", d.key)
+		}
+	}
+	if c.LeaseMax < c.LeaseMin || c.BackOffMax < c.BackOff {
+		return fmt.Errorf("lease_max and back_off_max must not be below lease_min and back_off")
+	}
+	_, err := c.proxies()
+	return err
+}
+
+func (c Config) proxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, s := range c.TrustedProxies {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("trusted_proxies: %w", err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}

@@ -1,0 +1,157 @@
+package workers
+
+import (
+	"sync"
+	"time"
+
+	"potluck/workers/protocol"
+)
+
+// feed carries news of one job from the link to those who wait for it, past the run loop. It keeps only the latest of each kind, so a slow
+// caller misses steps but never text, and nobody is ever waited for.
+type feed struct {
+	mu      sync.Mutex
+	readers map[chan struct{}]struct{}
+	now     news
+	job     int64
+}
+
+// news is the state of a job as callers see it; each version counts how often its part changed.
+type news struct {
+	waiting, started, text, progress, preview uint64
+
+	position    int
+	eta         time.Duration
+	attempt     int // the running one, 0 = none
+	startedFor  int // the last attempt that a worker accepted
+	worker      string
+	written     []byte
+	fraction    float64
+	step, steps int
+	image       []byte
+}
+
+func newFeed() *feed { return &feed{readers: map[chan struct{}]struct{}{}} }
+
+func (f *feed) change(attempt int, do func(*news)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if attempt != f.now.attempt {
+		return // of an attempt that is over
+	}
+	do(&f.now)
+	for r := range f.readers {
+		select {
+		case r <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// wait tells where the job stands in the queue.
+func (f *feed) wait(position int, eta time.Duration) {
+	f.change(0, func(n *news) {
+		if n.waiting > 0 && n.position == position && n.eta.Round(time.Second) == eta.Round(time.Second) {
+			return
+		}
+		n.position, n.eta = position, eta
+		n.waiting++
+	})
+}
+
+// of says which job this is about, as soon as it has a number.
+func (f *feed) of(job int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.job = job
+}
+
+// begin makes attempt the running one (0: none); what an earlier one wrote is forgotten.
+func (f *feed) begin(attempt int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now.attempt, f.now.written, f.now.image = attempt, nil, nil
+	f.now.fraction, f.now.step, f.now.steps = 0, 0, 0
+	if attempt == 0 {
+		f.now.position = 0
+	}
+}
+
+func (f *feed) start(attempt int, worker string) {
+	f.change(attempt, func(n *news) {
+		if n.startedFor != attempt {
+			n.startedFor, n.worker = attempt, worker
+			n.started++
+		}
+	})
+}
+
+// write adds text of an attempt; with reset it replaces all. It returns false when the answer is longer than any may be.
+func (f *feed) write(attempt int, text string, reset bool) bool {
+	ok := true
+	f.change(attempt, func(n *news) {
+		if reset {
+			n.written = n.written[:0]
+		}
+		if ok = len(n.written)+len(text) <= protocol.MaxText; ok {
+			n.written = append(n.written, text...)
+			n.text++
+		}
+	})
+	return ok
+}
+
+func (f *feed) advance(attempt int, fraction float64, step, steps int) {
+	f.change(attempt, func(n *news) {
+		n.fraction, n.step, n.steps = fraction, step, steps
+		n.progress++
+	})
+}
+
+func (f *feed) show(attempt int, image []byte) {
+	f.change(attempt, func(n *news) { n.image = image; n.preview++ })
+}
+
+func (f *feed) subscribe() chan struct{} {
+	r := make(chan struct{}, 1)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.readers[r] = struct{}{}
+	r <- struct{}{}
+	return r
+}
+
+func (f *feed) unsubscribe(r chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.readers, r)
+}
+
+// since returns what changed after seen, in an order that makes sense, and moves seen on.
+func (f *feed) since(seen *news) []Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []Event
+	n := &f.now
+	add := func(changed bool, e Event) {
+		if changed {
+			e.Job, e.Attempt = f.job, n.attempt
+			out = append(out, e)
+		}
+	}
+	if n.attempt != 0 && n.startedFor == n.attempt {
+		add(n.started != seen.started, Event{Kind: Started, WorkerName: n.worker})
+		if n.text != seen.text && len(n.written) > 0 {
+			add(true, Event{Kind: Text, Text: string(n.written)})
+		}
+		add(n.progress != seen.progress && (n.fraction > 0 || n.step > 0), Event{Kind: Progress, Fraction: n.fraction, Step: n.step, Steps: n.steps})
+		add(n.preview != seen.preview && n.image != nil, Event{Kind: Preview, Preview: n.image})
+	} else if n.attempt == 0 {
+		add(n.waiting != seen.waiting && n.position > 0, Event{Kind: Waiting, Position: n.position, ETA: n.eta})
+	}
+	if n.attempt != 0 && n.startedFor != n.attempt {
+		return out // Started is still to come, and nothing of this attempt before it
+	}
+	*seen = news{waiting: n.waiting, started: n.started, text: n.text, progress: n.progress, preview: n.preview}
+	return out
+}

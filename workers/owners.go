@@ -1,0 +1,122 @@
+package workers
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"potluck/community"
+	"potluck/fault"
+	"potluck/workers/protocol"
+)
+
+// Link makes a join string for a new worker of owner; it works once, until the returned time. share tells whether the owner agrees to be named
+// under results. fault.PublicURL when the configured address can only be reached from this machine.
+func (p *Pool) Link(ctx context.Context, owner community.Member, name string, share bool) (protocol.Join, time.Time, error) {
+	if p.cfg.PublicURL == "" || !p.cfg.AllowLoopback && protocol.Loopback(p.cfg.PublicURL) {
+		return protocol.Join{}, time.Time{}, fault.New(fault.PublicURL, "url", p.cfg.PublicURL)
+	}
+	code := protocol.NewCode()
+	expires := time.Now().Add(protocol.JoinLifetime)
+	if err := p.store.SaveJoinCode(ctx, sha256.Sum256([]byte(code)), owner.ID, printable(name, 32), share, expires); err != nil {
+		return protocol.Join{}, time.Time{}, fmt.Errorf("link worker: %w", err)
+	}
+	public := p.cfg.ServerKey.Public().(ed25519.PublicKey)
+	return protocol.Join{Server: strings.TrimRight(p.cfg.PublicURL, "/"), Fingerprint: protocol.Fingerprint(public), Code: code}, expires, nil
+}
+
+// Workers lists an owner's linked workers, live or not; Overview tells which are live. Owner 0 lists all.
+func (p *Pool) Workers(ctx context.Context, owner community.MemberID) ([]Worker, error) {
+	return p.store.Workers(ctx, owner)
+}
+
+// Revoke unlinks a worker: its connection is cut and its jobs go elsewhere at once. Only its owner and operators may; to everybody else the
+// worker does not exist.
+func (p *Pool) Revoke(ctx context.Context, id int64, by community.Member) error {
+	w, err := p.find(ctx, id)
+	if err != nil {
+		return fmt.Errorf("revoke worker: %w", err)
+	}
+	if w.ID == 0 || w.Owner != by.ID && !by.Operator {
+		return fault.New(fault.UnknownWorker, "worker", id)
+	}
+	if err := p.store.Revoke(ctx, id, time.Now()); err != nil {
+		return fmt.Errorf("revoke worker %d: %w", id, err)
+	}
+	return p.ask(ctx, func(now time.Time) {
+		p.revoked[id] = true
+		if w := p.present[id]; w != nil {
+			p.gone(w, now)
+		}
+	})
+}
+
+// Refresh reads a worker's row again, after its name, its vouches or its owner's role changed.
+func (p *Pool) Refresh(ctx context.Context, id int64) error {
+	row, err := p.find(ctx, id)
+	if err != nil {
+		return fmt.Errorf("refresh worker: %w", err)
+	}
+	if row.ID == 0 {
+		return fault.New(fault.UnknownWorker, "worker", id)
+	}
+	return p.ask(ctx, func(now time.Time) {
+		w := p.present[id]
+		if w == nil {
+			return
+		}
+		row.Seen, row.Hardware = w.Seen, w.Hardware
+		w.Worker = row
+		p.dirty = true
+		p.sched.enlist(row, now)
+	})
+}
+
+func (p *Pool) find(ctx context.Context, id int64) (Worker, error) {
+	all, err := p.store.Workers(ctx, 0)
+	if err != nil {
+		return Worker{}, err
+	}
+	for _, w := range all {
+		if w.ID == id {
+			return w, nil
+		}
+	}
+	return Worker{}, nil
+}
+
+// ask has the loop do something and waits until it is done.
+func (p *Pool) ask(ctx context.Context, do func(now time.Time)) error {
+	done := make(chan struct{})
+	select {
+	case p.inbox <- func(now time.Time) { do(now); close(done) }:
+	case <-p.stopped:
+		return errStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-p.stopped:
+		return errStopped
+	}
+}
+
+// printable makes foreign text fit to be shown: one line without control or invisible characters, at most n bytes.
+func printable(s string, n int) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsPrint(r), r == unicode.ReplacementChar:
+			return -1
+		}
+		return r
+	}, s)
+	return strings.TrimSpace(cut(strings.Join(strings.Fields(s), " "), n))
+}
