@@ -149,7 +149,7 @@ func Open(ctx context.Context, c Config) (_ *DB, err error) {
 		return nil, opening(path, err)
 	}
 
-	db.reads, err = sql.Open("sqlite3", dsn(path, "&_query_only=1&_stmt_cache_size=64"))
+	db.reads, err = sql.Open("sqlite3", dsn(path, "&_query_only=1&_stmt_cache_size=64&_cache_size=-8192"))
 	if err != nil {
 		return nil, opening(path, err)
 	}

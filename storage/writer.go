@@ -17,6 +17,8 @@ import (
 type writer struct {
 	db   *sql.DB
 	conn *sql.Conn
+	// prepared are the statements around each write. The driver keeps the others, but prepares anew what has no arguments.
+	prepared map[string]*sql.Stmt
 	// accounts are the rows of ledger accounts; only touched by run.
 	accounts accountIDs
 
@@ -38,6 +40,15 @@ type call struct {
 	err    error
 	after  []func()
 }
+
+const (
+	begin      = `BEGIN IMMEDIATE`
+	commit     = `COMMIT`
+	rollback   = `ROLLBACK`
+	savepoint  = `SAVEPOINT call`
+	rollbackTo = `ROLLBACK TO call`
+	release    = `RELEASE call`
+)
 
 const (
 	waiting int32 = iota
@@ -69,15 +80,24 @@ func openWriter(ctx context.Context, path string, queue, group int) (*writer, er
 		db.Close()
 		return nil, err
 	}
-	// After a burst the WAL file shrinks to 64 MB at the next checkpoint.
-	for _, pragma := range []string{`PRAGMA journal_size_limit = 67108864`, `PRAGMA wal_autocheckpoint = 4000`, `PRAGMA temp_store = MEMORY`} {
+	// After a burst the WAL file shrinks to 64 MB at the next checkpoint. 64 MB of pages stay in memory: the writer reads before it writes.
+	for _, pragma := range []string{
+		`PRAGMA journal_size_limit = 67108864`, `PRAGMA wal_autocheckpoint = 4000`, `PRAGMA cache_size = -65536`, `PRAGMA temp_store = MEMORY`,
+	} {
 		if _, err := conn.ExecContext(ctx, pragma); err != nil {
 			conn.Close()
 			db.Close()
 			return nil, err
 		}
 	}
-	w := &writer{db: db, conn: conn, group: group, calls: make(chan *call, queue), done: make(chan struct{})}
+	w := &writer{db: db, conn: conn, prepared: make(map[string]*sql.Stmt), group: group, calls: make(chan *call, queue), done: make(chan struct{})}
+	for _, query := range []string{begin, commit, rollback, savepoint, rollbackTo, release} {
+		if w.prepared[query], err = conn.PrepareContext(ctx, query); err != nil {
+			conn.Close() // and with it what is prepared
+			db.Close()
+			return nil, err
+		}
+	}
 	w.accounts.init()
 	return w, nil
 }
@@ -149,7 +169,7 @@ func (w *writer) run() {
 
 // collect runs first and whatever waits behind it in one transaction, commits and answers.
 func (w *writer) collect(group []*call, first *call) []*call {
-	if err := w.statement(`BEGIN IMMEDIATE`); err != nil {
+	if err := w.statement(begin); err != nil {
 		first.answer <- err
 		return group
 	}
@@ -184,13 +204,13 @@ func (w *writer) collect(group []*call, first *call) []*call {
 	}
 	if broken == nil {
 		begun := time.Now()
-		broken = w.statement(`COMMIT`)
+		broken = w.statement(commit)
 		took := time.Since(begun).Nanoseconds()
 		w.commitNanos.Add(took)
 		w.slowestNanos.Store(max(w.slowestNanos.Load(), took))
 	}
 	if broken != nil {
-		w.statement(`ROLLBACK`) // fails when SQLite rolled back by itself: also right
+		w.statement(rollback) // fails when SQLite rolled back by itself: also right
 	} else {
 		w.commits.Add(1)
 	}
@@ -214,17 +234,17 @@ func (w *writer) collect(group []*call, first *call) []*call {
 
 // attempt runs one call in its savepoint. It returns an error only when the whole group cannot go on.
 func (w *writer) attempt(c *call) error {
-	if err := w.statement(`SAVEPOINT call`); err != nil {
+	if err := w.statement(savepoint); err != nil {
 		return err
 	}
 	c.err = safely(c.f, &tx{w: w, call: c})
 	if c.err != nil {
 		// A full disk or an I/O error makes SQLite roll back everything: then there is no savepoint any more.
-		if err := w.statement(`ROLLBACK TO call`); err != nil {
+		if err := w.statement(rollbackTo); err != nil {
 			return c.err
 		}
 	}
-	return w.statement(`RELEASE call`)
+	return w.statement(release)
 }
 
 // safely turns a panic into an error: one bad write must not end the writer that everybody needs.
@@ -238,7 +258,7 @@ func safely(f func(*tx) error, t *tx) (err error) {
 }
 
 func (w *writer) statement(query string) error {
-	_, err := w.conn.ExecContext(context.Background(), query)
+	_, err := w.prepared[query].ExecContext(context.Background())
 	return err
 }
 

@@ -236,7 +236,7 @@ func TestGroupThatCannotGoOnFailsWhole(t *testing.T) {
 	}
 	// What SQLite does by itself on a full disk: everything is rolled back, savepoints too.
 	add("page:1", func(t *tx) error {
-		t.w.statement(`ROLLBACK`)
+		t.w.statement(rollback)
 		return errors.New("disk full")
 	})
 	waitQueued(db, 1)
