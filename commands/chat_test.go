@@ -113,6 +113,8 @@ type stand struct {
 	*services
 	t        *testing.T
 	ctx      context.Context
+	stop     context.CancelFunc // ends the Router; then wait on ended
+	ended    chan struct{}
 	platform *bottest.Platform
 	people   *storage.People
 	seen     int // messages of the bot that were looked at
@@ -150,15 +152,17 @@ func open(t *testing.T, change ...func(*commands.House)) *stand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
-	s.ctx = ctx
-	ended := make(chan error, 1)
-	go func() { ended <- router.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	s.ctx, s.stop = context.WithTimeout(context.Background(), 30*time.Second)
+	s.ended = make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		if err := router.Run(s.ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Run: %v", err)
 		}
+	}()
+	t.Cleanup(func() {
+		s.stop()
+		<-s.ended
 	})
 	return s
 }

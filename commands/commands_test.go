@@ -3,6 +3,7 @@ package commands_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"strings"
@@ -169,6 +170,23 @@ func TestAskThatBreaksMidwayKeepsWhatIsThere(t *testing.T) {
 	golden(t, "ask_broken", shown(s.say("/ask tell me a story")))
 	if len(s.kept) != 0 {
 		t.Errorf("kept %q as if it were stopped", s.kept)
+	}
+}
+
+// A shutdown is no end of the answer: the request runs again at the next start.
+func TestAskCutOffByShutdownStaysOpen(t *testing.T) {
+	s := open(t)
+	s.answer = func(ctx context.Context, _ ask.Question, show func(ask.Draft)) (ask.Answer, error) {
+		show(ask.Draft{Event: workers.Event{Kind: workers.Text, Attempt: 1}, Markdown: "Half an ans"})
+		<-ctx.Done()
+		return ask.Answer{}, context.Cause(ctx)
+	}
+	s.emit(bot.Event{Text: bot.Plain("/ask tell me a story")})
+	s.watch("Half an ans")
+	s.stop()
+	<-s.ended
+	if m := s.platform.Messages("")[0]; m.Final || len(s.kept) != 0 {
+		t.Errorf("ended as %+v, kept %q", m, s.kept)
 	}
 }
 
@@ -443,6 +461,32 @@ func TestCreditsWhyPrintsTheFormulaToThoseItConcerns(t *testing.T) {
 	if m := s.final(); !strings.Contains(m.Text.Plain, "8.64") {
 		t.Errorf("the operator is not told: %s", m.Text.Plain)
 	}
+}
+
+// What the real rate table makes of each kind of job is worded, also for a model that it does not know.
+func TestEveryTermOfAPriceHasWords(t *testing.T) {
+	rates := ledger.DefaultRates()
+	s := open(t)
+	rita := s.member("rita").ID
+	for i, model := range []string{"llama3.1:8b", "sdxl", "never heard of"} {
+		for j, w := range []ledger.Work{
+			{Kind: "chat", InTokens: 100, OutTokens: 200}, {Kind: "image", Pixels: 1 << 20, Steps: 20}, {Kind: "translate", InTokens: 50},
+		} {
+			job := int64(10*i + j + 1)
+			price := rates.Price(model, w)
+			s.bills[job] = commands.Bill{Job: job, State: workers.Done, Asker: rita, Bill: ledger.Bill{Price: price}}
+			text := s.sayIn("de", fmt.Sprintf("/credits why:%d", job)).Text.Plain
+			for _, term := range price.Terms {
+				if strings.Contains(text, term.Name) || strings.Contains(text, "token)") || strings.Contains(text, "megapixel step") {
+					t.Errorf("%s %+v is not worded: %s", model, term, text)
+				}
+			}
+			if n := strings.Count(text, "•"); n != len(price.Terms) {
+				t.Errorf("%d of %d terms are shown: %s", n, len(price.Terms), text)
+			}
+		}
+	}
+	golden(t, "credits_unmeasured", shown(s.say("/credits why:21")))
 }
 
 func TestHelp(t *testing.T) {

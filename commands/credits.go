@@ -72,7 +72,7 @@ func billText(say bot.Say, info Bill) bot.Text {
 	lines := []bot.Text{say("credits.why", "job", job, "amount", b.Amount, "model", b.Model, "own", b.Own)}
 	for _, t := range b.Terms {
 		key := "credits.term"
-		if t.Unit == "s" && t.PerSecond == 1 {
+		if t.Unit == "s" { // not counted in anything else
 			key = "credits.term_fixed"
 		}
 		lines = append(lines, say(key, "name", t.Name, "quantity", t.Quantity, "unit", t.Unit, "rate", t.PerSecond, "seconds", t.Seconds))
