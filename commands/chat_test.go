@@ -108,6 +108,20 @@ func (s *services) Revoke(_ context.Context, id int64, _ community.Member) error
 	return nil
 }
 
+// credits are the real ledger, with bills of jobs that nobody did.
+type credits struct {
+	*storage.Credits
+	s *services
+}
+
+func (c credits) Bill(ctx context.Context, job int64) (commands.Bill, bool, error) {
+	if b, ok := c.s.bills[job]; ok {
+		return b, true, nil
+	}
+	info, ok, err := c.Credits.Bill(ctx, job)
+	return commands.Bill(info), ok, err
+}
+
 // stand is a whole chat: a real Router on a real database with a platform in memory.
 type stand struct {
 	*services
@@ -130,11 +144,7 @@ func open(t *testing.T, change ...func(*commands.House)) *stand {
 	}
 	requests := &storage.Requests{DB: db}
 	house := commands.House{
-		Ask: s, Draw: s, Translate: s, Pool: s, Credits: &storage.Credits{DB: db}, Requests: requests, People: s.people, Texts: commands.Texts(),
-		Bill: func(_ context.Context, job int64) (commands.Bill, bool, error) {
-			b, ok := s.bills[job]
-			return b, ok, nil
-		},
+		Ask: s, Draw: s, Translate: s, Pool: s, Credits: credits{&storage.Credits{DB: db}, s.services}, Requests: requests, People: s.people, Texts: commands.Texts(),
 		Payer: func(r bot.Request) ledger.Payer {
 			return ledger.Payer{Allowance: ledger.AllowanceOf(r.User), Daily: 60 * ledger.Credit, Spend: ledger.SpendOf(r.Member)}
 		},

@@ -29,9 +29,7 @@ type House struct {
 	Credits   Credits
 	Requests  Requests
 	People    community.Store
-	// Bill looks a job's price up; ok is false for an unknown job.
-	Bill  func(ctx context.Context, job int64) (b Bill, ok bool, err error)
-	Texts *Catalogue
+	Texts     *Catalogue
 
 	// Payer says who pays for a request, Quality the lowest quality that may be shown in a chat.
 	Payer   func(bot.Request) ledger.Payer
@@ -69,12 +67,14 @@ type Pool interface {
 	Revoke(ctx context.Context, id int64, by community.Member) error
 }
 
-// Credits reads the ledger. *storage.Credits implements it.
+// Credits reads the ledger.
 type Credits interface {
 	Balance(ctx context.Context, member community.MemberID, payer ledger.Payer, now time.Time) (ledger.Balance, error)
+	// Bill looks a job's price up; ok is false for an unknown job.
+	Bill(ctx context.Context, job int64) (b Bill, ok bool, err error)
 }
 
-// Bill is what is known of a job's price, also after its text was erased.
+// Bill is what is known of a job's price, also after its text was erased. A storage.BillInfo converts to it.
 type Bill struct {
 	Job    int64
 	Kind   protocol.Kind

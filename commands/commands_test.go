@@ -391,10 +391,10 @@ func TestCredits(t *testing.T) {
 
 func TestCreditsOfSomebodyWhoLendsAndAsks(t *testing.T) {
 	s := open(t, func(h *commands.House) {
-		h.Credits = balance{
+		h.Credits = balance{h.Credits, ledger.Balance{
 			Spendable: 1234567, Free: 12500, Daily: 60 * ledger.Credit, Pending: 48050, Held: 3000, Earned: 2_000_000 * ledger.Credit,
 			NextRelease: noon.Add(26 * time.Hour),
-		}
+		}}
 	})
 	out := ""
 	for _, l := range commands.Languages() {
@@ -404,10 +404,13 @@ func TestCreditsOfSomebodyWhoLendsAndAsks(t *testing.T) {
 }
 
 // balance is a ledger that says always the same.
-type balance ledger.Balance
+type balance struct {
+	commands.Credits
+	says ledger.Balance
+}
 
 func (b balance) Balance(context.Context, community.MemberID, ledger.Payer, time.Time) (ledger.Balance, error) {
-	return ledger.Balance(b), nil
+	return b.says, nil
 }
 
 func bill() ledger.Bill {

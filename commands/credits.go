@@ -53,7 +53,7 @@ func (h House) why(ctx context.Context, in *bot.Invocation, typed string) error 
 	if err != nil {
 		return fault.Wrap(err, fault.UnknownJob, "job", typed)
 	}
-	b, ok, err := h.Bill(ctx, job)
+	b, ok, err := h.Credits.Bill(ctx, job)
 	if err != nil {
 		return fmt.Errorf("bill of job %d: %w", job, err)
 	}
