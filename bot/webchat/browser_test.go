@@ -363,7 +363,7 @@ func TestScreenshots(t *testing.T) {
 	me := community.UserID(eval[string](t, tab, `fetch("/webchat/session").then((r) => r.json()).then((s) => s.user)`))
 	send(bot.Outgoing{Only: me, Final: true, Text: bot.Plain("You have 41.2 credits. Your worker anna-pc earned 3.6 of them today.")})
 	send(bot.Outgoing{Text: bot.Plain("Here is a first idea for the menu: roasted squash, lentils with")})
-	until(t, tab, `document.querySelectorAll(".picture img").length === 4 && [...document.querySelectorAll(".picture img")].every((i) => i.complete && i.naturalWidth > 0) && document.querySelector(".msg.cooking")`)
+	until(t, tab, `document.querySelectorAll(".picture img").length === 4 && [...document.querySelectorAll(".picture img")].every((i) => i.complete && i.naturalWidth > 0) && document.querySelector(".msg.cooking") !== null`)
 	tb.visitor("Carla").says("english", "Is dinner ready?")
 	until(t, tab, `!document.querySelectorAll(".tab .count")[1].hidden`)
 	run(t, tab, `document.querySelector(".msg.bot .tools button").click()`)

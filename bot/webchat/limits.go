@@ -15,6 +15,7 @@ type limits struct {
 	visitor  *rates // messages and presses of one visitor
 	address  *rates // of one address
 	sessions *rates // new sessions and renames of one address
+	streams  *rates // event streams that one visitor opens: each one reads history
 }
 
 func newLimits(l Limits) *limits {
@@ -22,6 +23,7 @@ func newLimits(l Limits) *limits {
 		visitor:  newRates(l.MessagesPerSecond, l.MessagesBurst, l.RememberedVisitors),
 		address:  newRates(l.AddressPerSecond, l.AddressBurst, l.RememberedVisitors),
 		sessions: newRates(l.SessionsPerSecond, l.SessionsBurst, l.RememberedVisitors),
+		streams:  newRates(l.StreamsPerSecond, l.StreamsBurst, l.RememberedVisitors),
 	}
 }
 

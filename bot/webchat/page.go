@@ -72,6 +72,8 @@ type Limits struct {
 	AddressBurst       int           // 300
 	SessionsPerSecond  float64       // new sessions and renames from one address; 5
 	SessionsBurst      int           // 200
+	StreamsPerSecond   float64       // event streams that one visitor opens; 1
+	StreamsBurst       int           // 60
 	RememberedVisitors int           // visitors and addresses whose rate is remembered; 10,000
 	Keep               time.Duration // history is forgotten after it; 30 days
 }
@@ -89,6 +91,8 @@ func (l Limits) withDefaults() Limits {
 	l.AddressBurst = or(l.AddressBurst, 300)
 	l.SessionsPerSecond = or(l.SessionsPerSecond, 5)
 	l.SessionsBurst = or(l.SessionsBurst, 200)
+	l.StreamsPerSecond = or(l.StreamsPerSecond, 1)
+	l.StreamsBurst = or(l.StreamsBurst, 60)
 	l.RememberedVisitors = or(l.RememberedVisitors, 10_000)
 	l.Keep = or(l.Keep, 30*24*time.Hour)
 	return l
@@ -119,6 +123,7 @@ type Page struct {
 	handling sync.WaitGroup
 
 	operator oneTimeToken
+	starts   starts
 }
 
 // New checks the configuration and makes a Page; it takes messages once Run runs.
@@ -179,6 +184,7 @@ func New(c Config) (*Page, error) {
 		foreign:  foreign,
 		seed:     maphash.MakeSeed(),
 		operator: oneTimeToken{token: c.OperatorToken},
+		starts:   starts{from: map[string]int64{}},
 	}, nil
 }
 

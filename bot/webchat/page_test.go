@@ -98,7 +98,7 @@ func layOver(t testing.TB, db *storage.DB, change ...func(*webchat.Config)) *tab
 		Commands: func() any {
 			return []map[string]string{{"name": "ask", "description": "Ask a question"}, {"name": "imagine", "description": "Draw a picture"}, {"name": "translate", "description": "Translate a text"}, {"name": "credits", "description": "What you may spend"}}
 		},
-		Limits: webchat.Limits{MessagesBurst: 10_000, AddressBurst: 100_000, SessionsBurst: 100_000},
+		Limits: webchat.Limits{MessagesBurst: 10_000, AddressBurst: 100_000, SessionsBurst: 100_000, StreamsBurst: 100_000},
 	}
 	for _, f := range change {
 		f(&c)
@@ -560,6 +560,53 @@ func TestBriefReplayShowsEachTextOnce(t *testing.T) {
 	}
 }
 
+func TestBriefReplayOfALongChatShowsItsEnd(t *testing.T) {
+	tb := lay(t)
+	anna := tb.visitor("Anna")
+	post := func(n int, only community.UserID) (last community.MessageID) {
+		for range n {
+			parts, err := tb.Send(t.Context(), bot.Outgoing{Chat: "page:lobby", Only: only, Text: bot.Plain("x"), Final: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = parts[0]
+		}
+		return last
+	}
+	old := post(1, "")
+	post(449, "")
+	post(10, community.UserID(anna.user))
+	shown := func(brief string) (n int) {
+		w := anna.watch("chat=lobby&after=0&brief=" + brief)
+		defer w.close()
+		for {
+			if got := w.must(); got.event == "ready" || n == 460 {
+				return n
+			} else if got.event == "message" {
+				n++
+			} else {
+				t.Errorf("unexpected %+v", got)
+			}
+		}
+	}
+	if first := shown("1"); first != 460 {
+		t.Errorf("the first brief replay shows %d messages", first)
+	}
+	if err := tb.Delete(t.Context(), "page:english", []community.MessageID{old}); err != nil { // not there: nothing happens
+		t.Fatal(err)
+	}
+	// An edit of what lies before the start is left out, too.
+	if _, err := tb.Edit(t.Context(), []community.MessageID{old}, bot.Outgoing{Chat: "page:lobby", Text: bot.Plain("y"), Final: true}); err != nil {
+		t.Fatal(err)
+	}
+	if second := shown("1"); second != 410 {
+		t.Errorf("the next brief replay shows %d messages", second)
+	}
+	if w := anna.watch("chat=lobby&after=0"); w.must().ID != string(old) {
+		t.Error("the full replay does not start at the start")
+	}
+}
+
 func TestTheSameNonceIsTheSameMessage(t *testing.T) {
 	tb := lay(t)
 	anna, ben := tb.visitor("Anna"), tb.visitor("Ben")
@@ -729,6 +776,13 @@ func TestStreamsHaveLimits(t *testing.T) {
 	ben.watch("chat=lobby")
 	if status, _, _ := ben.get("/webchat/events?chat=lobby"); status != http.StatusServiceUnavailable {
 		t.Errorf("a ninth stream in all: %d", status)
+	}
+	few := lay(t, func(c *webchat.Config) { c.Limits.StreamsBurst = 3 }).visitor("Anna")
+	for range 3 {
+		few.watch("chat=lobby").close()
+	}
+	if status, body, _ := few.get("/webchat/events?chat=lobby"); status != http.StatusTooManyRequests || !strings.Contains(body, "too_fast") {
+		t.Errorf("opening streams again and again: %d %s", status, body)
 	}
 }
 

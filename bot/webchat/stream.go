@@ -8,17 +8,21 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"potluck/community"
 )
 
+// briefMessages is how many public messages of a chat a brief replay shows at least, if there are as many; app.js keeps as many.
+const briefMessages = 400
+
 // replayPage is how many events one read from the database brings.
 const replayPage = 200
 
 // events serves GET /webchat/events?chat=NAME&after=EVENT_ID. Chat may be given several times; event ids rise over all chats. With brief=1,
-// which the page itself uses, edits that repeat what the replay has shown are left out, "ready" follows the replay, and the heartbeat is
-// an event "beat", because scripts cannot see comments.
+// which the page itself uses, edits that repeat what the replay has shown are left out, a replay from the start may begin with the newest
+// briefMessages of each chat, "ready" follows the replay, and the heartbeat is an event "beat", because scripts cannot see comments.
 func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 	query := r.URL.Query()
 	var chats []string
@@ -46,6 +50,9 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 			refuse(w, http.StatusBadRequest, "bad_after", "after is the id of an event, or 0.")
 			return
 		}
+	}
+	if p.limited(w, p.limits.streams, string(s.User)) {
+		return
 	}
 	if err := p.hub.enter(s.User); err != nil {
 		w.Header().Set("Retry-After", "5")
@@ -84,6 +91,37 @@ type stream struct {
 	last    int64 // every event up to this id was sent
 	brief   bool
 	sent    map[community.MessageID][32]byte // brief: what the replay has shown
+	newest  map[string][]int64               // brief from the start: the newest message events of each chat
+}
+
+// starts remembers for each chat where a brief replay may begin: briefMessages before the end, as the last one found it.
+type starts struct {
+	mu   sync.Mutex
+	from map[string]int64
+}
+
+func (s *starts) of(chat string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.from[chat]
+}
+
+func (s *starts) raise(newest map[string][]int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for chat, ids := range newest {
+		if len(ids) == briefMessages {
+			s.from[chat] = max(s.from[chat], ids[0])
+		}
+	}
+}
+
+// after is the event behind which the replay of a chat begins.
+func (st *stream) after(chat string) int64 {
+	if st.newest == nil {
+		return st.last
+	}
+	return max(st.last, st.page.starts.of(chat)-1)
 }
 
 func (st *stream) run(ctx context.Context) error {
@@ -92,6 +130,9 @@ func (st *stream) run(ctx context.Context) error {
 	}
 	if st.brief {
 		st.sent = map[community.MessageID][32]byte{}
+		if st.last == 0 {
+			st.newest = map[string][]int64{}
+		}
 	}
 	// Long histories are read before anything is buffered for this stream.
 	for {
@@ -109,7 +150,8 @@ func (st *stream) run(ctx context.Context) error {
 	if _, err := st.replay(ctx, last); err != nil {
 		return err
 	}
-	st.sent = nil
+	st.page.starts.raise(st.newest)
+	st.sent, st.newest = nil, nil
 	if st.brief {
 		if err := st.write(fmt.Appendf(nil, "id: %d\nevent: ready\ndata: {}\n\n", st.last)); err != nil {
 			return err
@@ -166,7 +208,7 @@ func (st *stream) replay(ctx context.Context, until int64) (n int, err error) {
 		// A first reading finds the newest id. Whatever is newer is delivered live; reading chat by chat once could miss an event of an
 		// earlier chat that is older than one of a later chat.
 		for _, chat := range st.chats {
-			newest, err := st.newest(ctx, chat)
+			newest, err := st.newestEvent(ctx, chat)
 			if err != nil {
 				return 0, err
 			}
@@ -184,7 +226,7 @@ func (st *stream) replay(ctx context.Context, until int64) (n int, err error) {
 	}
 	sources := make([]*source, 0, len(st.chats))
 	for _, chat := range st.chats {
-		sources = append(sources, &source{chat: chat, after: st.last})
+		sources = append(sources, &source{chat: chat, after: st.after(chat)})
 	}
 	var batch []byte
 	for {
@@ -210,7 +252,12 @@ func (st *stream) replay(ctx context.Context, until int64) (n int, err error) {
 		e := next.events[0]
 		next.events = next.events[1:]
 		n++
-		batch = append(batch, st.encode(e)...)
+		data := st.encode(e)
+		batch = append(batch, data...)
+		if st.newest != nil && len(data) > 0 && e.Kind == MessageEvent && e.Message.Only == "" {
+			ids := append(st.newest[next.chat], e.ID)
+			st.newest[next.chat] = ids[max(0, len(ids)-briefMessages):]
+		}
 		st.last = e.ID
 		if len(batch) > 32<<10 {
 			if err := st.write(batch); err != nil {
@@ -241,7 +288,8 @@ func (st *stream) encode(e PageEvent) []byte {
 	if st.sent != nil && e.Kind != DeleteEvent {
 		e.ID, e.Kind = 0, ""
 		sum := sha256.Sum256(newFrame(e).others)
-		if st.sent[f.of] == sum {
+		before, known := st.sent[f.of]
+		if known && before == sum || !known && f.kind == EditEvent && st.newest != nil {
 			return nil
 		}
 		st.sent[f.of] = sum
@@ -249,8 +297,8 @@ func (st *stream) encode(e PageEvent) []byte {
 	return data
 }
 
-func (st *stream) newest(ctx context.Context, chat string) (int64, error) {
-	after := st.last
+func (st *stream) newestEvent(ctx context.Context, chat string) (int64, error) {
+	after := st.after(chat)
 	for {
 		events, err := st.page.config.Store.Events(ctx, chat, st.user, after, replayPage)
 		if err != nil {

@@ -87,6 +87,7 @@ const sentence = (answer) => words[locale].error[answer?.code] || answer?.error 
 
 const $ = (id) => document.getElementById(id);
 const title = document.body.dataset.title;
+const keyboard = matchMedia("(hover: hover)").matches; // on a phone, focus would cover half the page
 const KEPT = 400; // messages per chat in the page; older ones leave it
 
 function make(tag, attributes = {}, ...children) {
@@ -216,8 +217,8 @@ function render(text, spans) {
     let at = from, afterBlock = false;
     const put = (end, beforeBlock) => {
       let s = cut(at, end);
-      if (afterBlock) s = s.replace(/^\n/, "");
-      if (beforeBlock) s = s.replace(/\n$/, "");
+      if (afterBlock) s = s.replace(/^\n+/, "");
+      if (beforeBlock) s = s.replace(/\n+$/, "");
       if (s) nodes.push(...(plain ? [s] : linked(s)));
     };
     while (next < sorted.length && sorted[next].start < to) {
@@ -419,8 +420,7 @@ function fill(chat, e, m) {
   const old = e.m;
   e.m = m;
   e.node.classList.toggle("cooking", m.bot && !m.final);
-  e.node.setAttribute("aria-live", m.bot && !m.final ? "off" : "inherit");
-  if (m.final || !m.bot) e.node.removeAttribute("aria-live");
+  if (m.bot && !m.final) e.node.setAttribute("aria-live", "off"); else e.node.removeAttribute("aria-live");
   if (old?.text !== m.text || JSON.stringify(old?.spans) !== JSON.stringify(m.spans)) e.body.replaceChildren(...render(m.text, m.spans));
   e.body.hidden = !m.text && m.final;
   const pictures = m.pictures || m.images.map((url) => ({ url, alt: "" }));
@@ -486,18 +486,23 @@ function showButtons(e, m) {
     return button;
   }));
 }
+const revealed = new Set(); // addresses of spoilered pictures that this person chose to see
 function showPictures(e, pictures) {
   e.pictures.hidden = !pictures.length;
   e.pictures.classList.toggle("many", pictures.length > 1);
-  e.pictures.replaceChildren(...pictures.map((p, i) => {
+  e.pictures.replaceChildren(...pictures.map((p) => {
     const own = p.url.startsWith("/webchat/pictures/") ? p.url : "";
     const image = make("img", { src: own, alt: p.alt || say("picture"), width: p.width || undefined, height: p.height || undefined, decoding: "async" });
-    const tile = make("button", { class: "picture" + (p.spoiler ? " spoilered" : ""), type: "button", onclick: () => {
+    const tile = make("button", { class: "picture" + (p.spoiler && !revealed.has(p.url) ? " spoilered" : ""), type: "button", onclick: () => {
       if (tile.classList.contains("spoilered")) {
         tile.classList.remove("spoilered");
         tile.querySelector(".cover").remove();
-      } else view(pictures, i, tile);
-    } }, image, p.spoiler ? make("span", { class: "cover" }, say("show_picture")) : null);
+        revealed.add(p.url);
+      } else {
+        const open = pictures.filter((o) => !o.spoiler || revealed.has(o.url));
+        view(open, open.indexOf(p), tile);
+      }
+    } }, image, p.spoiler && !revealed.has(p.url) ? make("span", { class: "cover" }, say("show_picture")) : null);
     return tile;
   }));
 }
@@ -679,7 +684,7 @@ async function start() {
   const before = storage("potluck-chat");
   open(chats.has(before) ? before : me.chats[0]);
   connect();
-  text.focus();
+  if (keyboard) text.focus();
   call("commands").then(readCommands).catch(() => {});
 }
 start();
