@@ -25,7 +25,7 @@ func (h House) ask() bot.Command {
 		Name:   "ask",
 		Costly: true,
 		Options: []bot.Option{
-			{Name: "question", Kind: bot.String, Required: true, Rest: true, Max: 6000},
+			{Name: "question", Kind: bot.String, Required: true, Rest: true, Max: 4000},
 			{Name: "model", Kind: bot.String, Max: 100, Suggest: h.suggestModel(protocol.Chat)},
 		},
 		Run: func(ctx context.Context, in *bot.Invocation) error {
