@@ -1,0 +1,211 @@
+package ask
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"potluck/fault"
+	"potluck/ledger"
+	"potluck/workers"
+	"potluck/workers/protocol"
+)
+
+// Config is what a Service needs. Jobs and Store are required; the rest has defaults.
+type Config struct {
+	Jobs  Jobs
+	Store Store
+	// MaxTokens is the longest answer; 0 = 512. Context is how many tokens question and conversation may have together; 0 = 3000, which fits
+	// beside an answer into the 4,096 that inference programs commonly start with.
+	MaxTokens, Context int
+	MaxLength          int     // of a question, in characters; 0 = 4000
+	Temperature        float64 // 0 = 0.7
+	// Wait is how long an answer may take from submission to result; 0 = 5 min.
+	Wait time.Duration
+	// Now tells the date in the prompt and of a turn; nil = time.Now.
+	Now func() time.Time
+}
+
+// Service answers questions. It may be used from any goroutine.
+type Service struct{ Config }
+
+// New makes a Service.
+func New(c Config) *Service {
+	c.MaxTokens = or(c.MaxTokens, 512)
+	c.Context = or(c.Context, 3000)
+	c.MaxLength = or(c.MaxLength, 4000)
+	c.Wait = or(c.Wait, 5*time.Minute)
+	if c.Temperature <= 0 {
+		c.Temperature = 0.7
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Service{c}
+}
+
+func or[T int | time.Duration](n, otherwise T) T {
+	if n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// Draft is news of an answer that is being written. Markdown is everything so far that may be shown, cleaned as in Answer; Event.Text is the same.
+type Draft struct {
+	Event    workers.Event
+	Markdown string
+}
+
+// maxTurns of a conversation are read; what of them fits into the context is sent.
+const maxTurns = 50
+
+var errNothing = errors.New("an empty answer")
+
+// Answer has a question answered and keeps the turn. Faults: MissingOption (nothing was asked), TooLong, and what the pool says. show gets drafts in
+// order, and may be nil. When it is stopped, the caller may Keep what was shown.
+func (s *Service) Answer(ctx context.Context, q Question, show func(Draft)) (Answer, error) {
+	text := strings.TrimSpace(visible(q.Text))
+	if text == "" {
+		return Answer{}, fault.New(fault.MissingOption, "command", "ask", "option", "question", "usage", "/ask question")
+	}
+	if n := utf8.RuneCountInString(text); n > s.MaxLength {
+		return Answer{}, fault.New(fault.TooLong, "option", "question", "length", n, "max", s.MaxLength)
+	}
+	messages, forgot, err := s.messages(ctx, q, text)
+	if err != nil {
+		return Answer{}, err
+	}
+	in := 0
+	for _, m := range messages {
+		in += ledger.Tokens(m.Text)
+	}
+	temperature := s.Temperature
+	job := workers.Job{
+		Origin: q.Origin,
+		Kind:   protocol.Chat,
+		Model:  q.Model,
+		Chat:   &protocol.ChatJob{Messages: messages, MaxTokens: s.MaxTokens, Temperature: &temperature},
+		Work:   ledger.Work{Kind: string(protocol.Chat), InTokens: in, OutTokens: s.MaxTokens},
+		Wait:   s.Wait,
+		Check: func(r workers.Result) error {
+			if a := s.answer(r); a.Markdown == "" {
+				return errNothing
+			}
+			return nil
+		},
+	}
+	job.Key += ":ask"
+	res, err := s.Jobs.Do(ctx, job, drafts(show))
+	if err != nil {
+		return Answer{}, fmt.Errorf("ask: %w", err)
+	}
+	a := s.answer(res)
+	if a.Markdown == "" { // the result of an earlier run comes without Check
+		return Answer{}, fmt.Errorf("ask: %w", fault.Wrap(errNothing, fault.BadResult, "kind", protocol.Chat))
+	}
+	a.Forgot = forgot
+	if err := s.save(ctx, q, a.Markdown, res.Model); err != nil {
+		return Answer{}, err
+	}
+	return a, nil
+}
+
+// Keep saves a turn whose answer was stopped: what was shown of it is what the conversation goes on from.
+func (s *Service) Keep(ctx context.Context, q Question, partial string) error {
+	markdown, _ := shown(partial, false)
+	if markdown == "" {
+		return nil
+	}
+	return s.save(ctx, q, markdown, "")
+}
+
+func (s *Service) save(ctx context.Context, q Question, markdown, model string) error {
+	err := s.Store.SaveTurn(ctx, Turn{
+		Request: q.Request, Parent: q.Parent, Chat: q.Chat, Member: q.Origin.Member, Question: strings.TrimSpace(visible(q.Text)), Answer: markdown, Model: model, At: s.Now(),
+	})
+	if err != nil {
+		return fmt.Errorf("keep the turn: %w", err)
+	}
+	return nil
+}
+
+// answer is what of a result may be shown.
+func (s *Service) answer(r workers.Result) Answer {
+	markdown, thoughts := shown(r.Text, false)
+	a := Answer{Markdown: markdown, Reasoning: thoughts, Cut: r.Finish == "length", Result: r}
+	if said := strings.TrimSpace(visible(r.Reasoning)); said != "" {
+		a.Reasoning = strings.TrimSpace(said + "\n" + thoughts)
+	}
+	// No token of any language has more bytes on average than this: the rest is beyond what was asked for.
+	if limit := s.MaxTokens * 8; len(a.Markdown) > limit {
+		for limit > 0 && !utf8.RuneStart(a.Markdown[limit]) {
+			limit--
+		}
+		a.Markdown, a.Cut = a.Markdown[:limit], true
+	}
+	return a
+}
+
+// drafts turns a job's events into Drafts. A new attempt starts again with nothing.
+func drafts(show func(Draft)) func(workers.Event) {
+	if show == nil {
+		return nil
+	}
+	attempt, markdown := 0, ""
+	return func(e workers.Event) {
+		if e.Attempt != attempt {
+			attempt, markdown = e.Attempt, ""
+		}
+		if e.Kind == workers.Text {
+			markdown, _ = shown(e.Text, true)
+			e.Text = markdown
+		}
+		show(Draft{Event: e, Markdown: markdown})
+	}
+}
+
+// messages is the prompt: the house's rule, as much of the conversation as fits, newest first to be taken, and the question.
+func (s *Service) messages(ctx context.Context, q Question, text string) (messages []protocol.Message, forgot int, err error) {
+	var turns []Turn
+	if q.Parent != "" {
+		if turns, err = s.Store.Turns(ctx, q.Parent, maxTurns); err != nil {
+			return nil, 0, fmt.Errorf("read the conversation: %w", err)
+		}
+		// A conversation stays in its chat, whoever names its request.
+		turns = slices.DeleteFunc(turns, func(t Turn) bool { return t.Chat != q.Chat })
+	}
+	rule := s.rule(q.Language)
+	left := s.Context - ledger.Tokens(rule) - ledger.Tokens(text)
+	first := len(turns)
+	for first > 0 {
+		t := turns[first-1]
+		if left -= ledger.Tokens(t.Question) + ledger.Tokens(t.Answer); left < 0 {
+			break
+		}
+		first--
+	}
+	messages = append(messages, protocol.Message{Role: "system", Text: rule})
+	for _, t := range turns[first:] {
+		messages = append(messages, protocol.Message{Role: "user", Text: t.Question}, protocol.Message{Role: "assistant", Text: t.Answer})
+	}
+	return append(messages, protocol.Message{Role: "user", Text: text}), first, nil
+}
+
+var languageTag = regexp.MustCompile(`^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}$`)
+
+// rule is the system message. Workers can read it: it holds no secret, and nothing of the person or the chat.
+func (s *Service) rule(language string) string {
+	rule := "You are Potluck, an AI assistant in a community's chat. You are an AI model that runs on graphics cards lent by members of the community: say so when asked, " +
+		"and never claim to be a person. Answer in the language of the question, briefly and in Markdown. When you do not know something, say so. " +
+		"You cannot open links or see other messages. Today is " + s.Now().UTC().Format("Monday, 2 January 2006") + " (UTC)."
+	if languageTag.MatchString(language) {
+		rule += " Only if you cannot tell the question's language, answer in the language with the tag " + language + "."
+	}
+	return rule
+}
