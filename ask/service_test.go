@@ -130,12 +130,12 @@ func TestAnswerRefuses(t *testing.T) {
 }
 
 func TestEmptyAnswersAreAskedElsewhere(t *testing.T) {
-	s, _, m := service(workers.Result{Text: " \u200b\n"}, workers.Result{Text: "<think>only thoughts"}, workers.Result{Text: "42"})
+	s, _, _ := service(workers.Result{Text: " \u200b\n"}, workers.Result{Text: "<think>only thoughts"}, workers.Result{Text: "42"})
 	if a, err := s.Answer(t.Context(), question("1", "", "what?"), nil); err != nil || a.Markdown != "42" {
 		t.Errorf("%+v, %v", a, err)
 	}
-	s, _, m = service(workers.Result{Text: ""})
-	if _, err := s.Answer(t.Context(), question("1", "", "what?"), nil); !errors.Is(err, fault.New(fault.BadResult)) || len(m.turns) != 0 {
+	none, _, m := service(workers.Result{Text: ""})
+	if _, err := none.Answer(t.Context(), question("1", "", "what?"), nil); !errors.Is(err, fault.New(fault.BadResult)) || len(m.turns) != 0 {
 		t.Errorf("%v, kept %+v", err, m.turns)
 	}
 }
