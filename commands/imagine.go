@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"image/jpeg"
 	"strconv"
 	"sync"
@@ -44,10 +45,13 @@ const maxSeed = 1<<32 - 1
 // drawAgain draws the same wish from another seed.
 func (h House) drawAgain(ctx context.Context, in *bot.Invocation, a bot.Action) error {
 	var options map[string]string
-	if err := json.Unmarshal(a.Data, &options); err != nil {
+	if err := json.Unmarshal(a.Data, &options); err != nil || options == nil {
 		return fault.Wrap(err, fault.Gone)
 	}
-	delete(options, "seed")
+	// Of the request, so that a re-run after a kill draws the same; set, because it must win over a seed inside of the prompt.
+	h32 := fnv.New32a()
+	h32.Write([]byte(in.Request.ID))
+	options["seed"] = strconv.FormatUint(uint64(h32.Sum32()), 10)
 	return h.picture(ctx, in, options)
 }
 
@@ -78,7 +82,7 @@ func (h House) picture(ctx context.Context, in *bot.Invocation, options map[stri
 		return err
 	}
 
-	title := bot.Plain(cut(r.Prompt, 200)).In(bot.Bold, "")
+	title := bot.Plain(shown(cut(r.Prompt, 200))).In(bot.Bold, "")
 	var mu sync.Mutex
 	view := progress{say: in.Say}
 	var preview []bot.Picture
