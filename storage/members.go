@@ -22,9 +22,9 @@ func scanMember(row interface{ Scan(...any) error }) (m community.Member, err er
 	return m, err
 }
 
-// Member returns the owner of the identity, making both when they are new and updating the shown name.
+// Member returns the owner of the identity, making both when they are new and updating the shown name; an empty name changes none.
 func (p *People) Member(ctx context.Context, identity community.UserID, name string, now time.Time) (community.Member, error) {
-	if m, known, ok := p.DB.cache.identity(identity); ok && known == name {
+	if m, known, ok := p.DB.cache.identity(identity); ok && (name == known || name == "") {
 		return m, nil
 	}
 	var m community.Member
@@ -42,7 +42,9 @@ func (p *People) Member(ctx context.Context, identity community.UserID, name str
 			}
 			m = community.Member{ID: community.MemberID(id), Name: name}
 			_, err = t.exec(`INSERT INTO identities (id, member, name, created_ms) VALUES (?, ?, ?, ?)`, identity, m.ID, name, ms(now))
-		case err == nil && known != name:
+		case err == nil && name == "":
+			name = known
+		case err == nil && name != known:
 			if _, err = t.exec(`UPDATE identities SET name = ? WHERE id = ?`, name, identity); err != nil {
 				return err
 			}

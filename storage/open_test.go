@@ -128,12 +128,9 @@ func TestOpenRefusesWithOneSentence(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "potluck.db")
 		db := storagetest.OpenPath(t, path)
 		people := &storage.People{DB: db}
-		for i := range 500 {
+		for i := range 40 {
 			if _, err := people.Member(t.Context(), community.UserID(fmt.Sprint("page:", i)), strings.Repeat("x", 200), now); err != nil {
 				t.Fatal(err)
-			}
-			if i == 40 {
-				break
 			}
 		}
 		if err := db.Close(); err != nil {

@@ -49,6 +49,8 @@ func TestMembers(t *testing.T) {
 	same(t, "known", community.Member{ID: w.asker, Name: "Ada"}, ada, err)
 	ada, err = w.people.Member(ctx, askerIdentity, "Ada L.", now)
 	same(t, "renamed", community.Member{ID: w.asker, Name: "Ada L."}, ada, err)
+	ada, err = w.people.Member(ctx, askerIdentity, "", now)
+	same(t, "without a name", community.Member{ID: w.asker, Name: "Ada L."}, ada, err)
 	w.ok(w.people.SetLanguage(ctx, w.asker, "ca"))
 	w.ok(w.people.MakeOperator(ctx, w.asker))
 	w.ok(w.people.SetBlocked(ctx, w.asker, true))
@@ -78,7 +80,7 @@ func TestMembers(t *testing.T) {
 	// What the cache holds is what the file holds.
 	w.ok(w.db.Close())
 	again := &storage.People{DB: storagetest.OpenPath(t, w.db.Path())}
-	got, err = again.Member(ctx, askerIdentity, "Ada L.", now)
+	got, err = again.Member(ctx, askerIdentity, "", now)
 	same(t, "after opening again", want, got, err)
 }
 
