@@ -47,6 +47,8 @@ const (
 	pingEvery           = 20 * time.Second
 	queuedFrames        = 256
 	bytesPerSec         = 2 << 20 // from one worker, sustained; text of 64 streams needs far less
+	offersPerSec        = 2       // offer frames: each is a write to the store and much work for the scheduler
+	offersBurst         = 30
 	lingerFor           = 500 * time.Millisecond
 	storePatience       = 5 * time.Second
 )
@@ -168,6 +170,7 @@ type session struct {
 	ping   *time.Timer
 	frames *rate.Limiter
 	bytes  *rate.Limiter
+	offers *rate.Limiter
 	done   chan struct{} // closed when the reader has ended
 
 	mu       sync.Mutex
@@ -404,6 +407,7 @@ func (l *link) greet(s *session, address string, key, nonce []byte) bool {
 	s.worker = worker.ID
 	s.frames = rate.NewLimiter(protocol.FramesPerSec, 2*protocol.FramesPerSec)
 	s.bytes = rate.NewLimiter(bytesPerSec, 2*bytesPerSec)
+	s.offers = rate.NewLimiter(offersPerSec, offersBurst)
 	if !l.pool.post(arrival{session: s, worker: worker, hello: hello, reply: reply, joined: hello.JoinCode != ""}) {
 		return s.refuse(protocol.ByeShutdown, "")
 	}
@@ -620,6 +624,10 @@ func (s *session) hear(f protocol.Frame) bool {
 	case protocol.Event:
 		return s.hearEvent(f)
 	case protocol.OfferFrame:
+		if !s.offers.Allow() {
+			s.end(protocol.Bye{Code: protocol.ByeProtocol, Reason: "the offers change too often"})
+			return false
+		}
 		if !tidyOffers(&f.Slots, f.Offers) {
 			s.end(protocol.Bye{Code: protocol.ByeProtocol, Reason: "more slots, offers or pairs than any worker may have"})
 			return false

@@ -49,7 +49,7 @@ func (h *hand) refused(code string) {
 func TestJoinCodeWorksOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		join, expires, err := b.pool.Link(t.Context(), community.Member{ID: 9}, "GPU\u202e box\n", true)
-		if err != nil || expires.Sub(time.Now()) != protocol.JoinLifetime {
+		if err != nil || time.Until(expires) != protocol.JoinLifetime {
 			t.Fatalf("link: %v, expires %v", err, expires)
 		}
 		if parsed, err := protocol.ParseJoin(join.String()); err != nil || parsed != join {

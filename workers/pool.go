@@ -910,8 +910,9 @@ func (p *Pool) withdraw(l *lease, o Outcome) {
 	}
 	p.forget(l)
 	if l.job.Image != nil {
+		count := max(l.job.Image.Count, 1)
 		p.task(func(context.Context) func(time.Time) {
-			deleteBlobs(p.cfg.BlobDir, l.Lease, max(l.job.Image.Count, 1))
+			deleteBlobs(p.cfg.BlobDir, l.Lease, count)
 			return nil
 		})
 	}

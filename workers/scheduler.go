@@ -36,6 +36,7 @@ type scheduler struct {
 	speeds  map[speedKey]Speed
 	steps   [4][]int // known limits of offers, sorted: context, pixels, steps, count
 	out     []assignment
+	forgot  time.Time // when forget last ran
 }
 
 type schedulerConfig struct {
@@ -569,7 +570,7 @@ func (s *scheduler) unqueue(e *entry) {
 	}
 }
 
-// sweep forgets the groups without jobs, and clients that neither wait nor are ahead of those that do.
+// sweep forgets the groups without jobs.
 func (s *scheduler) sweep() {
 	s.epoch++
 	kept := s.order[:0]
@@ -582,18 +583,27 @@ func (s *scheduler) sweep() {
 	}
 	clear(s.order[len(kept):])
 	s.order = kept
-	forget := func(parent, c *client) bool {
+}
+
+// forget drops clients that neither wait nor are ahead of those that do, and idle heaps of offers that are gone.
+func (s *scheduler) forget() {
+	past := func(parent, c *client) bool {
 		t := parent.least()
 		return c.queued+c.running == 0 && (t != nil && c.counter <= t.counter || t == nil && c.counter <= parent.floor)
 	}
 	for id, c := range s.root.communities {
 		for m, mc := range c.members {
-			if forget(c, mc) {
+			if past(c, mc) {
 				delete(c.members, m)
 			}
 		}
-		if len(c.members) == 0 && forget(s.root, c) {
+		if len(c.members) == 0 && past(s.root, c) {
 			delete(s.root.communities, id)
+		}
+	}
+	for key, h := range s.idle {
+		if h.keep(ticket.valid); len(h.minHeap) == 0 {
+			delete(s.idle, key)
 		}
 	}
 }
@@ -847,6 +857,10 @@ func (o *offer) demonstrates() bool {
 
 // tick does what only time brings about: rests end, and jobs that are barred from every live worker get a second chance with them.
 func (s *scheduler) tick(now time.Time) {
+	if now.Sub(s.forgot) >= time.Minute {
+		s.forgot = now
+		s.forget()
+	}
 	for _, w := range s.nodes {
 		over := false
 		for _, t := range w.troubles {
