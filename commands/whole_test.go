@@ -33,9 +33,7 @@ func (p *pool) Do(_ context.Context, j workers.Job, progress func(workers.Event)
 		progress(workers.Event{Kind: workers.Started, Attempt: 1})
 		progress(workers.Event{Kind: workers.Text, Attempt: 1, Text: "<think>hm"})
 	case protocol.Translate:
-		for _, s := range j.Translate.Segments {
-			r.Segments = append(r.Segments, s) // an echo
-		}
+		r.Segments = j.Translate.Segments // an echo
 		r.Quality = protocol.Rough
 	}
 	if j.Check != nil {
