@@ -146,7 +146,7 @@ var (
 
 // uninviting removes invites to other communities. The pattern is slow, so it is tried only where one may stand: drafts come 20 times a second.
 func uninviting(text string) string {
-	lower := strings.ToLower(text)
+	lower := strings.ToLower(strings.ToUpper(text)) // also "ſ", which the pattern takes for an s
 	for _, part := range []string{"discord", "dsc.gg", "t.me", "telegram.", "tg:"} {
 		if strings.Contains(lower, part) {
 			return invites.ReplaceAllString(text, "[…]")

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"potluck/fault"
+	"potluck/ledger"
 )
 
 // maxSeed is what every inference program takes.
@@ -60,8 +61,8 @@ func (r *Request) set(flag, value string) error {
 			r.Style = strings.ToLower(value)
 		}
 	case "model":
-		if r.Model == "" {
-			r.Model = value
+		if r.Model == "" && value != "" {
+			r.Model = ledger.DefaultRates().Canonical(value)
 		}
 	case "no", "neg", "negative":
 		r.Negative = joined(r.Negative, value)

@@ -14,6 +14,9 @@ import (
 
 // forbidden tells whether a prompt and what it wants left out may not be drawn.
 func forbidden(prompt, negative string) bool {
+	if swollen(prompt) || swollen(negative) {
+		return true
+	}
 	minor, maybeMinor, suggestive, explicit := false, false, false, false
 	real := false
 	for _, f := range forms(prompt) {
@@ -103,6 +106,14 @@ var (
 		"minor characters", "minor details", "ursa minor", "adult content", "baby blue", "kid gloves", "kind of", "asia minor", "billy the kid"}
 )
 
+// maxFolded is how many bytes a prompt may have in normal form: twice the longest one of letters. A few signs unfold to 18 letters each, and nobody
+// who wants a picture writes thousands of them.
+const maxFolded = 48 << 10
+
+func swollen(prompt string) bool {
+	return len(prompt) > maxFolded || len(norm.NFKC.String(prompt)) > maxFolded
+}
+
 // form is one reading of a prompt: words with one blank between, and one before and behind all.
 type form string
 
@@ -121,9 +132,6 @@ func (f form) matches(p *regexp.Regexp) bool { return p.MatchString(string(f)) }
 // forms reads a prompt in the ways in which people hide words: other alphabets, accents, digits and signs for letters, spaced letters, letters
 // repeated, emoji. A rule that holds in one of them holds.
 func forms(prompt string) []form {
-	if len(prompt) > 64<<10 {
-		prompt = prompt[:64<<10]
-	}
 	folded := foldAccents(strings.ToLower(norm.NFKC.String(prompt)))
 	folded = pictographs.Replace(folded)
 	lookalike := strings.Map(func(c rune) rune {

@@ -1,6 +1,9 @@
 package imagegen
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 var forbiddenPrompts = []string{
 	// Minors.
@@ -59,6 +62,12 @@ func TestHarmlessPrompts(t *testing.T) {
 	}
 }
 
+func TestSwollenPromptIsForbidden(t *testing.T) {
+	if !forbidden(strings.Repeat("ﷺ", maxPrompt), "") || forbidden(strings.Repeat("𠀀", maxPrompt), "") {
+		t.Error("the limit is not between letters and signs that unfold")
+	}
+}
+
 func FuzzForbidden(f *testing.F) {
 	f.Add("nud3 ch1ld", "clothes")
 	f.Fuzz(func(t *testing.T, prompt, negative string) {
@@ -67,6 +76,14 @@ func FuzzForbidden(f *testing.F) {
 			t.Errorf("%q hides the rest", prompt)
 		}
 	})
+}
+
+// BenchmarkForbiddenLongest is the dearest prompt that passes the length limit: signs that unfold to many letters.
+func BenchmarkForbiddenLongest(b *testing.B) {
+	prompt := strings.Repeat("ﷺ ", maxFolded/34)
+	for b.Loop() {
+		forbidden(prompt, prompt)
+	}
 }
 
 func BenchmarkForbidden(b *testing.B) {
