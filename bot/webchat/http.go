@@ -495,8 +495,8 @@ func (p *Page) picture(w http.ResponseWriter, r *http.Request, _ Session) {
 	http.ServeContent(w, r, "", time.Time{}, file)
 }
 
-func (p *Page) commands(w http.ResponseWriter, _ *http.Request) {
-	list, err := json.Marshal(p.config.Commands())
+func (p *Page) commands(w http.ResponseWriter, r *http.Request) {
+	list, err := json.Marshal(p.config.Commands(locale(r)))
 	if err != nil || bytes.Equal(list, []byte("null")) {
 		list = []byte("[]")
 	}

@@ -43,8 +43,9 @@ type Config struct {
 
 	// PrivateCommand tells whether a typed message is a command whose answer is private: then only its author sees it.
 	PrivateCommand func(text string) bool
-	// Commands returns what the page completes after "/": a list of {"name", "description"} objects, or any other JSON.
-	Commands func() any
+	// Commands returns what the page completes after "/" for a reader of that locale (BCP 47, may be empty): a list of {"name",
+	// "description"} objects, or any other JSON.
+	Commands func(locale string) any
 
 	// Secure tells whether a request came in over TLS (also through a proxy that is trusted): cookies are then sent over TLS only.
 	Secure func(*http.Request) bool
@@ -151,7 +152,7 @@ func New(c Config) (*Page, error) {
 		c.PrivateCommand = func(string) bool { return false }
 	}
 	if c.Commands == nil {
-		c.Commands = func() any { return nil }
+		c.Commands = func(string) any { return nil }
 	}
 	if c.Secure == nil {
 		c.Secure = func(r *http.Request) bool { return r.TLS != nil }

@@ -95,7 +95,7 @@ func layOver(t testing.TB, db *storage.DB, change ...func(*webchat.Config)) *tab
 	c := webchat.Config{
 		Store: &storage.Page{DB: db}, Pictures: folder(t.TempDir()), OperatorToken: "let-me-in",
 		PrivateCommand: func(text string) bool { return strings.HasPrefix(text, "/credits") },
-		Commands: func() any {
+		Commands: func(string) any {
 			return []map[string]string{{"name": "ask", "description": "Ask a question"}, {"name": "imagine", "description": "Draw a picture"}, {"name": "translate", "description": "Translate a text"}, {"name": "credits", "description": "What you may spend"}}
 		},
 		Limits: webchat.Limits{MessagesBurst: 10_000, AddressBurst: 100_000, SessionsBurst: 100_000, StreamsBurst: 100_000},

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"potluck/bot/webchat"
+	"potluck/workers"
+	"potluck/workers/protocol"
+)
+
+// demo is Potluck on embedded defaults: the page, a database, and one worker as a separate process that is linked with a real join string.
+func demo(ctx context.Context, c call) error {
+	// People want to see the credit grow now, not tomorrow.
+	c.config.Credits.Escrow = 0
+	program, err := workerProgram()
+	if err != nil {
+		return err
+	}
+	h, err := build(ctx, c.config, c.log, true)
+	if err != nil {
+		return err
+	}
+	join, err := h.demoJoin(ctx)
+	if err != nil {
+		h.close()
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.Run(ctx) })
+	g.Go(func() error { return runWorker(ctx, program, filepath.Join(c.config.DataDir, "worker"), join, c.out) })
+	g.Go(func() error {
+		h.welcome(ctx, program, c.out)
+		return nil
+	})
+	err = g.Wait()
+	fmt.Fprintln(c.out, "\nPotluck has stopped. Your data is in", c.config.DataDir)
+	return err
+}
+
+// demoJoin makes the join string of the demo's worker, which belongs to the operator.
+func (h *house) demoJoin(ctx context.Context) (protocol.Join, error) {
+	owner, err := h.operator(ctx, webchat.OperatorUser, "Operator")
+	if err != nil {
+		return protocol.Join{}, err
+	}
+	join, _, err := h.pool.Link(ctx, owner, "the demo's computer", true)
+	if err != nil {
+		return protocol.Join{}, err
+	}
+	// The worker runs on this machine: a public address may not be reachable from inside.
+	join.Server = "http://" + reachable(h.listener.Addr())
+	return join, nil
+}
+
+// workerProgram finds potluck-worker beside this program, or on the PATH.
+func workerProgram() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	name := "potluck-worker" + filepath.Ext(self)
+	if strings.HasSuffix(self, ".test") {
+		name = "potluck-worker"
+	}
+	beside := filepath.Join(filepath.Dir(self), name)
+	if _, err := os.Stat(beside); err == nil {
+		return beside, nil
+	}
+	found, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%s is neither beside this program nor on the PATH: run make build", name)
+	}
+	return found, nil
+}
+
+// runWorker runs the worker as a child process until ctx ends; then it may finish what it does.
+func runWorker(ctx context.Context, program, dir string, join protocol.Join, out io.Writer) error {
+	cmd := exec.CommandContext(ctx, program, "run", "-dir", dir, "-demo", "fill", "-join", "-")
+	// The join string goes by standard input: arguments can be read by every user of the machine.
+	cmd.Stdin = strings.NewReader(join.String() + "\n")
+	cmd.Cancel = func() error { return cmd.Process.Signal(stopSignal) }
+	cmd.WaitDelay = 15 * time.Second
+	ownGroup(cmd)
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the worker: %w", err)
+	}
+	lines := bufio.NewScanner(said)
+	for lines.Scan() {
+		fmt.Fprintln(out, "worker |", lines.Text())
+	}
+	err = cmd.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err == nil {
+		err = errors.New("it stopped by itself")
+	}
+	return fmt.Errorf("the demo's worker: %w", err)
+}
+
+// welcome says where Potluck is and what its worker can do, once the worker is there.
+func (h *house) welcome(ctx context.Context, program string, out io.Writer) {
+	fmt.Fprintf(out, "\n  Potluck is at      %s\n  Be its operator    %s   (works once)\n\n", h.publicURL(), h.operatorURL)
+	w, ok := h.awaitWorker(ctx)
+	if !ok {
+		if ctx.Err() == nil {
+			fmt.Fprintln(out, "  The worker has not come yet; look for lines that begin with \"worker |\".")
+		}
+		return
+	}
+	fmt.Fprintf(out, "  Its worker is linked and offers:\n")
+	for _, line := range describeOffers(w) {
+		fmt.Fprintln(out, "    ·", line)
+	}
+	engines := exec.CommandContext(ctx, program, "engines", "-dir", filepath.Join(h.config.DataDir, "worker"))
+	if said, err := engines.Output(); err == nil {
+		fmt.Fprintf(out, "\n  What the worker looked for on this machine:\n    %s\n", strings.ReplaceAll(strings.TrimSpace(string(said)), "\n", "\n    "))
+	}
+	fmt.Fprint(out, "\n  Try:  /translate to:es The children are reading a book in the garden.\n        /imagine a lighthouse at dusk\n        /ask why is the sky blue?\n\n  Ctrl-C stops everything; the next start keeps the data.\n\n")
+}
+
+// awaitWorker waits, at most a minute, until a worker is online.
+func (h *house) awaitWorker(ctx context.Context) (workers.WorkerView, bool) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		for _, w := range h.pool.Overview().Workers {
+			if len(w.Offers) > 0 {
+				return w, true
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return workers.WorkerView{}, false
+		case <-tick.C:
+		}
+	}
+}
+
+// syncWriter lets the parts of the demo print at the same time.
+type syncWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *syncWriter) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(b)
+}

@@ -1,0 +1,375 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"potluck/ask"
+	"potluck/bot"
+	"potluck/bot/webchat"
+	"potluck/commands"
+	"potluck/community"
+	"potluck/imagegen"
+	"potluck/ledger"
+	"potluck/storage"
+	"potluck/translate"
+	"potluck/translate/detect"
+	"potluck/web"
+	"potluck/workers"
+	"potluck/workers/protocol"
+)
+
+// keepFor is how long pictures, conversations, page history, buttons and requests are kept.
+const keepFor = 30 * 24 * time.Hour
+
+// house is the whole program, built and not yet running.
+type house struct {
+	config   Config
+	log      *slog.Logger
+	db       *storage.DB
+	people   *storage.People
+	credits  *storage.Credits
+	pool     *workers.Pool
+	router   *bot.Router
+	server   *web.Server
+	listener net.Listener
+	chores   []chore
+	// operatorURL makes whoever opens it first the operator; empty without the page.
+	operatorURL string
+}
+
+// build opens the data folder and the address and puts every part in its place. Everything that an operator can mend is one clear sentence.
+// With demo, an address that only this machine reaches is good enough for a join string.
+func build(ctx context.Context, config Config, log *slog.Logger, demo bool) (_ *house, err error) {
+	h := &house{config: config, log: log}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	if err := makeFolders(config.DataDir, "blobs", "pictures"); err != nil {
+		return nil, err
+	}
+	if h.listener, err = listen(config.HTTP.Addr); err != nil {
+		return nil, err
+	}
+	secret, err := loadKey(config.DataDir, "secret.key")
+	if err != nil {
+		return nil, err
+	}
+	seed, err := loadKey(config.DataDir, "server.key")
+	if err != nil {
+		return nil, err
+	}
+	h.db, err = storage.Open(ctx, storage.Config{Path: filepath.Join(config.DataDir, "potluck.db"), Key: secret, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	rates, err := loadRates(config.Credits.RatesFile)
+	if err != nil {
+		return nil, err
+	}
+	h.people, h.credits = &storage.People{DB: h.db}, &storage.Credits{DB: h.db}
+	if err := h.buildPool(ed25519.NewKeyFromSeed(seed), rates, demo); err != nil {
+		return nil, err
+	}
+	if err := h.buildChat(); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *house) buildPool(key ed25519.PrivateKey, rates *ledger.Rates, demo bool) error {
+	w := h.config.Workers
+	cfg := workers.DefaultConfig()
+	cfg.Name, cfg.ServerKey, cfg.BlobDir = h.config.Page.Name, key, filepath.Join(h.config.DataDir, "blobs")
+	cfg.PublicURL, cfg.AllowLoopback = h.publicURL(), demo
+	cfg.MaxPerOwner, cfg.MaxAttempts = w.MaxPerOwner, w.Attempts
+	cfg.Beat, cfg.Silence, cfg.Reconnect, cfg.RestartGrace = w.Heartbeat, w.Silence, w.Lost, w.RestartGrace
+	cfg.LeaseMin, cfg.LeaseMax, cfg.EscrowFor = w.LeaseMin, w.LeaseMax, h.config.Credits.Escrow
+	cfg.TrustedProxies = nil
+	for _, s := range h.config.HTTP.TrustedProxies {
+		p, err := parsePrefix(s)
+		if err != nil {
+			return err // Validate has refused it already
+		}
+		cfg.TrustedProxies = append(cfg.TrustedProxies, p.String())
+	}
+	pool, err := workers.New(cfg, &storage.Jobs{DB: h.db}, rates, h.log)
+	if err != nil {
+		return fmt.Errorf("set up the pool: %w", err)
+	}
+	h.pool = pool
+	return nil
+}
+
+// buildChat makes the features, the commands, the platforms and the server in front of them.
+func (h *house) buildChat() error {
+	album, err := imagegen.NewAlbum(filepath.Join(h.config.DataDir, "pictures"))
+	if err != nil {
+		return err
+	}
+	texts := commands.Texts()
+	requests, turns, page := &storage.Requests{DB: h.db}, &storage.Turns{DB: h.db}, &storage.Page{DB: h.db}
+	features := commands.House{
+		Ask:       ask.New(ask.Config{Jobs: h.pool, Store: turns, MaxTokens: h.config.Ask.MaxTokens, Wait: h.config.Limits.JobWait}),
+		Draw:      imagegen.New(imagegen.Config{Jobs: h.pool, Wait: h.config.Limits.JobWait}),
+		Translate: translate.New(translate.Config{Jobs: h.pool, Detector: detect.New(), Wait: h.config.Limits.JobWait}),
+		Pool:      h.pool, Credits: creditsOf{h.credits}, Requests: requests, People: h.people, Texts: texts,
+		Payer: h.payer, Quality: h.quality, Trusted: h.trustedWorker, Now: time.Now,
+	}
+	all := commands.All(features)
+	mounts := map[string]http.Handler{protocol.Path: h.pool.Handler(), protocol.BlobPath: h.pool.Handler()}
+	var platforms []bot.Platform
+	if h.config.Page.Enabled {
+		page, err := h.buildPage(album, all, texts)
+		if err != nil {
+			return err
+		}
+		platforms = append(platforms, page)
+		mounts["/"] = page.Handler()
+	}
+	h.router, err = bot.NewRouter(bot.Config{
+		Platforms: platforms, Commands: all, Listeners: commands.Listeners(features), Actions: commands.Actions(features),
+		Store: requests, People: h.people, Catalogue: texts, Eraser: h.pool, Log: h.log, Keep: keepFor,
+		Limits: bot.Limits{Running: h.config.Limits.Running, Queued: h.config.Limits.Queued, PerMinute: h.config.Limits.PerMinute},
+	})
+	if err != nil {
+		return fmt.Errorf("set up commands: %w", err)
+	}
+	h.server, err = web.New(web.Config{Mounts: mounts, Ready: h.db.Ping, Metrics: metrics{pool: h.pool, db: h.db}, Log: h.log})
+	if err != nil {
+		return err
+	}
+	h.chores = []chore{
+		{"release escrow", max(time.Second, min(time.Minute, h.config.Credits.Escrow/10)), func(ctx context.Context, now time.Time) error {
+			_, err := h.credits.Release(ctx, now, 500)
+			return err
+		}},
+		{"forget old texts", time.Hour, func(ctx context.Context, now time.Time) error {
+			before := now.Add(-keepFor)
+			return errors.Join(requests.Forget(ctx, before), turns.ForgetTurns(ctx, before, 0), page.Forget(ctx, before), second(album.Forget(before)))
+		}},
+	}
+	return nil
+}
+
+func (h *house) buildPage(album *imagegen.Album, all []bot.Command, texts *commands.Catalogue) (*webchat.Page, error) {
+	token := newToken()
+	h.operatorURL = h.publicURL() + "/webchat/operator?token=" + token
+	return webchat.New(webchat.Config{
+		Store: &storage.Page{DB: h.db}, Pictures: album, Name: communityName, Title: h.config.Page.Name, Chats: h.config.Page.Chats,
+		OperatorToken: token,
+		Operator: func(ctx context.Context, user community.UserID, name string) error {
+			_, err := h.operator(ctx, user, name)
+			return err
+		},
+		PrivateCommand: func(text string) bool { return bot.IsPrivate(all, text) },
+		Commands:       func(locale string) any { return completions(all, texts.Say(texts.Match(locale))) },
+		Secure:         func(*http.Request) bool { return strings.HasPrefix(h.config.HTTP.PublicURL, "https://") },
+		Address:        h.clientAddress,
+		Origins:        []string{h.publicURL()},
+		Now:            time.Now, Log: h.log,
+	})
+}
+
+// communityName is the page's part in its community's id. The name that people read can change; the id cannot.
+const communityName = "potluck"
+
+// operator makes sure that an identity belongs to a member who is operator.
+func (h *house) operator(ctx context.Context, user community.UserID, name string) (community.Member, error) {
+	m, err := h.people.Member(ctx, user, name, time.Now())
+	if err != nil {
+		return m, err
+	}
+	if err := h.people.MakeOperator(ctx, m.ID); err != nil {
+		return m, err
+	}
+	return h.people.MemberByID(ctx, m.ID)
+}
+
+// payer: the page's visitors share one allowance, however many sessions they open; elsewhere each identity has its own.
+func (h *house) payer(r bot.Request) ledger.Payer {
+	if community.Platform(r.User) == "page" {
+		return ledger.Payer{
+			Allowance: ledger.AllowanceOf(r.Chat.Community), Daily: credits(h.config.Credits.DailyPage), Spend: ledger.SpendOf(r.Member),
+		}
+	}
+	return ledger.Payer{Allowance: ledger.AllowanceOf(r.User), Daily: credits(h.config.Credits.DailyMember), Spend: ledger.SpendOf(r.Member)}
+}
+
+// quality: what people ask for by a command may be rough; demonstrations are for the page, where the operator wants them.
+func (h *house) quality(c community.Chat) protocol.Quality {
+	if community.Platform(c.ID) == "page" && h.config.Page.DemoEngine {
+		return protocol.Demo
+	}
+	return protocol.Rough
+}
+
+// publicURL is the configured one, or the address that this machine listens on.
+func (h *house) publicURL() string {
+	if u := strings.TrimRight(h.config.HTTP.PublicURL, "/"); u != "" {
+		return u
+	}
+	return "http://" + reachable(h.listener.Addr())
+}
+
+// clientAddress is whose request it is: the last address that a trusted proxy did not add itself.
+func (h *house) clientAddress(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(forwarded) - 1; i >= 0 && h.trusted(host); i-- {
+		next := strings.TrimSpace(forwarded[i])
+		if _, err := netip.ParseAddr(next); err != nil {
+			break
+		}
+		host = next
+	}
+	return host
+}
+
+// trustedWorker: pictures of workers that are the operator's, or vouched for in that community, are shown uncovered. Nobody has looked at
+// a stranger's.
+func (h *house) trustedWorker(worker int64, c community.Chat) bool {
+	for _, w := range h.pool.Overview().Workers {
+		if w.ID == worker {
+			return w.Operator || w.Vouched[c.Community] != ""
+		}
+	}
+	return false
+}
+
+func (h *house) trusted(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	for _, s := range h.config.HTTP.TrustedProxies {
+		if p, err := parsePrefix(s); err == nil && p.Contains(ip.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// Run serves until ctx ends or a part fails; when it returns, every part has stopped and the database is closed.
+func (h *house) Run(ctx context.Context) error {
+	defer h.close()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.pool.Run(ctx) })
+	g.Go(func() error { return h.router.Run(ctx) })
+	g.Go(func() error { return h.server.Run(ctx, h.listener) })
+	for _, c := range h.chores {
+		g.Go(func() error { return runChore(ctx, c, h.log) })
+	}
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (h *house) close() {
+	if h.listener != nil {
+		h.listener.Close() // the server may have done it already
+	}
+	if h.db != nil {
+		if err := h.db.Close(); err != nil {
+			h.log.Error("close the database", "err", err)
+		}
+	}
+}
+
+// makeFolders makes the data folder and those in it, or says in one sentence why it cannot.
+func makeFolders(dir string, below ...string) error {
+	for _, d := range append([]string{""}, below...) {
+		path := filepath.Join(dir, d)
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return fmt.Errorf("the data folder %s cannot be made (%w): choose another with data_dir or POTLUCK_DATA_DIR", path, reason(err))
+		}
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return fmt.Errorf("the data folder %s cannot be written (%w): mend its permissions, or choose another with data_dir or POTLUCK_DATA_DIR", dir, reason(err))
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// listen opens the one address, or says in one sentence why it cannot.
+func listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("the address %s is in use by another program (or another Potluck): stop that one, or choose another with http.addr or POTLUCK_HTTP_ADDR", addr)
+	case err != nil:
+		return nil, fmt.Errorf("the address %s cannot be used (%w): choose another with http.addr or POTLUCK_HTTP_ADDR", addr, reason(err))
+	}
+	return l, nil
+}
+
+// reason is the system's own word ("permission denied") without the path or address that the sentence names already.
+func reason(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// reachable is the address of a listener as a browser on this machine reaches it.
+func reachable(a net.Addr) string {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return a.String()
+	}
+	if tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", fmt.Sprint(tcp.Port))
+	}
+	return tcp.String()
+}
+
+// parsePrefix reads a range, or one address as the range of itself.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p, nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return a.Prefix(a.BitLen())
+}
+
+func loadRates(path string) (*ledger.Rates, error) {
+	if path == "" {
+		return ledger.DefaultRates(), nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("the rate table %s cannot be read (%w): mend credits.rates_file", path, reason(err))
+	}
+	r, err := ledger.LoadRates(b)
+	if err != nil {
+		return nil, fmt.Errorf("the rate table %s: %w", path, err)
+	}
+	return r, nil
+}
