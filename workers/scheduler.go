@@ -1016,23 +1016,29 @@ func (s *scheduler) choose(w *node, now time.Time) (*entry, *offer) {
 			skip = e.group
 		}
 	}
+	slack := s.cfg.Affinity * s.cfg.LoadTime.Seconds()
 	var best candidate
-	for i := range w.matches {
-		m := &w.matches[i]
-		if m.g.queued == 0 || m.demo && s.hasReal(m.g) {
-			continue
-		}
-		c := s.head(w, m.g)
-		if c.job == nil {
-			continue
-		}
-		c.offer = m.offer
-		if !m.offer.Loaded {
-			c.penalty = s.cfg.Affinity * s.cfg.LoadTime.Seconds()
-			c.rate = s.rate(w, m.offer)
-		}
-		if best.job == nil || c.before(&best) {
-			best = c
+	for _, loaded := range [2]bool{true, false} { // loaded first: then most of the others need no look
+		for i := range w.matches {
+			m := &w.matches[i]
+			if m.offer.Loaded != loaded || m.g.queued == 0 || m.demo && s.hasReal(m.g) {
+				continue
+			}
+			c := candidate{offer: m.offer}
+			if !loaded {
+				c.penalty, c.rate = slack, s.rate(w, m.offer)
+			}
+			// Counters only grow, so a key that may be stale still says how early the group's first community comes at best. Where the best
+			// job's own community waits too, members and not communities are compared.
+			if best.job != nil {
+				least, limit := m.g.flows[0].key, best.community.counter+best.penalty*best.rate
+				if least > limit || least+c.penalty*c.rate > limit && m.g.byID[best.job.community] == nil {
+					continue
+				}
+			}
+			if s.head(w, m.g, &c); c.job != nil && (best.job == nil || c.before(&best)) {
+				best = c
+			}
 		}
 	}
 	return best.job, best.offer
@@ -1063,8 +1069,8 @@ func (a *candidate) before(b *candidate) bool {
 	return x < y || x == y && first
 }
 
-// head is the job of a group that comes first among those whose community lets the worker see them.
-func (s *scheduler) head(w *node, g *group) candidate {
+// head finds the job of a group that comes first among those whose community lets the worker see them; c.job stays nil when there is none.
+func (s *scheduler) head(w *node, g *group, c *candidate) {
 	var f *flow
 	if g.class == Public || w.operator {
 		f = first(g.flows, func(f *flow) *client { return f.client })
@@ -1076,10 +1082,10 @@ func (s *scheduler) head(w *node, g *group) candidate {
 		}
 	}
 	if f == nil {
-		return candidate{}
+		return
 	}
 	l := first(f.lines, func(l *line) *client { return l.client })
-	return candidate{job: l.jobs[0], community: f.client, member: l.client}
+	c.job, c.community, c.member = l.jobs[0], f.client, l.client
 }
 
 func (c *client) before(d *client) bool {

@@ -261,20 +261,39 @@ func TestInfeasibleNamesWhatCanBeDone(t *testing.T) {
 }
 
 func TestAffinityIsBounded(t *testing.T) {
+	for _, other := range []community.CommunityID{"a", "b"} { // the same holds between members and between communities
+		s := testScheduler()
+		s.connect(Worker{ID: 1, Owner: 9}, []*offer{chatOffer("loaded", true), chatOffer("cold", false)}, 1, false, start)
+		s.submit(chatJob(1, "a", 1, "loaded"), 10, start)
+		s.submit(chatJob(2, other, 2, "cold"), 10, start)
+		for i := int64(10); i < 30; i++ {
+			s.submit(chatJob(i, "a", 1, "loaded"), 10, start)
+		}
+		served := 0
+		for id := s.take()[0].job; id != 2 && served < 20; id = s.take()[0].job {
+			served++
+			s.settled(id, 10, start)
+		}
+		if served < 5 || served > 10 { // 4 × 20 s × rate 1 = 80 reference seconds = 8 jobs
+			t.Errorf("the cold model of community %s waited for %d jobs, want about 8", other, served)
+		}
+	}
+}
+
+func TestOneMembersColdJobWaitsABoundedTime(t *testing.T) {
 	s := testScheduler()
-	s.connect(Worker{ID: 1, Owner: 9}, []*offer{chatOffer("loaded", true), chatOffer("cold", false)}, 1, false, start)
-	s.submit(chatJob(1, "a", 1, "loaded"), 10, start)
-	s.submit(chatJob(2, "b", 2, "cold"), 10, start)
-	for i := int64(10); i < 30; i++ {
-		s.submit(chatJob(i, "a", 1, "loaded"), 10, start)
-	}
-	served := 0
-	for id := s.take()[0].job; id != 2; id = s.take()[0].job {
-		served++
-		s.settled(id, 10, start)
-	}
-	if served < 5 || served > 10 { // 4 × 20 s × rate 1 = 80 reference seconds = 8 jobs
-		t.Errorf("the cold model waited for %d jobs, want about 8", served)
+	now := start
+	s.connect(Worker{ID: 1, Owner: 9}, []*offer{chatOffer("loaded", true), chatOffer("cold", false)}, 1, false, now)
+	s.submit(chatJob(1, "a", 1, "loaded"), 10, now)
+	s.submit(chatJob(2, "a", 1, "cold"), 10, now)
+	assigned(t, s, [2]int64{1, 1})
+	for id := int64(1); id != 2; id = s.take()[0].job {
+		now = now.Add(10 * time.Second)
+		s.submit(chatJob(100+id, "a", 1, "loaded"), 10, now)
+		s.settled(id, 10, now)
+		if now.Sub(start) > 2*time.Minute {
+			t.Fatal("the cold job starves")
+		}
 	}
 }
 
