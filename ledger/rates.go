@@ -55,7 +55,7 @@ type rateTable struct {
 
 type modelRate struct {
 	Name       string   `yaml:"name"`
-	Kind       string   `yaml:"kind"`
+	Kind       string   `yaml:"kind"` // empty: every kind
 	Billions   float64  `yaml:"billions"`
 	Gigabytes  float64  `yaml:"gigabytes"`
 	Input      float64  `yaml:"input"`    // tokens/s
@@ -122,7 +122,7 @@ func (r *Rates) add(m modelRate) error {
 	if _, ok := r.models[m.Name]; ok {
 		return fmt.Errorf("stands twice")
 	}
-	if _, ok := r.table.Overhead[m.Kind]; !ok {
+	if _, ok := r.table.Overhead[m.Kind]; !ok && m.Kind != "" {
 		return fmt.Errorf("kind %q does not exist", m.Kind)
 	}
 	for _, n := range []float64{m.Billions, m.Gigabytes, m.Input, m.Output, m.Drawing, m.Overhead} {
@@ -130,10 +130,11 @@ func (r *Rates) add(m modelRate) error {
 			return fmt.Errorf("%v: want a number above 0", n)
 		}
 	}
-	if m.Kind == "image" && m.Drawing == 0 {
+	draws, writes := m.Kind == "image" || m.Kind == "", m.Kind != "image"
+	if draws && m.Drawing == 0 {
 		return fmt.Errorf("drawing is missing")
 	}
-	if m.Kind != "image" && m.Billions == 0 && m.Gigabytes == 0 && (m.Input == 0 || m.Output == 0) {
+	if writes && m.Billions == 0 && m.Gigabytes == 0 && (m.Input == 0 || m.Output == 0) {
 		return fmt.Errorf("billions, gigabytes or both input and output are missing")
 	}
 	r.models[m.Name] = r.fill(m)
@@ -253,7 +254,7 @@ const (
 func (r *Rates) Price(model string, w Work) Price {
 	name := r.Canonical(model)
 	m, known := r.models[name]
-	if !known || (m.Kind == "image") != (w.Kind == "image") {
+	if !known || m.Kind != "" && (m.Kind == "image") != (w.Kind == "image") {
 		m = r.unknown(name) // also a language model that is said to draw: its rate says nothing about that
 	}
 	p := Price{Rates: r.table.Version, Model: name, Calibrated: m.Calibrated}

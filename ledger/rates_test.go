@@ -67,6 +67,8 @@ func TestPriceFollowsTheFormula(t *testing.T) {
 		{"an uncalibrated picture gets half", "sdxl", Work{Kind: "image", Pixels: 1_000_000, Steps: 20}, (2 + 24) / 2.0},
 		{"heun evaluates twice", "sdxl", Work{Kind: "image", Pixels: 1_000_000, Steps: 20, Sampler: "Heun"}, (2 + 48) / 2.0},
 		{"a demonstration", "demo-image", Work{Kind: "image", Pixels: 1_000_000, Steps: 20, Sampler: "euler"}, 0.2 + 1},
+		{"the demonstration draws", "demo", Work{Kind: "image", Pixels: 1_000_000, Steps: 20}, 0.1 + 1},
+		{"the demonstration writes", "demo", Work{Kind: "chat", InTokens: 400, OutTokens: 100}, 0.1 + 0.1 + 0.5},
 		{"a language model that is said to draw", "llama-3.3-70b", Work{Kind: "image", Pixels: 1_000_000, Steps: 20}, (2 + 10) / 2.0},
 	} {
 		p := DefaultRates().Price(c.model, c.work)

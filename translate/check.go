@@ -67,7 +67,7 @@ func words(pieces []protocol.Piece) string {
 }
 
 var (
-	markdownLink = regexp.MustCompile(`\]\s*\(`)
+	markdownLink = regexp.MustCompile(`\]\(`)
 	mention      = regexp.MustCompile(`<[@#/]|<a?:|<t:|@\S`)
 	// How models announce their work; the colon behind it is looked for apart.
 	announced = regexp.MustCompile(`(?i)^\W*(?:sure|certainly|of course|here(?:'s|’s| is| are)|hier ist|voici|aqu[ií] est|ecco|以下|こちら)`)

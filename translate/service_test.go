@@ -3,6 +3,7 @@ package translate_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -184,6 +185,9 @@ func TestDemonstrationNeedsNoLanguageButStaysSafe(t *testing.T) {
 	if got, err := s.Translate(t.Context(), translate.Request{Text: question, To: "es"}, nil); err != nil || !strings.Contains(got.Text, question) {
 		t.Errorf("%q, %v", got.Text, err)
 	}
+	if got, err := s.Translate(t.Context(), translate.Request{Text: "(Good) morning [everybody] (and you)", From: "en", To: "es"}, nil); err != nil {
+		t.Errorf("%q, %v", got.Text, err)
+	}
 	p.speak = says("see https://evil.example.com")
 	if got, err := s.Translate(t.Context(), translate.Request{Text: question, To: "es"}, nil); !translate.Refused(err) {
 		t.Errorf("%q, %v", got.Text, err)
@@ -241,6 +245,33 @@ func TestParseAndName(t *testing.T) {
 	for _, c := range [][3]string{{"es", "en", "Spanish"}, {"es", "ja", "スペイン語"}, {"es", "es", "español"}, {"es", "", "Spanish"}, {"es", "de-CH", "Spanisch"}, {"es", "nonsense!", "Spanish"}, {"!", "en", "!"}} {
 		if got := translate.Name(c[0], c[1]); got != c[2] {
 			t.Errorf("Name(%q, %q) = %q, want %q", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+// backwards translates into a language that says everything the other way round.
+type backwards struct{}
+
+func (backwards) Do(_ context.Context, j workers.Job, _ func(workers.Event)) (workers.Result, error) {
+	r := workers.Result{Quality: protocol.Postable}
+	for _, pieces := range j.Translate.Segments {
+		pieces = slices.Clone(pieces)
+		slices.Reverse(pieces)
+		r.Segments = append(r.Segments, pieces)
+	}
+	return r, j.Check(r)
+}
+
+func TestTokensSurviveAnotherWordOrder(t *testing.T) { // T5, T7, T36
+	s := translate.New(translate.Config{Jobs: backwards{}})
+	for text, want := range map[string]string{
+		"Hi <@1>, {x} [y] <:pog:3> https://a.b/c?d=e": "{x} [y] <:pog:3> https://a.b/c?d=e, <@1> Hi",
+		"Hello %1$s {{name}} friend":                  "friend %1$s {{name}} Hello",
+		"\"Hello <@1>\"":                              "\"<@1> Hello\"",
+		"see `a  b`\n```\nx\n```":                     "`a  b` see\n```\nx\n```",
+	} {
+		if got, err := s.Translate(t.Context(), translate.Request{Text: text, From: "en", To: "ja"}, nil); err != nil || got.Text != want {
+			t.Errorf("%q became %q, %v, want %q", text, got.Text, err, want)
 		}
 	}
 }

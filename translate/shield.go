@@ -421,7 +421,7 @@ func (s Shielded) Unshield(translated [][]protocol.Piece) (text string, kept [][
 			continue
 		}
 		pieces := trim(translated[part.segment])
-		blanks := blanksAround(s.Segments[part.segment])
+		alone := standAlone(s.Segments[part.segment])
 		seen := make([]bool, len(part.keeps)+1)
 		for i, p := range pieces {
 			if p.Keep == 0 {
@@ -432,13 +432,13 @@ func (s Shielded) Unshield(translated [][]protocol.Piece) (text string, kept [][
 				return "", nil, errKeeps
 			}
 			seen[p.Keep] = true
-			if blanks[p.Keep][0] && i > 0 && sticks(lastRune(pieces[i-1].Text)) {
+			if alone[p.Keep] && i > 0 && sticks(lastRune(pieces[i-1].Text)) {
 				b.WriteByte(' ')
 			}
 			k := part.keeps[p.Keep-1]
 			kept = append(kept, moved(k.parts, b.Len())...)
 			b.WriteString(k.text)
-			if blanks[p.Keep][1] && i+1 < len(pieces) && sticks(firstRune(pieces[i+1].Text)) {
+			if alone[p.Keep] && i+1 < len(pieces) && sticks(firstRune(pieces[i+1].Text)) {
 				b.WriteByte(' ')
 			}
 		}
@@ -467,23 +467,20 @@ func trim(pieces []protocol.Piece) []protocol.Piece {
 	return out
 }
 
-// blanksAround tells, per keep of a source segment, whether a blank stood before and behind it: engines lose them.
-func blanksAround(pieces []protocol.Piece) map[int][2]bool {
-	out := map[int][2]bool{}
+// standAlone tells which keeps of a source segment touch no letter. Engines lose the blanks beside them.
+func standAlone(pieces []protocol.Piece) map[int]bool {
+	out := map[int]bool{}
 	for i, p := range pieces {
 		if p.Keep > 0 {
-			out[p.Keep] = [2]bool{
-				i > 0 && unicode.IsSpace(lastRune(pieces[i-1].Text)),
-				i+1 < len(pieces) && unicode.IsSpace(firstRune(pieces[i+1].Text)),
-			}
+			out[p.Keep] = (i == 0 || !sticks(lastRune(pieces[i-1].Text))) && (i+1 == len(pieces) || !sticks(firstRune(pieces[i+1].Text)))
 		}
 	}
 	return out
 }
 
-// sticks tells whether a keep needs a blank beside this letter. Chinese and Japanese are written without.
+// sticks tells whether a word that ends with this letter needs a blank before a keep. Other scripts are written without, or join particles to it.
 func sticks(c rune) bool {
-	return (unicode.IsLetter(c) || unicode.IsDigit(c)) && !unicode.In(c, unicode.Han, unicode.Hiragana, unicode.Katakana)
+	return unicode.In(c, unicode.Latin, unicode.Cyrillic, unicode.Greek) && unicode.IsLetter(c) || unicode.IsDigit(c)
 }
 
 func lastRune(s string) rune {
