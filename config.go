@@ -83,7 +83,7 @@ func defaultConfig() Config {
 		DataDir: "./data",
 		HTTP:    HTTPConfig{Addr: "127.0.0.1:8080", TrustedProxies: []string{}},
 		Log:     LogConfig{Level: "info", Format: "text"},
-		Page:    PageConfig{Enabled: true, Name: "Potluck", Chats: []string{"lobby", "español", "deutsch", "日本語"}},
+		Page:    PageConfig{Enabled: true, Name: "Potluck", Chats: []string{"lobby", "español", "deutsch", "日本語"}, DemoEngine: true},
 		Limits:  LimitsConfig{Running: 2, Queued: 5, PerMinute: 20, JobWait: 10 * time.Minute},
 		Credits: CreditsConfig{DailyMember: 200, DailyPage: 2000, Escrow: 24 * time.Hour},
 		Workers: WorkersConfig{

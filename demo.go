@@ -128,7 +128,7 @@ func (h *house) welcome(ctx context.Context, program string, out io.Writer) {
 	for _, line := range describeOffers(w) {
 		fmt.Fprintln(out, "    ·", line)
 	}
-	engines := exec.CommandContext(ctx, program, "engines", "-dir", filepath.Join(h.config.DataDir, "worker"))
+	engines := exec.CommandContext(ctx, program, "engines", "-demo", "fill", "-dir", filepath.Join(h.config.DataDir, "worker"))
 	if said, err := engines.Output(); err == nil {
 		fmt.Fprintf(out, "\n  What the worker looked for on this machine:\n    %s\n", strings.ReplaceAll(strings.TrimSpace(string(said)), "\n", "\n    "))
 	}

@@ -36,6 +36,9 @@ import (
 // keepFor is how long pictures, conversations, page history, buttons and requests are kept.
 const keepFor = 30 * 24 * time.Hour
 
+// eraseAfter is how long the text of a finished job is kept at most when its answer could not be delivered.
+const eraseAfter = 15 * time.Minute
+
 // house is the whole program, built and not yet running.
 type house struct {
 	config   Config
@@ -124,7 +127,7 @@ func (h *house) buildChat() error {
 		return err
 	}
 	texts := commands.Texts()
-	requests, turns, page := &storage.Requests{DB: h.db}, &storage.Turns{DB: h.db}, &storage.Page{DB: h.db}
+	requests, turns, jobs := &storage.Requests{DB: h.db}, &storage.Turns{DB: h.db}, &storage.Jobs{DB: h.db}
 	features := commands.House{
 		Ask:       ask.New(ask.Config{Jobs: h.pool, Store: turns, MaxTokens: h.config.Ask.MaxTokens, Wait: h.config.Limits.JobWait}),
 		Draw:      imagegen.New(imagegen.Config{Jobs: h.pool, Wait: h.config.Limits.JobWait}),
@@ -160,9 +163,18 @@ func (h *house) buildChat() error {
 			_, err := h.credits.Release(ctx, now, 500)
 			return err
 		}},
+		{"erase ended jobs", time.Minute, func(ctx context.Context, now time.Time) error {
+			blobs, err := jobs.EraseEnded(ctx, now.Add(-eraseAfter), 500)
+			for _, b := range blobs {
+				if gone := os.Remove(b); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+					err = errors.Join(err, gone)
+				}
+			}
+			return err
+		}},
 		{"forget old texts", time.Hour, func(ctx context.Context, now time.Time) error {
 			before := now.Add(-keepFor)
-			return errors.Join(requests.Forget(ctx, before), turns.ForgetTurns(ctx, before, 0), page.Forget(ctx, before), second(album.Forget(before)))
+			return errors.Join(requests.Forget(ctx, before), turns.ForgetTurns(ctx, before, 0), second(album.Forget(before)))
 		}},
 	}
 	return nil

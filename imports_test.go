@@ -111,7 +111,7 @@ func breach(dir, file, name string) string {
 	if slices.Contains(allowed, ours) {
 		return ""
 	}
-	if test && (ours == dir || ours == "storage" || strings.HasPrefix(ours, "storage/") || ours == "bot/bottest" || ours == "workers/protocol" || ours == "workers/agent/engine") {
+	if test && (ours == dir || strings.HasPrefix(ours, dir+"/") || ours == "storage" || strings.HasPrefix(ours, "storage/") || ours == "bot/bottest" || ours == "workers/protocol" || ours == "workers/agent/engine") {
 		return ""
 	}
 	return dir + " must not import " + ours
