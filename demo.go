@@ -55,7 +55,7 @@ func (h *house) demoJoin(ctx context.Context) (protocol.Join, error) {
 	if err != nil {
 		return protocol.Join{}, err
 	}
-	join, _, err := h.pool.Link(ctx, owner, "the demo's computer", true)
+	join, _, err := h.pool.Link(ctx, owner, "demo computer", true)
 	if err != nil {
 		return protocol.Join{}, err
 	}

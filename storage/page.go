@@ -68,8 +68,8 @@ func (s *Page) scanMessage(row interface{ Scan(...any) error }, before ...any) (
 }
 
 func (t *tx) pageEvent(kind webchat.EventKind, message int64, m webchat.Message) (webchat.PageEvent, error) {
-	id, err := t.insert(`INSERT INTO page_events (kind, chat, message) VALUES (?, ?, ?)`, kind, m.Chat, message)
-	return webchat.PageEvent{ID: id, Kind: kind, Message: m}, err
+	id, err := t.insert(`INSERT INTO page_events (kind, chat, message, final) VALUES (?, ?, ?, ?)`, kind, m.Chat, message, m.Final)
+	return webchat.PageEvent{ID: id, Kind: kind, Message: m, Final: m.Final}, err
 }
 
 // bare is all that is told of a deleted message.
@@ -160,16 +160,16 @@ func (s *Page) Message(ctx context.Context, chat string, id community.MessageID)
 	return m, err == nil, wrap("page message", err)
 }
 
-// Events carry each message as it is now; those of a message that was deleted since carry nothing of it but Deleted.
+// Events carry each message as it is now, but Final as it was then; those of a message that was deleted since carry nothing of it but Deleted.
 func (s *Page) Events(ctx context.Context, chat string, user community.UserID, after int64, limit int) (events []webchat.PageEvent, err error) {
 	rows, err := s.DB.reads.QueryContext(ctx, `
-		SELECT e.id, e.kind, `+pageColumns+`
+		SELECT e.id, e.kind, e.final, `+pageColumns+`
 		FROM page_events e JOIN page_messages m ON m.row = e.message
 		WHERE e.chat = ? AND e.id > ? AND (m.only_user = '' OR m.only_user = ?)
 		ORDER BY e.id LIMIT ?`, chat, after, user, limit)
 	err = each(rows, err, func(r *sql.Rows) error {
 		var e webchat.PageEvent
-		m, err := s.scanMessage(r, &e.ID, &e.Kind)
+		m, err := s.scanMessage(r, &e.ID, &e.Kind, &e.Final)
 		if m.Deleted {
 			m = bare(m)
 		}

@@ -349,7 +349,7 @@ func TestPage(t *testing.T) {
 	private := webchat.Message{ID: "2", Chat: "lobby", Only: "page:v", Text: bot.Text{Plain: "for you", Spans: []bot.Span{{Start: 0, End: 3, Kind: bot.Bold}}}, At: now.Add(time.Second), ReplyTo: "1",
 		Images: []webchat.Image{{Name: "h.png", Width: 8, Height: 8}}, Buttons: []bot.Button{{ID: "b", Label: "Stop"}}}
 	e1, ok, err := s.page.Post(ctx, hello)
-	same(t, "post", webchat.PageEvent{ID: e1.ID, Kind: webchat.MessageEvent, Message: hello}, e1, err)
+	same(t, "post", webchat.PageEvent{ID: e1.ID, Kind: webchat.MessageEvent, Message: hello, Final: hello.Final}, e1, err)
 	again := hello
 	again.ID = "99"
 	e, ok2, err := s.page.Post(ctx, again)
@@ -371,7 +371,7 @@ func TestPage(t *testing.T) {
 	}
 	hello.Text = bot.Plain("edited")
 	e3, ok, err := s.page.Change(ctx, hello)
-	same(t, "edit", webchat.PageEvent{ID: e3.ID, Kind: webchat.EditEvent, Message: hello}, e3, err)
+	same(t, "edit", webchat.PageEvent{ID: e3.ID, Kind: webchat.EditEvent, Message: hello, Final: hello.Final}, e3, err)
 	if !ok || e3.ID <= e2.ID || e2.ID <= e1.ID {
 		t.Errorf("events %d %d %d do not rise", e1.ID, e2.ID, e3.ID)
 	}
@@ -383,7 +383,7 @@ func TestPage(t *testing.T) {
 	if _, _, err := s.page.Change(ctx, webchat.Message{ID: "none", Chat: "lobby"}); !fault.Has(err, fault.Gone) {
 		t.Errorf("change of an unknown message: %v", err)
 	}
-	first := webchat.PageEvent{ID: e1.ID, Kind: webchat.MessageEvent, Message: hello} // the newest text
+	first := webchat.PageEvent{ID: e1.ID, Kind: webchat.MessageEvent, Message: hello, Final: e1.Final} // the newest text
 	events, err := s.page.Events(ctx, "lobby", "page:v", 0, 10)
 	same(t, "events for the one", []webchat.PageEvent{first, e2, e3}, events, err)
 	events, err = s.page.Events(ctx, "lobby", "page:else", 0, 10)

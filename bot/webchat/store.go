@@ -47,7 +47,9 @@ const (
 type PageEvent struct {
 	ID      int64
 	Kind    EventKind
-	Message Message // as it was after the event; for a delete only ID, Chat, Only
+	Message Message // as it was after the event, or as it is now; for a delete only ID, Chat, Only
+	// Final is the message's as it was after the event: who counts finals in a replay counts what was shown.
+	Final bool
 }
 
 // Session is one visitor's cookie.

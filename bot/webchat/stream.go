@@ -280,6 +280,9 @@ func (st *stream) encode(e PageEvent) []byte {
 	if e.Message.Deleted && e.Kind != DeleteEvent {
 		return nil // the event that deletes it follows
 	}
+	if st.sent != nil {
+		e.Final = e.Message.Final // one event stands for all
+	}
 	f := newFrame(e)
 	if !f.visibleTo(st.user) {
 		return nil

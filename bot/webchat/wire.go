@@ -71,7 +71,7 @@ func newFrame(e PageEvent) *frame {
 	}
 	w := wireMessage{
 		ID: m.ID, Chat: m.Chat, Author: m.Author, User: m.User, Bot: m.User == "", Text: m.Text.Plain, Spans: safeSpans(m.Text.Spans),
-		Images: []string{}, Pictures: []wirePicture{}, Buttons: []wireButton{}, Final: m.Final, ReplyTo: m.ReplyTo, At: m.At.UTC(),
+		Images: []string{}, Pictures: []wirePicture{}, Buttons: []wireButton{}, Final: e.Final, ReplyTo: m.ReplyTo, At: m.At.UTC(),
 		Only: m.Only != "",
 	}
 	for _, i := range m.Images {

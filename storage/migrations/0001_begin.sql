@@ -304,7 +304,8 @@ CREATE TABLE page_events (
 	id      INTEGER PRIMARY KEY AUTOINCREMENT,
 	kind    TEXT NOT NULL CHECK (kind IN ('message', 'edit', 'delete')),
 	chat    TEXT NOT NULL,
-	message INTEGER NOT NULL REFERENCES page_messages (row) ON DELETE CASCADE
+	message INTEGER NOT NULL REFERENCES page_messages (row) ON DELETE CASCADE,
+	final   INTEGER NOT NULL CHECK (final IN (0, 1)) -- as the message was after this event
 ) STRICT;
 CREATE INDEX page_events_chat ON page_events (chat, id);
 CREATE INDEX page_events_message ON page_events (message);
