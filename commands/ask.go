@@ -129,7 +129,7 @@ func (h House) answer(ctx context.Context, in *bot.Invocation, w wish) error {
 		if d.markdown != "" {
 			text = bot.ParseMarkdown(d.markdown)
 		}
-		in.Reply.Show(bot.Reply{Text: joined("\n\n", text, notice)})
+		in.Reply.Show(bot.Reply{Text: joined("\n\n", text, notice), Status: d.markdown == ""})
 	})
 	if err != nil {
 		d.mu.Lock()

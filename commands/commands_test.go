@@ -173,6 +173,29 @@ func TestAskThatBreaksMidwayKeepsWhatIsThere(t *testing.T) {
 	}
 }
 
+// How a wait goes is no part of an answer: when nothing comes of it, the final says only what happened.
+func TestWaitThatComesToNothingLeavesNoStatus(t *testing.T) {
+	s := open(t)
+	waits := []workers.Event{{Kind: workers.Waiting, Position: 2}, {Kind: workers.Started, Attempt: 1, WorkerName: "Rita's RTX 3060"}}
+	s.answer = func(_ context.Context, _ ask.Question, show func(ask.Draft)) (ask.Answer, error) {
+		for _, e := range waits {
+			show(ask.Draft{Event: e})
+		}
+		return ask.Answer{}, fault.New(fault.NoWorker, "kind", protocol.Chat)
+	}
+	s.translate = func(_ context.Context, _ translate.Request, progress func(workers.Event)) (translate.Translation, error) {
+		for _, e := range waits {
+			progress(e)
+		}
+		return translate.Translation{}, fault.New(fault.NoWorker, "kind", protocol.Translate)
+	}
+	for _, command := range []string{"/ask are you there?", "/translate to:es hello"} {
+		if got := s.say(command).Text.Plain; !strings.HasPrefix(got, "No machine that is online can ") {
+			t.Errorf("%s: %q", command, got)
+		}
+	}
+}
+
 // A shutdown is no end of the answer: the request runs again at the next start.
 func TestAskCutOffByShutdownStaysOpen(t *testing.T) {
 	s := open(t)

@@ -43,12 +43,12 @@ func (h House) translateText(ctx context.Context, in *bot.Invocation) error {
 	}
 	var mu sync.Mutex
 	view := progress{say: in.Say}
-	in.Reply.Show(bot.Reply{Text: joined("\n", view.text(), notice)})
+	in.Reply.Show(bot.Reply{Text: joined("\n", view.text(), notice), Status: true})
 	t, err := h.Translate.Translate(ctx, r, func(e workers.Event) {
 		mu.Lock()
 		defer mu.Unlock()
 		view.see(e)
-		in.Reply.Show(bot.Reply{Text: joined("\n", view.text(), notice)})
+		in.Reply.Show(bot.Reply{Text: joined("\n", view.text(), notice), Status: true})
 	})
 	if err != nil {
 		return fmt.Errorf("translate: %w", err)
