@@ -8,5 +8,5 @@ func inUse(path, process string, detail error) error {
 	if process != "" {
 		who = "process " + process
 	}
-	return &refusal{fmt.Sprintf("the database %s is in use by %s: stop that Potluck first, or set database.path to another file", path, who), ErrInUse, detail}
+	return &refusal{fmt.Sprintf("the database %s is in use by %s: stop that Potluck first, or choose another folder with data_dir or POTLUCK_DATA_DIR", path, who), ErrInUse, detail}
 }

@@ -199,7 +199,7 @@ func TestOpenRefusesWithOneSentence(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "file")
 			write(t, file, nil)
 			return filepath.Join(file, "data", "potluck.db")
-		}, nil, storage.ErrReadOnly, "set database.path to a folder that Potluck may write to"},
+		}, nil, storage.ErrReadOnly, "choose another folder with data_dir"},
 		"folder not writable": {func(t *testing.T) string {
 			if os.Getuid() == 0 {
 				return "/proc/potluck.db" // nobody can make a file there, not even root
@@ -210,7 +210,7 @@ func TestOpenRefusesWithOneSentence(t *testing.T) {
 			}
 			return filepath.Join(dir, "potluck.db")
 		}, nil, storage.ErrReadOnly, "the right to write"},
-		"no path": {func(t *testing.T) string { return "" }, nil, nil, "set database.path"},
+		"no path": {func(t *testing.T) string { return "" }, nil, nil, "no path given"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

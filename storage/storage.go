@@ -84,7 +84,7 @@ type DB struct {
 // Open opens the database at c.Path, making it when there is none, brings its schema up to date and starts the writer.
 func Open(ctx context.Context, c Config) (_ *DB, err error) {
 	if c.Path == "" {
-		return nil, errors.New("open database: no path given; set database.path in the configuration")
+		return nil, errors.New("open database: no path given")
 	}
 	log := c.Log
 	if log == nil {
@@ -194,11 +194,11 @@ func dsn(path, more string) string {
 func prepareFile(path string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return &refusal{fmt.Sprintf("cannot make the folder %s for the database (%v): make it yourself or set database.path to a folder that Potluck may write to",
+		return &refusal{fmt.Sprintf("cannot make the folder %s for the database (%v): make it yourself, or choose another folder with data_dir or POTLUCK_DATA_DIR",
 			dir, cause(err)), ErrReadOnly, err}
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return &refusal{fmt.Sprintf("%s is a folder, not a database file: set database.path to a file inside it", path), ErrForeign, nil}
+		return &refusal{fmt.Sprintf("%s is a folder, not a database file: move it away, or choose another folder with data_dir or POTLUCK_DATA_DIR", path), ErrForeign, nil}
 	}
 	// SQLite gives its -wal and -shm files the mode of the database itself.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -231,7 +231,7 @@ func checkHeader(path string) error {
 		return nil // new
 	}
 	if err != nil || string(head) != "SQLite format 3\x00" {
-		return &refusal{fmt.Sprintf("%s is not a Potluck database: set database.path to another file, or move this one away", path), ErrForeign, nil}
+		return &refusal{fmt.Sprintf("%s is not a Potluck database: move it away, or choose another folder with data_dir or POTLUCK_DATA_DIR", path), ErrForeign, nil}
 	}
 	return nil
 }
@@ -252,7 +252,7 @@ func opening(path string, err error) error {
 		case sqlite3.ErrCorrupt:
 			return damaged(path, err)
 		case sqlite3.ErrNotADB:
-			return &refusal{fmt.Sprintf("%s is not a Potluck database: set database.path to another file, or move this one away", path), ErrForeign, err}
+			return &refusal{fmt.Sprintf("%s is not a Potluck database: move it away, or choose another folder with data_dir or POTLUCK_DATA_DIR", path), ErrForeign, err}
 		case sqlite3.ErrReadonly, sqlite3.ErrCantOpen, sqlite3.ErrPerm:
 			return &refusal{fmt.Sprintf("cannot write to the database %s (%v): give the user that runs Potluck the right to write to that folder and file", path, err), ErrReadOnly, err}
 		case sqlite3.ErrFull:
@@ -273,7 +273,7 @@ func checkDamage(ctx context.Context, conn *sql.Conn, path string, below int64) 
 		return opening(path, err)
 	}
 	if tables > 0 && id != applicationID {
-		return &refusal{fmt.Sprintf("%s is the database of another program: set database.path to another file", path), ErrForeign, nil}
+		return &refusal{fmt.Sprintf("%s is the database of another program: move it away, or choose another folder with data_dir or POTLUCK_DATA_DIR", path), ErrForeign, nil}
 	}
 	info, err := os.Stat(path)
 	if err != nil {
