@@ -24,6 +24,7 @@ import (
 func demo(ctx context.Context, c call) error {
 	// People want to see the credit grow now, not tomorrow.
 	c.config.Credits.Escrow = 0
+	c.out = &syncWriter{w: c.out}
 	program, err := workerProgram()
 	if err != nil {
 		return err
