@@ -90,6 +90,23 @@ func (w *worker) start(join string) {
 	w.said(w.errs, "msg=connected")
 }
 
+// until has the guest repeat a command, as often as visitors may, until the answer holds a text: a worker tries Apertium's pairs before it
+// offers them, one after the other.
+func (k *kitchen) until(command, text string) {
+	k.t.Helper()
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for begun := time.Now(); ; <-again.C {
+		said := k.guest.ask(command).Text
+		if strings.Contains(strings.ToLower(said), text) {
+			return
+		}
+		if time.Since(begun) > patience {
+			k.t.Fatalf("%s: %q", command, said)
+		}
+	}
+}
+
 // demoKitchen is the config.yaml of a machine that shows the demonstration engine, whatever else is there.
 const demoKitchen = "engines: []\ndemo: true\n"
 
