@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"potluck/fault"
+	"potluck/hygiene"
 	"potluck/ledger"
 	"potluck/workers"
 	"potluck/workers/protocol"
@@ -70,7 +71,7 @@ var errNothing = errors.New("an empty answer")
 // Answer has a question answered and keeps the turn. Faults: MissingOption (nothing was asked), TooLong, and what the pool says. show gets drafts in
 // order, and may be nil. When it is stopped, the caller may Keep what was shown.
 func (s *Service) Answer(ctx context.Context, q Question, show func(Draft)) (Answer, error) {
-	text := strings.TrimSpace(visible(q.Text))
+	text := strings.TrimSpace(hygiene.Visible(q.Text))
 	if text == "" {
 		return Answer{}, fault.New(fault.MissingOption, "command", "ask", "option", "question", "usage", "/ask question")
 	}
@@ -127,7 +128,7 @@ func (s *Service) Keep(ctx context.Context, q Question, partial string) error {
 
 func (s *Service) save(ctx context.Context, q Question, markdown, model string) error {
 	err := s.Store.SaveTurn(ctx, Turn{
-		Request: q.Request, Parent: q.Parent, Chat: q.Chat, Member: q.Origin.Member, Question: strings.TrimSpace(visible(q.Text)), Answer: markdown, Model: model, At: s.Now(),
+		Request: q.Request, Parent: q.Parent, Chat: q.Chat, Member: q.Origin.Member, Question: strings.TrimSpace(hygiene.Visible(q.Text)), Answer: markdown, Model: model, At: s.Now(),
 	})
 	if err != nil {
 		return fmt.Errorf("keep the turn: %w", err)
@@ -139,15 +140,12 @@ func (s *Service) save(ctx context.Context, q Question, markdown, model string) 
 func (s *Service) answer(r workers.Result) Answer {
 	markdown, thoughts := shown(r.Text, false)
 	a := Answer{Markdown: markdown, Reasoning: thoughts, Cut: r.Finish == "length", Result: r}
-	if said := strings.TrimSpace(visible(r.Reasoning)); said != "" {
+	if said := strings.TrimSpace(hygiene.Visible(r.Reasoning)); said != "" {
 		a.Reasoning = strings.TrimSpace(said + "\n" + thoughts)
 	}
 	// No token of any language has more bytes on average than this: the rest is beyond what was asked for.
-	if limit := s.MaxTokens * 8; len(a.Markdown) > limit {
-		for limit > 0 && !utf8.RuneStart(a.Markdown[limit]) {
-			limit--
-		}
-		a.Markdown, a.Cut = a.Markdown[:limit], true
+	if cut := hygiene.Cut(a.Markdown, s.MaxTokens*8); len(cut) < len(a.Markdown) {
+		a.Markdown, a.Cut = cut, true
 	}
 	return a
 }

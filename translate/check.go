@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"potluck/hygiene"
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
@@ -43,7 +44,7 @@ func (c checker) translation(r workers.Result) (text string, kept [][2]int, err 
 			return "", nil, errKeeps
 		}
 		for _, p := range pieces {
-			cleaned[i] = append(cleaned[i], protocol.Piece{Text: clean(p.Text), Keep: p.Keep})
+			cleaned[i] = append(cleaned[i], protocol.Piece{Text: hygiene.Line(p.Text), Keep: p.Keep})
 		}
 	}
 	text, kept, err = c.source.Unshield(cleaned)
