@@ -103,8 +103,7 @@ func (s *Service) job(r Request) (workers.Job, Drawing, error) {
 	if err != nil {
 		return workers.Job{}, Drawing{}, err
 	}
-	// What was typed and what is sent are looked at, and what was typed without the tags in it: cutting must neither hide nor make anything.
-	if forbidden(whole.Prompt, whole.Negative) || forbidden(r.Prompt, r.Negative) || forbidden(angles.ReplaceAllString(whole.Prompt, ""), r.Negative) {
+	if forbidden(whole, r) {
 		return workers.Job{}, Drawing{}, fault.New(fault.Blocked)
 	}
 
