@@ -11,6 +11,7 @@ import (
 
 	"potluck/community"
 	"potluck/fault"
+	"potluck/nearest"
 )
 
 const defaultMax = 2000 // characters of a String option
@@ -64,7 +65,7 @@ func unknown(commands []Command, f found, level []Command, word string) error {
 	for i, c := range level {
 		names[i] = c.Name
 	}
-	name, near := word, nearest(word, names)
+	name, near := word, meant(word, names)
 	if len(f.path) > 0 {
 		above := strings.Join(f.path, " ") + " "
 		name = above + word
@@ -325,7 +326,7 @@ func options(f found, t Text, words []word, p *Parsed) error {
 		// "a cat --setps 30": a slip of the finger, no text.
 		if typed := s[w.start:w.end]; strings.HasPrefix(typed, "--") && isDashed(typed) {
 			name, _, _ := strings.Cut(typed[2:], "=")
-			if _, _, known := option(f.command, typed); !known && nearest(fold(name), optionNames(f.command)) != "" {
+			if _, _, known := option(f.command, typed); !known && meant(fold(name), optionNames(f.command)) != "" {
 				return unknownOption(f, typed)
 			}
 		}
@@ -346,7 +347,7 @@ func positional(f found, p *Parsed, v, typed string) (bool, error) {
 	if isDashed(typed) {
 		return false, nil
 	}
-	if name, _, ok := strings.Cut(width.Fold.String(typed), ":"); ok && nearest(fold(name), optionNames(f.command)) != "" {
+	if name, _, ok := strings.Cut(width.Fold.String(typed), ":"); ok && meant(fold(name), optionNames(f.command)) != "" {
 		return false, nil
 	}
 	for _, o := range f.command.Options {
@@ -366,7 +367,7 @@ func unknownOption(f found, typed string) error {
 	if r := []rune(name); len(r) > 40 {
 		name = string(r[:40]) + "…"
 	}
-	return fault.New(fault.UnknownOption, "command", "/"+strings.Join(f.path, " "), "option", name, "nearest", nearest(strings.ToLower(name), optionNames(f.command)))
+	return fault.New(fault.UnknownOption, "command", "/"+strings.Join(f.path, " "), "option", name, "nearest", meant(strings.ToLower(name), optionNames(f.command)))
 }
 
 func optionNames(c *Command) []string {
@@ -583,45 +584,15 @@ func isBool(s string) bool {
 	return err == nil
 }
 
-// nearest returns the candidate that a person most likely meant by typed, or "" when none is near.
-func nearest(typed string, candidates []string) string {
-	a := []rune(typed)
-	if len(a) > 40 || len(a) == 0 {
-		return ""
+// meant returns the candidate that a person most likely meant by typed, or "" when none is near. Three letters are enough of a longer word.
+func meant(typed string, candidates []string) string {
+	if near := nearest.Of(typed, candidates); near != "" || utf8.RuneCountInString(typed) < 3 {
+		return near
 	}
-	best, bestAt := "", 1+max(1, len(a)/3)
 	for _, c := range candidates {
-		d := edits(a, []rune(c))
-		if len(a) >= 3 && strings.HasPrefix(c, typed) {
-			d = min(d, 1)
-		}
-		if d < bestAt {
-			best, bestAt = c, d
+		if strings.HasPrefix(c, typed) {
+			return c
 		}
 	}
-	return best
-}
-
-// edits counts the letters to insert, drop, change or swap to get from a to b.
-func edits(a, b []rune) int {
-	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range a {
-		next := make([]int, len(b)+1)
-		next[0] = i + 1
-		for j := range b {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			next[j+1] = min(row[j]+cost, row[j+1]+1, next[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				next[j+1] = min(next[j+1], before[j-1]+1)
-			}
-		}
-		before, row = row, next
-	}
-	return row[len(b)]
+	return ""
 }

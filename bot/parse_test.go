@@ -74,6 +74,8 @@ func TestParseCommand(t *testing.T) {
 		"/imagin a cat":                           "unknown_command name=/imagin nearest=/imagine",
 		"/trans x":                                "unknown_command name=/trans nearest=/translate",
 		"/zzzzzz":                                 "unknown_command name=/zzzzzz nearest=",
+		"/imgaien x":                              "unknown_command name=/imgaien nearest=/imagine",
+		"/im x":                                   "unknown_command name=/im nearest=",
 		"/worker lnik":                            "unknown_command name=/worker lnik nearest=/worker link",
 		"/worker":                                 "missing_option command=/worker option=link | pause usage=/worker link|pause",
 		"/imagine":                                "missing_option command=/imagine option=prompt usage=/imagine [style:…] [aspect:1:1|16:9|9:16] [count:1–4] [seed:0] [private:yes|no] prompt",

@@ -8,6 +8,7 @@ import (
 	"potluck/bot"
 	"potluck/community"
 	"potluck/fault"
+	"potluck/nearest"
 )
 
 func (h House) help(others []bot.Command) bot.Command {
@@ -61,12 +62,20 @@ func find(all []bot.Command, path []string) (bot.Command, bool) {
 	return sub, ok
 }
 
-// near returns the one command that begins like what was typed, or nothing.
+// near returns the command that was probably meant, or nothing.
 func near(typed string, all []bot.Command) string {
+	names := make([]string, len(all))
+	for i, c := range all {
+		names[i] = c.Name
+	}
+	if near := nearest.Of(typed, names); near != "" {
+		return near
+	}
+	// Two letters are enough of a longer word, and so is its beginning with anything behind it: "imag", "translation".
 	for n := len(typed); n > 1; n-- {
-		for _, c := range all {
-			if strings.HasPrefix(c.Name, typed[:n]) {
-				return c.Name
+		for _, name := range names {
+			if strings.HasPrefix(name, typed[:n]) {
+				return name
 			}
 		}
 	}
