@@ -22,20 +22,20 @@ var programs = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	programsDir = dir
 	if out, err := exec.Command("go", "build", "-o", dir+string(filepath.Separator), ".", "./cmd/potluck-worker").CombinedOutput(); err != nil {
 		return dir, errors.New(string(out))
 	}
 	return dir, os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 })
 
-var programsBuilt bool
+// programsDir is what TestMain removes; empty when no test needed a program.
+var programsDir string
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if programsBuilt {
-		if dir, _ := programs(); dir != "" {
-			os.RemoveAll(dir)
-		}
+	if programsDir != "" {
+		os.RemoveAll(programsDir)
 	}
 	os.Exit(code)
 }
@@ -43,7 +43,6 @@ func TestMain(m *testing.M) {
 // binary is the path of a built program.
 func binary(t *testing.T, name string) string {
 	t.Helper()
-	programsBuilt = true
 	dir, err := programs()
 	if err != nil {
 		t.Fatalf("build the programs: %v", err)
