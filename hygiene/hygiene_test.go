@@ -117,22 +117,13 @@ func hostile(n int) map[string]string {
 	}
 }
 
-// Four times the text may take four times the time, and some more for a busy machine.
-func TestTimeIsLinear(t *testing.T) {
-	took := func(text string) time.Duration {
-		best := time.Hour
-		for range 3 {
-			began := time.Now()
-			Markdown(Visible(text), false)
-			best = min(best, time.Since(began))
-		}
-		return best
-	}
-	long := hostile(1 << 18)
-	for name, text := range hostile(1 << 16) {
-		short := max(took(text), 2*time.Millisecond)
-		if got := took(long[name]); got > 12*short {
-			t.Errorf("%s: %v for 64 KiB, %v for 256 KiB", name, short, got)
+// A reader that goes back over what it has read takes minutes for one of these; this one takes milliseconds, so the bound holds on a busy machine too.
+func TestHostileTextsTakeNoTime(t *testing.T) {
+	for name, text := range hostile(1 << 19) {
+		began := time.Now()
+		Markdown(Visible(text), false)
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("%s: %v for 512 KiB", name, took)
 		}
 	}
 }
