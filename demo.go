@@ -92,7 +92,7 @@ func runWorker(ctx context.Context, program, dir string, join protocol.Join, out
 	// The join string goes by standard input: arguments can be read by every user of the machine.
 	cmd.Stdin = strings.NewReader(join.String() + "\n")
 	cmd.Cancel = func() error { return cmd.Process.Signal(stopSignal) }
-	cmd.WaitDelay = 15 * time.Second
+	cmd.WaitDelay = 3 * time.Second // there is nobody any more to whom a job could be returned
 	ownGroup(cmd)
 	said, err := cmd.StderrPipe()
 	if err != nil {

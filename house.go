@@ -240,7 +240,8 @@ func (h *house) publicURL() string {
 	return "http://" + reachable(h.listener.Addr())
 }
 
-// clientAddress is whose request it is: the last address that a trusted proxy did not add itself.
+// clientAddress is whose request it is, for limits: the last address that a trusted proxy did not add itself. One household has a whole
+// /64 of IPv6, so that counts as one address.
 func (h *house) clientAddress(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -254,7 +255,17 @@ func (h *house) clientAddress(r *http.Request) string {
 		}
 		host = next
 	}
-	return host
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	if ip = ip.Unmap().WithZone(""); ip.Is6() {
+		prefix, err := ip.Prefix(64)
+		if err == nil {
+			return prefix.String()
+		}
+	}
+	return ip.String()
 }
 
 // trustedWorker: pictures of workers that are the operator's, or vouched for in that community, are shown uncovered. Nobody has looked at
@@ -285,8 +296,15 @@ func (h *house) trusted(host string) bool {
 func (h *house) Run(ctx context.Context) error {
 	defer h.close()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return h.pool.Run(ctx) })
-	g.Go(func() error { return h.router.Run(ctx) })
+	// The pool outlives the chat: a command that is told "the pool has stopped" while its chat still runs would show that as a failure,
+	// for good, instead of running again after the restart.
+	pooled, stopPool := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPool()
+	g.Go(func() error { return h.pool.Run(pooled) })
+	g.Go(func() error {
+		defer stopPool()
+		return h.router.Run(ctx)
+	})
 	g.Go(func() error { return h.server.Run(ctx, h.listener) })
 	for _, c := range h.chores {
 		g.Go(func() error { return runChore(ctx, c, h.log) })
