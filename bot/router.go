@@ -455,6 +455,9 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 	if w.member == nil {
 		m, err := r.who(ctx, &w.event)
 		if err != nil {
+			if e := w.event; fault.Has(err, fault.Storage) {
+				r.tell(Request{Event: e.ID, Chat: e.Chat, User: e.User, Locale: r.catalogue.Match("", e.Locale), Source: e.Message, Handle: e.Handle, Private: w.private}, fault.Storage)
+			}
 			return err
 		}
 		w.member = &m
@@ -497,7 +500,7 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 		Handle: e.Handle, Private: w.private, State: Accepted, Created: time.Now(),
 	}
 	if full {
-		r.tellBusy(q)
+		r.tell(q, fault.Busy)
 		return nil
 	}
 	if w.refused != nil {
@@ -513,6 +516,9 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 	fresh, err := r.store.Accept(ctx, q)
 	if err != nil || !fresh {
 		release()
+		if fault.Has(err, fault.Storage) {
+			r.tell(q, fault.Storage)
+		}
 		if err != nil {
 			return fmt.Errorf("accept: %w", err)
 		}
@@ -525,8 +531,9 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 	return nil
 }
 
-// tellBusy answers without a request: what there is no room for is not kept either. The nonce comes from the event, for a second delivery.
-func (r *Router) tellBusy(q Request) {
+// tell answers with a fault's text without a request: what there is no room for is not kept either. The nonce comes from the event, for a
+// second delivery.
+func (r *Router) tell(q Request, code fault.Code) {
 	select {
 	case r.busy <- struct{}{}:
 	default:
@@ -535,7 +542,7 @@ func (r *Router) tellBusy(q Request) {
 	}
 	sum := sha256.Sum256([]byte(q.Event))
 	out := Outgoing{
-		Chat: q.Chat.ID, ReplyTo: q.Source, Text: r.catalogue.Say(q.Locale)("fault." + string(fault.Busy)), Final: true,
+		Chat: q.Chat.ID, ReplyTo: q.Source, Text: r.catalogue.Say(q.Locale)("fault." + string(code)), Final: true,
 		Nonce: base32.StdEncoding.EncodeToString(sum[:])[:16], Handle: q.Handle,
 	}
 	if q.Private {
@@ -547,7 +554,7 @@ func (r *Router) tellBusy(q Request) {
 		defer cancel()
 		if p := r.platforms[community.Platform(q.Chat.ID)]; p != nil {
 			if _, err := p.Send(ctx, out); err != nil {
-				r.log.Warn("tell that the queue is full", "chat", q.Chat.ID, "user", q.User, "err", err)
+				r.log.Warn("tell why a request was not kept", "code", code, "chat", q.Chat.ID, "user", q.User, "err", err)
 			}
 		}
 	}) {

@@ -33,6 +33,7 @@ const (
 	TooMany     Code = "too_many"     // running, queued, wait
 	NoCredit    Code = "no_credit"    // need, have, reset
 	Busy        Code = "busy"         // (none): a bounded queue is full
+	Storage     Code = "storage"      // (none): the disk of this Potluck takes nothing now: full, read-only or broken
 
 	// The pool.
 	NoWorker        Code = "no_worker"         // kind
@@ -58,7 +59,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		UnknownCommand, MissingOption, BadOption, UnknownOption, TooLong, UnknownJob, UnknownWorker, UnknownLang, SameLanguage,
-		LanguageUnsure, Forbidden, NotYours, Gone, Blocked, RateLimited, TooMany, NoCredit, Busy, NoWorker, NoModel, NoPair,
+		LanguageUnsure, Forbidden, NotYours, Gone, Blocked, RateLimited, TooMany, NoCredit, Busy, Storage, NoWorker, NoModel, NoPair,
 		NoPrivateWorker, NoFit, Expired, WorkerFailed, EngineRefused, BadResult, Cancelled, PublicURL, BadJoinCode, TooManyWorkers, Internal,
 	}
 }

@@ -82,17 +82,21 @@ type DB struct {
 }
 
 // Open opens the database at c.Path, making it when there is none, brings its schema up to date and starts the writer.
-func Open(ctx context.Context, c Config) (_ *DB, err error) {
+func Open(ctx context.Context, c Config) (*DB, error) {
 	if c.Path == "" {
 		return nil, errors.New("open database: no path given")
-	}
-	log := c.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
 	}
 	seal, err := newSealer(c.Key)
 	if err != nil {
 		return nil, err
+	}
+	return openSealed(ctx, c, seal)
+}
+
+func openSealed(ctx context.Context, c Config, seal *sealer) (_ *DB, err error) {
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
 	path, err := filepath.Abs(c.Path)
 	if err != nil {
@@ -167,19 +171,34 @@ func Open(ctx context.Context, c Config) (_ *DB, err error) {
 // Close takes no more writes, does those that wait, and gives the file free. It returns the first call's error each time.
 func (db *DB) Close() error {
 	db.closing.Do(func() {
+		if db.writer == nil { // opened beside
+			db.closed = db.reads.Close()
+			return
+		}
 		err := db.writer.stop()
 		db.closed = errors.Join(db.reads.Close(), err, db.lock.Close())
 	})
 	return db.closed
 }
 
-// Ping tells whether the database can be read and its writer answers.
+// probeAfter is how long after the last write Ping writes itself to learn whether the disk still takes it.
+const probeAfter = 5 * time.Second
+
+// Ping tells whether the database can be read, its writer answers, and the disk takes what is written (fault.Storage if not). It writes at
+// most once in probeAfter, unless the disk refused the last write.
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
 	if err := db.reads.QueryRowContext(ctx, `SELECT 1 FROM meta LIMIT 1`).Scan(&one); err != nil {
 		return fmt.Errorf("read database: %w", err)
 	}
-	return db.write(ctx, "reach the writer", func(*tx) error { return nil })
+	if w := db.writer; w != nil && !w.refused.Load() && time.Since(w.begun)-time.Duration(w.kept.Load()) < probeAfter {
+		return db.queued(ctx, "reach the writer", &call{f: func(*tx) error { return nil }, empty: true, answer: make(chan error, 1)})
+	}
+	return db.write(ctx, "write to the disk", func(t *tx) error {
+		// Random, so that no page is found unchanged.
+		_, err := t.exec(`INSERT INTO meta (name, value) VALUES ('probe', randomblob(16)) ON CONFLICT (name) DO UPDATE SET value = excluded.value`)
+		return err
+	})
 }
 
 // Path returns the absolute path of the file.

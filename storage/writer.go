@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"potluck/fault"
 )
 
 // writer owns the one connection that writes. Writes that wait at the same time share one transaction and so one fsync (group commit);
@@ -30,11 +32,17 @@ type writer struct {
 	done   chan struct{}
 
 	commits, written, failed, skipped, commitNanos, slowestNanos atomic.Int64
+
+	// refused is set while the disk takes no writes; kept is when it last took one, in nanoseconds since begun (a clock that is set moves neither).
+	refused atomic.Bool
+	kept    atomic.Int64
+	begun   time.Time
 }
 
 // call is one waiting write. Its state decides between the caller who gives up and the writer who begins.
 type call struct {
 	f      func(*tx) error
+	empty  bool // writes nothing: its success says nothing of the disk
 	state  atomic.Int32
 	answer chan error // holds 1
 	err    error
@@ -90,7 +98,7 @@ func openWriter(ctx context.Context, path string, queue, group int) (*writer, er
 			return nil, err
 		}
 	}
-	w := &writer{db: db, conn: conn, prepared: make(map[string]*sql.Stmt), group: group, calls: make(chan *call, queue), done: make(chan struct{})}
+	w := &writer{db: db, conn: conn, prepared: make(map[string]*sql.Stmt), group: group, calls: make(chan *call, queue), done: make(chan struct{}), begun: time.Now()}
 	for _, query := range []string{begin, commit, rollback, savepoint, rollbackTo, release} {
 		if w.prepared[query], err = conn.PrepareContext(ctx, query); err != nil {
 			conn.Close() // and with it what is prepared
@@ -119,7 +127,13 @@ func (w *writer) stop() error {
 // write runs f in one durable transaction and returns when it is on the disk. What f returns besides its error must be safe to
 // set although the commit fails. A caller whose ctx ends before its turn is skipped; afterwards it waits for the truth.
 func (db *DB) write(ctx context.Context, what string, f func(*tx) error) error {
-	c := &call{f: f, answer: make(chan error, 1)}
+	if db.writer == nil {
+		return fmt.Errorf("%s: %w", what, ErrReadOnly)
+	}
+	return db.queued(ctx, what, &call{f: f, answer: make(chan error, 1)})
+}
+
+func (db *DB) queued(ctx context.Context, what string, c *call) error {
 	if err := db.writer.queue(ctx, c); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -170,6 +184,8 @@ func (w *writer) run() {
 // collect runs first and whatever waits behind it in one transaction, commits and answers.
 func (w *writer) collect(group []*call, first *call) []*call {
 	if err := w.statement(begin); err != nil {
+		err = named(err)
+		w.refused.Store(fault.Has(err, fault.Storage))
 		first.answer <- err
 		return group
 	}
@@ -214,6 +230,7 @@ func (w *writer) collect(group []*call, first *call) []*call {
 	} else {
 		w.commits.Add(1)
 	}
+	var full, kept bool
 	for _, c := range group {
 		switch {
 		case broken != nil:
@@ -227,6 +244,17 @@ func (w *writer) collect(group []*call, first *call) []*call {
 				f()
 			}
 		}
+		c.err = named(c.err)
+		full = full || fault.Has(c.err, fault.Storage)
+		kept = kept || c.err == nil && !c.empty
+	}
+	if full || kept {
+		w.refused.Store(full)
+	}
+	if kept {
+		w.kept.Store(int64(time.Since(w.begun)))
+	}
+	for _, c := range group {
 		c.answer <- c.err
 	}
 	return group
@@ -325,6 +353,9 @@ type Stats struct {
 // Stats may be called at any time.
 func (db *DB) Stats() Stats {
 	w := db.writer
+	if w == nil {
+		return Stats{}
+	}
 	return Stats{
 		Commits: w.commits.Load(), Written: w.written.Load(), Failed: w.failed.Load(), Skipped: w.skipped.Load(), Queue: len(w.calls),
 		CommitTotal: time.Duration(w.commitNanos.Load()), CommitSlowest: time.Duration(w.slowestNanos.Load()),

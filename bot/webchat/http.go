@@ -119,6 +119,11 @@ func (p *Page) broken(w http.ResponseWriter, r *http.Request, err error) {
 		refuse(w, http.StatusServiceUnavailable, "busy", "Too much is going on right now. Try again in a moment.")
 		return
 	}
+	if fault.Has(err, fault.Storage) {
+		p.config.Log.Error("page request not kept", "path", r.URL.Path, "err", err)
+		refuse(w, http.StatusServiceUnavailable, "storage", "The disk of this Potluck is full or takes nothing right now. Try again later.")
+		return
+	}
 	p.config.Log.Error("page request not served", "path", r.URL.Path, "err", err)
 	refuse(w, http.StatusInternalServerError, "internal", "Something went wrong here. Try again in a moment.")
 }

@@ -1,0 +1,170 @@
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"potluck/fault"
+	"potluck/ledger"
+	"potluck/storage"
+	"potluck/storage/storagetest"
+)
+
+func TestBackupIsCompleteButForTheTextsOfJobs(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorldAt(t, filepath.Join(dir, "potluck.db"))
+	over := w.submit("req:over", ledger.Credit)
+	w.ok(w.jobs.Finish(t.Context(), w.settlement(over, w.lease(over, 1), 600)))
+	running := w.submit("req:running", ledger.Credit)
+	w.lease(running, 1)
+	w.submit("req:queued", ledger.Credit)
+
+	var told int64
+	to := filepath.Join(dir, "copy.db")
+	c, err := w.db.BackUp(t.Context(), to, func(done, total int64) {
+		if done > total || done < told {
+			t.Errorf("%d of %d bytes after %d", done, total, told)
+		}
+		told = done
+	})
+	w.ok(err)
+	if c.Ended != 2 || c.Erased != 1 || told == 0 || len(c.Audit.Breaches) > 0 || c.Audit.Jobs != 3 {
+		t.Errorf("%+v, %d bytes told", c, told)
+	}
+	if info, err := os.Stat(to); err != nil || info.Mode().Perm() != 0o600 || info.Size() != c.Bytes {
+		t.Errorf("%v %v", info, err)
+	}
+	if left, _ := filepath.Glob(to + ".*"); len(left) > 0 {
+		t.Errorf("the backup left %v", left)
+	}
+	// The source is as it was.
+	if j, ok, err := w.jobs.JobByKey(t.Context(), "req:running"); !ok || err != nil || j.Chat == nil || j.State != "leased" {
+		t.Errorf("the backup changed its source: %+v %v %v", j, ok, err)
+	}
+	if _, err := w.db.BackUp(t.Context(), to, nil); err == nil || !strings.Contains(err.Error(), "never overwritten") {
+		t.Errorf("a second backup to the same file: %v", err)
+	}
+
+	copied := storagetest.OpenPath(t, to)
+	raw := rawOpen(t, to)
+	var texts int
+	w.ok(raw.QueryRow(`SELECT count(*) FROM jobs WHERE coalesce(payload_sealed, input_sealed, result_sealed) IS NOT NULL`).Scan(&texts))
+	if texts != 0 {
+		t.Errorf("%d jobs in the copy have texts", texts)
+	}
+	w.db, w.jobs.DB, w.credits.DB = copied, copied, copied
+	for _, key := range []string{"req:running", "req:queued"} {
+		j, ok, err := w.jobs.JobByKey(t.Context(), key)
+		if !ok || err != nil || j.State != "failed" || j.Failure.Code != fault.Expired || j.Failure.Args["kind"] != "chat" {
+			t.Errorf("%s in the copy: %+v %v %v", key, j, ok, err)
+		}
+	}
+	b, err := w.credits.Balance(t.Context(), w.asker, w.payer, now)
+	w.ok(err)
+	if b.Held != 0 {
+		t.Errorf("the copy holds %d", b.Held)
+	}
+	w.sound()
+}
+
+func TestBackupOfWhatIsWrittenMeanwhileIsOneMoment(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "potluck.db")
+	w := newWorldAt(t, path)
+	w.payer.Daily = 1000 * ledger.Credit
+	for i := range 200 { // several steps of copying
+		j := w.job("req:" + strings.Repeat("a", i+1))
+		j.Chat.Messages[0].Text = strings.Repeat("x", 60_000)
+		_, err := w.jobs.Submit(t.Context(), j, ledger.Charge{Payer: w.payer, Amount: 1, Rates: 3}, now)
+		w.ok(err)
+	}
+	beside, err := storage.OpenBeside(t.Context(), storage.Config{Path: path, Key: storagetest.Key})
+	w.ok(err)
+	defer beside.Close()
+	steps := 0
+	c, err := beside.BackUp(t.Context(), filepath.Join(dir, "copy.db"), func(done, total int64) {
+		w.submit("during:"+strings.Repeat("b", steps+1), ledger.Credit) // between two steps
+		steps++
+	})
+	w.ok(err)
+	if steps < 3 || c.Audit.Jobs != 200 || c.Ended != 200 {
+		t.Errorf("%d steps, %d jobs in the copy, %d ended; want those of the first moment, 200", steps, c.Audit.Jobs, c.Ended)
+	}
+
+	// Giving up in the middle leaves nothing.
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err = beside.BackUp(ctx, filepath.Join(dir, "second.db"), func(int64, int64) { cancel() })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "second*")); len(left) > 0 {
+		t.Errorf("it left %v", left)
+	}
+	w.sound()
+}
+
+func TestOpenBesideReadsWithAndWithoutAWriter(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "potluck.db")
+	w := newWorldAt(t, path)
+	w.submit("req:1", ledger.Credit)
+	look := func(jobs int) {
+		t.Helper()
+		beside, err := storage.OpenBeside(t.Context(), storage.Config{Path: path})
+		w.ok(err)
+		defer beside.Close()
+		report, err := (&storage.Credits{DB: beside}).AuditAt(t.Context(), now)
+		w.ok(err)
+		if report.Jobs != jobs || len(report.Breaches) > 0 {
+			t.Errorf("%+v, want %d jobs", report, jobs)
+		}
+		if err := beside.Ping(t.Context()); !errors.Is(err, storage.ErrReadOnly) {
+			t.Errorf("writing: %v, want ErrReadOnly", err)
+		}
+	}
+	look(1)
+	w.submit("req:2", ledger.Credit)
+	look(2)
+	w.ok(w.db.Close())
+	look(2)
+	db := storagetest.OpenPath(t, path) // the lock was never taken, and nothing is in the way
+	look(2)
+	w.ok(db.Close())
+}
+
+func TestOpenBesideRefusesWithOneSentence(t *testing.T) {
+	cases := map[string]struct {
+		make func(t *testing.T, path string)
+		is   error
+		says string
+	}{
+		"nothing there": {func(*testing.T, string) {}, storage.ErrForeign, "there is no database"},
+		"empty":         {func(t *testing.T, path string) { write(t, path, nil) }, storage.ErrForeign, "is empty"},
+		"not ours":      {func(t *testing.T, path string) { write(t, path, []byte("shopping list, and more of it")) }, storage.ErrForeign, "not a Potluck database"},
+		"newer": {func(t *testing.T, path string) {
+			storagetest.OpenPath(t, path).Close()
+			mustExec(t, rawOpen(t, path), `PRAGMA user_version = 9999`)
+		}, storage.ErrNewer, "use that newer version"},
+		"older": {func(t *testing.T, path string) {
+			storagetest.OpenPath(t, path).Close()
+			mustExec(t, rawOpen(t, path), `PRAGMA user_version = 0`)
+		}, storage.ErrOlder, "start this one once"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "potluck.db")
+			c.make(t, path)
+			db, err := storage.OpenBeside(t.Context(), storage.Config{Path: path})
+			if err == nil {
+				db.Close()
+				t.Fatal("opened")
+			}
+			if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("says %q, want one line with %q", err, c.says)
+			}
+		})
+	}
+}

@@ -1,0 +1,114 @@
+package storage_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"potluck/community"
+	"potluck/fault"
+	"potluck/ledger"
+	"potluck/storage/storagetest"
+)
+
+// smallDisk is a file system of its own with that many bytes; only root can make one.
+func smallDisk(t *testing.T, bytes int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
+		t.Skipf("a small disk cannot be mounted here (%v): full disks are not tested", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
+}
+
+// fill takes all the space but that many bytes and returns what gives it free.
+func fill(t *testing.T, dir string, but int64) (free func()) {
+	t.Helper()
+	path := filepath.Join(dir, "ballast")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for size := 1 << 20; size > 0; {
+		if n, err := f.Write(make([]byte, size)); err != nil && n == 0 {
+			size /= 2
+		}
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		err = f.Truncate(max(0, size-but))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestFullDiskLosesNothingThatWasAnsweredAndRecovers(t *testing.T) {
+	dir := smallDisk(t, 24<<20)
+	path := filepath.Join(dir, "potluck.db")
+	w := newWorldAt(t, path)
+	w.ok(w.db.Ping(t.Context()))
+	leased := w.submit("req:leased", ledger.Credit)
+	attempt := w.lease(leased, 1)
+	free := fill(t, dir, 1<<20)
+
+	// Until the disk takes no more: what the WAL file has room for still fits.
+	var kept []string
+	var refused error
+	for i := 0; refused == nil; i++ {
+		if i > 1000 {
+			t.Fatal("the disk never got full")
+		}
+		j := w.job(fmt.Sprint("req:", i))
+		j.Chat.Messages[0].Text = strings.Repeat("x", 60_000)
+		if _, refused = w.jobs.Submit(t.Context(), j, ledger.Charge{Payer: w.payer, Amount: 1, Rates: 3}, now); refused == nil {
+			kept = append(kept, j.Key)
+		}
+	}
+	if !fault.Has(refused, fault.Storage) {
+		t.Fatalf("the disk is full: %v, want fault.Storage", refused)
+	}
+	if len(kept) == 0 {
+		t.Error("nothing was written to the last free megabyte")
+	}
+	if err := w.db.Ping(t.Context()); err != nil && !fault.Has(err, fault.Storage) {
+		t.Errorf("Ping says %v", err)
+	}
+	if _, ok, err := w.jobs.JobByKey(t.Context(), "req:leased"); !ok || err != nil {
+		t.Errorf("reading beside a full disk: %v %v", ok, err)
+	}
+	// A copy made now does not fit, and leaves nothing behind.
+	if _, err := w.db.BackUp(t.Context(), filepath.Join(dir, "copy.db"), nil); err == nil {
+		t.Error("a backup fits on a full disk")
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "copy*")); len(left) > 0 {
+		t.Errorf("the backup left %v", left)
+	}
+
+	free()
+	w.ok(w.db.Ping(t.Context()))
+	w.ok(w.jobs.Finish(t.Context(), w.settlement(leased, attempt, 600)))
+	if _, err := w.people.Member(t.Context(), community.UserID("page:new"), "Neo", now); err != nil {
+		t.Errorf("after there is room again: %v", err)
+	}
+	w.ok(w.db.Close())
+	db := storagetest.OpenPath(t, path)
+	w.db, w.jobs.DB, w.credits.DB = db, db, db
+	for _, key := range kept {
+		if _, ok, err := w.jobs.JobByKey(t.Context(), key); !ok || err != nil {
+			t.Errorf("%s was answered and is lost (%v)", key, err)
+		}
+	}
+	w.sound()
+}
