@@ -30,5 +30,13 @@ func lockFile(path string) (io.Closer, error) {
 	if err := f.Truncate(0); err == nil {
 		fmt.Fprintf(f, "%d\n", os.Getpid()) // for the sentence of inUse only
 	}
-	return f, nil
+	return heldLock{f}, nil
+}
+
+// heldLock is a locked file.
+type heldLock struct{ f *os.File }
+
+// Close gives the lock free at once: a child that another goroutine is starting shares it until its exec, and closing alone would leave it there.
+func (l heldLock) Close() error {
+	return errors.Join(syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN), l.f.Close())
 }
