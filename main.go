@@ -30,6 +30,7 @@ func main() {
 type subcommand struct {
 	name, does string
 	run        func(ctx context.Context, c call) error
+	flags      func(*flag.FlagSet, *call) // besides -config; may be nil
 }
 
 // call is how the program was started.
@@ -37,15 +38,18 @@ type call struct {
 	config Config
 	out    io.Writer // for people
 	log    *slog.Logger
+	backup backupOptions
 }
 
 func subcommands() []subcommand {
 	return []subcommand{
-		{"demo", "try Potluck: the page, a database and one worker on this machine", demo},
-		{"serve", "run Potluck for a community", serve},
-		{"check", "say what is wrong with the configuration, the data folder or the address, and how to mend it", check},
-		{"audit", "check every invariant of the credit ledger and name any breach", audit},
-		{"version", "print the version", func(_ context.Context, c call) error { fmt.Fprintln(c.out, "potluck", version); return nil }},
+		{name: "demo", does: "try Potluck: the page, a database and one worker on this machine", run: demo},
+		{name: "serve", does: "run Potluck for a community", run: serve},
+		{name: "check", does: "say what is wrong with the configuration, the data folder or the address, and how to mend it", run: check},
+		{name: "audit", does: "check every invariant of the credit ledger and name any breach; also while Potluck runs", run: audit},
+		{name: "backup", does: "copy everything to an empty folder (-to FOLDER) and check the copy; also while Potluck runs", run: backup,
+			flags: func(f *flag.FlagSet, c *call) { c.backup.flags(f) }},
+		{name: "version", does: "print the version", run: func(_ context.Context, c call) error { fmt.Fprintln(c.out, "potluck", version); return nil }},
 	}
 }
 
@@ -87,6 +91,10 @@ func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 	flags := flag.NewFlagSet("potluck "+cmd.name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	path := flags.String("config", "", "configuration `file` (see config.example.yaml); without it, defaults and POTLUCK_ variables")
+	c := call{out: stdout}
+	if cmd.flags != nil {
+		cmd.flags(flags, &c)
+	}
 	if err := flags.Parse(args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -97,11 +105,12 @@ func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		fmt.Fprintf(stderr, "potluck %s: %q was not expected\n", cmd.name, flags.Arg(0))
 		return errUsage
 	}
-	config, err := loadConfig(*path, environ)
-	if err != nil {
+	var err error
+	if c.config, err = loadConfig(*path, environ); err != nil {
 		return err
 	}
-	return cmd.run(ctx, call{config: config, out: stdout, log: newLog(config.Log, stderr)})
+	c.log = newLog(c.config.Log, stderr)
+	return cmd.run(ctx, c)
 }
 
 func find(name string) (subcommand, bool) {

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"potluck/storage"
+)
+
+// backupOptions are the flags of potluck backup.
+type backupOptions struct {
+	to       string
+	keys     bool
+	pictures bool
+}
+
+func (o *backupOptions) flags(f *flag.FlagSet) {
+	f.StringVar(&o.to, "to", "", "`folder` for the backup; it must be empty, or not be there yet")
+	f.BoolVar(&o.keys, "keys", false, "copy server.key and secret.key too: whoever has the backup can then read it and pretend to be this server")
+	f.BoolVar(&o.pictures, "pictures", true, "copy the pictures of the last 30 days too")
+}
+
+// keyFiles stand in the data folder, outside of the database.
+var keyFiles = []string{"server.key", "secret.key"}
+
+// backup copies the data folder to an empty one, whether a Potluck runs on it or not. What it makes is a data folder: docs/operations.md
+// says how it is put in place.
+func backup(ctx context.Context, c call) (err error) {
+	from, to := c.config.DataDir, c.backup.to
+	if to == "" {
+		return errors.New("name the folder for the backup: potluck backup -to FOLDER")
+	}
+	path := filepath.Join(from, "potluck.db")
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("there is no database at %s: name its folder with data_dir or POTLUCK_DATA_DIR", path)
+	}
+	secret, err := oldKey(from, "secret.key")
+	if err != nil {
+		return err
+	}
+	if _, err := oldKey(from, "server.key"); err != nil {
+		return err
+	}
+	db, err := storage.OpenBeside(ctx, storage.Config{Path: path, Key: secret, Log: c.log})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	made, err := emptyFolder(to)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		for _, name := range slices.Concat(keyFiles, []string{"potluck.db", "pictures"}) { // half a backup is none, and the folder was empty
+			os.RemoveAll(filepath.Join(to, name))
+		}
+		if made {
+			os.Remove(to)
+		}
+	}()
+
+	begun := time.Now()
+	copied, err := db.BackUp(ctx, filepath.Join(to, "potluck.db"), progressOf(c.out))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "database   %s, %d transactions, %d jobs; every page and invariant checked\n", size(copied.Bytes), copied.Audit.Transactions, copied.Audit.Jobs)
+	if copied.Ended > 0 {
+		fmt.Fprintf(c.out, "           %d jobs were under way: in the copy they are given up and refunded\n", copied.Ended)
+	}
+	if c.backup.pictures {
+		n, bytes, err := copyPictures(ctx, filepath.Join(from, "pictures"), filepath.Join(to, "pictures"))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.out, "pictures   %d, %s\n", n, size(bytes))
+	} else {
+		fmt.Fprintln(c.out, "pictures   not copied, as you wished")
+	}
+	if c.backup.keys {
+		for _, name := range keyFiles {
+			if _, err := copyFile(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintln(c.out, "keys       server.key and secret.key: keep this folder as safe as the server itself")
+	} else {
+		fmt.Fprintf(c.out, "keys       NOT copied. Keep %s and %s in another safe place:\n", filepath.Join(from, "server.key"), filepath.Join(from, "secret.key"))
+		fmt.Fprintln(c.out, "           without secret.key no text in this backup can be read, without server.key every worker must be linked anew")
+	}
+	fmt.Fprintf(c.out, "done       %s in %v\n", to, time.Since(begun).Round(time.Millisecond))
+	return nil
+}
+
+// oldKey is loadKey, but a missing key is an error: a new one would fit nothing.
+func oldKey(dir, name string) ([]byte, error) {
+	path := filepath.Join(dir, name)
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("the key %s is missing (%w): put it back from where you keep it", path, reason(err))
+	}
+	return loadKey(dir, name)
+}
+
+// emptyFolder makes the folder, or is content with an empty one that is there.
+func emptyFolder(path string) (made bool, err error) {
+	entries, err := os.ReadDir(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return false, fmt.Errorf("the folder %s cannot be made (%w): choose another with -to", path, reason(err))
+		}
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("the folder %s cannot be used (%w): choose another with -to", path, reason(err))
+	case len(entries) > 0:
+		return false, fmt.Errorf("the folder %s is not empty, and a backup overwrites nothing: choose another with -to", path)
+	}
+	return false, nil
+}
+
+// progressOf prints how far a copy is, once per tenth, for databases that take a while.
+func progressOf(out io.Writer) func(done, total int64) {
+	const worthTelling = 64 << 20
+	told := int64(0)
+	return func(done, total int64) {
+		if total < worthTelling {
+			return
+		}
+		if tenth := done * 10 / total; tenth > told {
+			told = tenth
+			fmt.Fprintf(out, "copied     %d %% of %s\n", tenth*10, size(total))
+			if tenth == 10 {
+				fmt.Fprintln(out, "checking   the copy")
+			}
+		}
+	}
+}
+
+// copyPictures copies what the album keeps. A picture has its final content from the moment that it has its name; one that is forgotten
+// meanwhile is left out.
+func copyPictures(ctx context.Context, from, to string) (n int, bytes int64, err error) {
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return 0, 0, fmt.Errorf("copy pictures: %w", err)
+	}
+	entries, err := os.ReadDir(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("copy pictures: %w", err)
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return n, bytes, err
+		}
+		if filepath.Ext(e.Name()) != ".png" || !e.Type().IsRegular() {
+			continue // one that is not finished
+		}
+		size, err := copyFile(filepath.Join(from, e.Name()), filepath.Join(to, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return n, bytes, err
+		}
+		n, bytes = n+1, bytes+size
+	}
+	return n, bytes, nil
+}
+
+// copyFile makes a new file that only this user can read, with the time of the old one: pictures are forgotten by it.
+func copyFile(from, to string) (n int64, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("copy %s: %w", from, err)
+		}
+	}()
+	in, err := os.Open(from)
+	if err != nil {
+		return 0, err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return 0, err
+	}
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	n, err = io.Copy(out, in)
+	if err := errors.Join(err, out.Sync(), out.Close()); err != nil {
+		return n, err
+	}
+	return n, os.Chtimes(to, info.ModTime(), info.ModTime())
+}
+
+// size is for people: "12.3 MB".
+func size(bytes int64) string {
+	switch {
+	case bytes >= 1e9:
+		return fmt.Sprintf("%.1f GB", float64(bytes)/1e9)
+	case bytes >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
+	default:
+		return fmt.Sprintf("%.1f kB", float64(bytes)/1e3)
+	}
+}
