@@ -155,7 +155,8 @@ func (t *tx) hold(job int64, c ledger.Charge, now time.Time) error {
 	return err
 }
 
-// resolve empties a job's hold once: paid goes to the earner's escrow, the rest to where it was drawn from, own credits first.
+// resolve empties a job's hold once: paid goes to the earner's escrow, the rest to where it was drawn from, own credits first. What was
+// drawn from an allowance that was granted anew since then is burned, like everything else that was left of the earlier day.
 func (t *tx) resolve(x ledger.Transaction, held, paid ledger.Amount, earner community.MemberID) (id int64, err error) {
 	if held == 0 {
 		return 0, nil
@@ -166,31 +167,52 @@ func (t *tx) resolve(x ledger.Transaction, held, paid ledger.Amount, earner comm
 		ledger.Posting{Account: ledger.EscrowOf(earner), Amount: paid},
 	)
 	rest := held - paid
+	var burned ledger.Amount
 	rows, err := t.rows(`
-		SELECT a.kind, a.owner, -p.amount
+		SELECT a.kind, a.owner, -p.amount, x.at_ms
 		FROM transactions x JOIN postings p ON p.transaction_id = x.id JOIN accounts a ON a.id = p.account
 		WHERE x.key = ? AND p.amount < 0
 		ORDER BY a.kind = 'allowance', a.kind = 'pool'`, ledger.HoldKey(x.Job))
 	err = each(rows, err, func(r *sql.Rows) error {
 		var from ledger.Account
 		var drawn ledger.Amount
-		if err := r.Scan(&from.Kind, &from.Owner, &drawn); err != nil {
+		var when int64
+		if err := r.Scan(&from.Kind, &from.Owner, &drawn, &when); err != nil {
 			return err
 		}
-		if back := min(rest, drawn); back > 0 {
-			x.Postings = append(x.Postings, ledger.Posting{Account: from, Amount: back})
-			rest -= back
+		back := min(rest, drawn)
+		if back <= 0 {
+			return nil
 		}
-		return nil
+		rest -= back
+		expired, err := t.grantedSince(from, at(when))
+		if expired {
+			burned += back
+		} else {
+			x.Postings = append(x.Postings, ledger.Posting{Account: from, Amount: back})
+		}
+		return err
 	})
 	if err != nil {
 		return 0, err
 	}
+	x.Postings = append(x.Postings, postings(ledger.Posting{Account: ledger.BurnAccount, Amount: burned})...)
 	id, applied, err := t.post(x)
 	if err == nil && !applied {
 		err = fmt.Errorf("job %d is resolved already", x.Job)
 	}
 	return id, err
+}
+
+// grantedSince tells whether an allowance got its credits of a later UTC day than when. A pool keeps what it has, so it is never that.
+func (t *tx) grantedSince(a ledger.Account, when time.Time) (since bool, err error) {
+	if a.Kind != ledger.Allowance {
+		return false, nil
+	}
+	// The keys of one account's grants sort by their day.
+	last := ledger.GrantKey(a, time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC))
+	err = t.row(`SELECT EXISTS (SELECT 1 FROM transactions WHERE key > ? AND key <= ?)`, ledger.GrantKey(a, when), last).Scan(&since)
+	return since, err
 }
 
 // credits writes an amount with up to 3 decimals: "12", "0.5".

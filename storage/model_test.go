@@ -29,6 +29,7 @@ type model struct {
 type modelJob struct {
 	job                workers.Job
 	fromFree, fromOwn  ledger.Amount
+	day                string // of the hold
 	state              workers.State
 	attempt            workers.Attempt
 	attempts, lastUsed int
@@ -40,10 +41,15 @@ type modelDue struct {
 	amount ledger.Amount
 }
 
+// giveBack burns what came from an allowance that was granted anew since.
 func (m *model) giveBack(j *modelJob, rest ledger.Amount) {
 	own := min(rest, j.fromOwn)
 	m.own += own
-	m.free += rest - own
+	if m.granted == j.day {
+		m.free += rest - own
+	} else {
+		m.minted -= rest - own
+	}
 }
 
 func (m *model) in(states ...workers.State) (found []*modelJob) {
@@ -117,7 +123,7 @@ func TestAnySequenceKeepsTheLedgerSound(t *testing.T) {
 				}
 				fromFree := min(free, amount)
 				m.free, m.own = free-fromFree, m.own-(amount-fromFree)
-				m.jobs = append(m.jobs, &modelJob{job: j, fromFree: fromFree, fromOwn: amount - fromFree, state: workers.Queued})
+				m.jobs = append(m.jobs, &modelJob{job: j, fromFree: fromFree, fromOwn: amount - fromFree, day: day, state: workers.Queued})
 			},
 			"submit again": func(r *rapid.T) {
 				j := pick(workers.Queued, workers.Leased, workers.Done, workers.Failed, workers.Cancelled)
