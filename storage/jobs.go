@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"potluck/fault"
@@ -286,7 +287,8 @@ func (s *Jobs) Abandon(ctx context.Context, job int64, failure *fault.Error, o w
 	})
 }
 
-// Open returns every job that is not final in the order of submission, with LastNumber, and the running attempts.
+// Open returns every job that is not final in the order of submission, with LastNumber, and the running attempts. A job that cannot be read
+// (a damaged row) fails and is refunded instead: one row must not keep the house from starting.
 func (s *Jobs) Open(ctx context.Context) (jobs []workers.Job, attempts []workers.Attempt, err error) {
 	snapshot, err := s.DB.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // jobs and attempts of the same moment
 	if err != nil {
@@ -307,9 +309,15 @@ func (s *Jobs) Open(ctx context.Context) (jobs []workers.Job, attempts []workers
 	if err != nil {
 		return nil, nil, wrap("open jobs", err)
 	}
+	var unreadable []int64
 	rows, err = snapshot.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs j WHERE j.state IN ('queued', 'leased') ORDER BY j.id`)
 	err = each(rows, err, func(r *sql.Rows) error {
 		j, err := s.DB.scanJob(r)
+		if err != nil && j.ID != 0 {
+			s.DB.log.Error("a job that cannot be read is given up", "job", j.ID, "err", err)
+			unreadable = append(unreadable, j.ID)
+			return nil
+		}
 		j.LastNumber = last[j.ID]
 		jobs = append(jobs, j)
 		return err
@@ -325,10 +333,21 @@ func (s *Jobs) Open(ctx context.Context) (jobs []workers.Job, attempts []workers
 		var started, deadline int64
 		err := r.Scan(&a.Lease, &a.Job, &a.Number, &a.Worker, &a.Engine, &a.Model, &started, &deadline)
 		a.Started, a.Deadline = at(started), at(deadline)
-		attempts = append(attempts, a)
+		if !slices.Contains(unreadable, a.Job) {
+			attempts = append(attempts, a)
+		}
 		return err
 	})
-	return jobs, attempts, wrap("open attempts", err)
+	if err != nil {
+		return nil, nil, wrap("open attempts", err)
+	}
+	for _, id := range unreadable {
+		err := s.Abandon(ctx, id, fault.New(fault.Internal), workers.OutcomeRestart, time.Now())
+		if err != nil && !errors.Is(err, workers.ErrStale) {
+			return nil, nil, err
+		}
+	}
+	return jobs, attempts, nil
 }
 
 const eraseJob = `UPDATE jobs SET payload_sealed = NULL, input_sealed = NULL, result_sealed = NULL, failure_sealed = NULL, erased = 1 WHERE id = ?`
@@ -340,12 +359,17 @@ func (s *Jobs) Erase(ctx context.Context, request string) (blobs []string, err e
 	return s.erase(ctx, `SELECT id, key, result_sealed FROM jobs WHERE key >= ? AND key < ? AND ended_ms IS NOT NULL AND NOT erased`, request+":", request+";")
 }
 
-// EraseEnded does the same for at most limit jobs that ended before a time, whatever became of their request.
+// undeliveredLife is how much longer EraseEnded leaves the jobs of a request that was not delivered yet.
+const undeliveredLife = 24 * time.Hour
+
+// EraseEnded does the same for at most limit jobs that ended before a time. What a request still has to show is left for a day more: after
+// a kill the answer, which is paid, is shown at the next start.
 func (s *Jobs) EraseEnded(ctx context.Context, before time.Time, limit int) (blobs []string, err error) {
 	return s.erase(ctx, `
 		SELECT id, key, result_sealed FROM jobs
-		WHERE ended_ms IS NOT NULL AND NOT erased AND ended_ms < ?
-		ORDER BY ended_ms LIMIT ?`, ms(before), limit)
+		WHERE ended_ms IS NOT NULL AND NOT erased AND ended_ms < ? AND (ended_ms < ? OR NOT EXISTS (
+			SELECT 1 FROM requests r WHERE r.id = substr(key, 1, instr(key, ':') - 1) AND r.state != 'delivered'))
+		ORDER BY ended_ms LIMIT ?`, ms(before), ms(before.Add(-undeliveredLife)), limit)
 }
 
 func (s *Jobs) erase(ctx context.Context, query string, args ...any) (blobs []string, err error) {

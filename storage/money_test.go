@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"potluck/bot"
 	"potluck/community"
 	"potluck/fault"
 	"potluck/ledger"
@@ -284,12 +285,34 @@ func TestAllowanceOfEachDay(t *testing.T) {
 	if b := w.balance(w.asker, w.payer, tomorrow); b.Free != 8*ledger.Credit {
 		t.Errorf("tomorrow: %+v, the rest of yesterday is burned", b)
 	}
-	// A refund of yesterday's job is not lost on the way.
+	// A refund of yesterday's job is burned like everything that was left of yesterday.
 	j, _, err := w.jobs.JobByKey(ctx, "a:1")
 	w.ok(err)
 	w.ok(w.jobs.Abandon(ctx, j.ID, fault.New(fault.Expired), workers.OutcomeExpired, tomorrow))
-	if b := w.balance(w.asker, w.payer, tomorrow); b.Free != 12*ledger.Credit {
+	if b := w.balance(w.asker, w.payer, tomorrow); b.Free != 8*ledger.Credit {
 		t.Errorf("after the refund: %+v", b)
+	}
+	w.sound()
+}
+
+// A job that held yesterday's allowance over midnight and was cancelled gave it back beside today's.
+func TestAllowanceHeldOverMidnightIsNotGivenTwice(t *testing.T) {
+	w := newWorld(t)
+	late := time.Date(2026, 3, 1, 23, 59, 0, 0, time.UTC)
+	early := late.Add(2 * time.Minute)
+	w.give(w.asker, 3*ledger.Credit)
+	submit := func(key string, amount ledger.Amount, at time.Time) workers.Job {
+		j, err := w.jobs.Submit(t.Context(), w.job(key), ledger.Charge{Payer: w.payer, Amount: amount}, at)
+		w.ok(err)
+		return j
+	}
+	a := submit("r1:ask", 12*ledger.Credit, late)
+	b := submit("r2:ask", 1*ledger.Credit, early) // grants today's 10
+	for _, j := range []workers.Job{a, b} {
+		w.ok(w.jobs.Abandon(t.Context(), j.ID, fault.New(fault.Cancelled), workers.OutcomeCancelled, early))
+	}
+	if got := w.balance(w.asker, w.payer, early); got.Free != 10*ledger.Credit || got.Spendable != 3*ledger.Credit {
+		t.Errorf("today: %+v, want the daily 10 free and the own 3", got)
 	}
 	w.sound()
 }
@@ -443,6 +466,37 @@ func TestEraseTakesOnlyTheRequestsFinalJobs(t *testing.T) {
 	}
 	if blobs, err := w.jobs.EraseEnded(ctx, now.Add(time.Hour), 10); err != nil || len(blobs) != 1 {
 		t.Errorf("the other: %v %v", blobs, err)
+	}
+}
+
+// The process was killed between a job's end and its delivery and came back after a quarter of an hour: the answer is still there.
+func TestEraseEndedLeavesWhatIsNotDelivered(t *testing.T) {
+	s := newStores(t)
+	ctx := t.Context()
+	if ok, err := s.requests.Accept(ctx, s.request("req", now)); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	j := s.submit("req:ask", 0)
+	s.ok(s.jobs.Finish(ctx, s.settlement(j, s.lease(j, 1), 0)))
+	erased := func(before time.Time, want int) {
+		t.Helper()
+		blobs, err := s.jobs.EraseEnded(ctx, before, 10)
+		s.ok(err)
+		got, _, err := s.jobs.JobByKey(ctx, "req:ask")
+		s.ok(err)
+		if (got.Result == nil) != (want == 1) {
+			t.Errorf("erased before %v: result %v, blobs %v", before, got.Result, blobs)
+		}
+	}
+	erased(now.Add(23*time.Hour), 0)
+	erased(now.Add(25*time.Hour), 1)
+
+	k := s.submit("req:again", 0)
+	s.ok(s.jobs.Finish(ctx, s.settlement(k, s.lease(k, 1), 0)))
+	s.ok(s.requests.SetState(ctx, "req", bot.Delivered))
+	s.ok(errOf(s.jobs.EraseEnded(ctx, now.Add(time.Minute), 10)))
+	if got, _, err := s.jobs.JobByKey(ctx, "req:again"); err != nil || got.Result != nil {
+		t.Errorf("a delivered request's result stays: %v %v", got.Result, err)
 	}
 }
 

@@ -51,20 +51,23 @@ func pageRow(chat string, id community.MessageID) string { return chat + "\n" + 
 
 const pageColumns = `m.id, m.chat, m.user, m.author, m.only_user, m.body_sealed, m.final, m.reply_to, m.nonce, m.at_ms, m.deleted`
 
-// scanMessage reads pageColumns behind what the query selects before them.
-func (s *Page) scanMessage(row interface{ Scan(...any) error }, before ...any) (m webchat.Message, err error) {
+// scanMessage reads pageColumns behind what the query selects before them. A damaged row gives the message without what it says, and
+// blank is true.
+func (s *Page) scanMessage(row interface{ Scan(...any) error }, before ...any) (m webchat.Message, blank bool, err error) {
 	var sealed []byte
 	var when int64
 	err = row.Scan(append(before, &m.ID, &m.Chat, &m.User, &m.Author, &m.Only, &sealed, &m.Final, &m.ReplyTo, &m.Nonce, &when, &m.Deleted)...)
 	if err != nil {
-		return m, err
+		return m, false, err
 	}
+	m.At = at(when)
 	var b pageBody
 	if err := s.DB.seal.openJSON(pageMessage, pageRow(m.Chat, m.ID), sealed, &b); err != nil {
-		return m, err
+		s.DB.log.Error("a page message cannot be read", "chat", m.Chat, "message", m.ID, "err", err)
+		return m, true, nil
 	}
-	m.At, m.Text, m.Images, m.Buttons = at(when), b.Text, b.Images, b.Buttons
-	return m, nil
+	m.Text, m.Images, m.Buttons = b.Text, b.Images, b.Buttons
+	return m, false, nil
 }
 
 func (t *tx) pageEvent(kind webchat.EventKind, message int64, m webchat.Message) (webchat.PageEvent, error) {
@@ -116,7 +119,7 @@ func (s *Page) Change(ctx context.Context, m webchat.Message) (e webchat.PageEve
 	err = s.DB.write(ctx, "change page message", func(t *tx) error {
 		e, ok = webchat.PageEvent{}, false
 		var row int64
-		old, err := s.scanMessage(t.row(`SELECT m.row, `+pageColumns+` FROM page_messages m WHERE m.chat = ? AND m.id = ?`, m.Chat, m.ID), &row)
+		old, _, err := s.scanMessage(t.row(`SELECT m.row, `+pageColumns+` FROM page_messages m WHERE m.chat = ? AND m.id = ?`, m.Chat, m.ID), &row)
 		if errors.Is(err, sql.ErrNoRows) {
 			return fault.New(fault.Gone)
 		}
@@ -125,6 +128,9 @@ func (s *Page) Change(ctx context.Context, m webchat.Message) (e webchat.PageEve
 		}
 		if m.Deleted {
 			if _, err := t.exec(`UPDATE page_messages SET deleted = 1, body_sealed = NULL WHERE row = ?`, row); err != nil {
+				return err
+			}
+			if err := dropEdits(t, row); err != nil {
 				return err
 			}
 			e, err = t.pageEvent(webchat.DeleteEvent, row, bare(old))
@@ -145,6 +151,9 @@ func (s *Page) Change(ctx context.Context, m webchat.Message) (e webchat.PageEve
 			s.DB.seal.seal(pageMessage, pageRow(m.Chat, m.ID), after), now.Final, now.ReplyTo, row); err != nil {
 			return err
 		}
+		if err := dropEdits(t, row); err != nil {
+			return err
+		}
 		e, err = t.pageEvent(webchat.EditEvent, row, now)
 		ok = err == nil
 		return err
@@ -152,15 +161,23 @@ func (s *Page) Change(ctx context.Context, m webchat.Message) (e webchat.PageEve
 	return e, ok && err == nil, err
 }
 
+// dropEdits forgets a message's edit events before a newer event says it all: a replay would repeat the newest text for each of them. Who
+// has seen one of them gets the newer event, whose id is larger.
+func dropEdits(t *tx, row int64) error {
+	_, err := t.exec(`DELETE FROM page_events WHERE message = ? AND kind = 'edit'`, row)
+	return err
+}
+
 func (s *Page) Message(ctx context.Context, chat string, id community.MessageID) (webchat.Message, bool, error) {
-	m, err := s.scanMessage(s.DB.reads.QueryRowContext(ctx, `SELECT `+pageColumns+` FROM page_messages m WHERE m.chat = ? AND m.id = ?`, chat, id))
+	m, _, err := s.scanMessage(s.DB.reads.QueryRowContext(ctx, `SELECT `+pageColumns+` FROM page_messages m WHERE m.chat = ? AND m.id = ?`, chat, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return webchat.Message{}, false, nil
 	}
 	return m, err == nil, wrap("page message", err)
 }
 
-// Events carry each message as it is now, but Final as it was then; those of a message that was deleted since carry nothing of it but Deleted.
+// Events carry each message as it is now, but Final as it was then; those of a message that was deleted since, or that cannot be read, carry
+// nothing of it but Deleted.
 func (s *Page) Events(ctx context.Context, chat string, user community.UserID, after int64, limit int) (events []webchat.PageEvent, err error) {
 	rows, err := s.DB.reads.QueryContext(ctx, `
 		SELECT e.id, e.kind, e.final, `+pageColumns+`
@@ -169,8 +186,8 @@ func (s *Page) Events(ctx context.Context, chat string, user community.UserID, a
 		ORDER BY e.id LIMIT ?`, chat, after, user, limit)
 	err = each(rows, err, func(r *sql.Rows) error {
 		var e webchat.PageEvent
-		m, err := s.scanMessage(r, &e.ID, &e.Kind, &e.Final)
-		if m.Deleted {
+		m, blank, err := s.scanMessage(r, &e.ID, &e.Kind, &e.Final)
+		if m.Deleted || blank { // either way there is nothing to be shown, but the event keeps its place
 			m = bare(m)
 		}
 		e.Message = m

@@ -35,15 +35,14 @@ func (db *DB) scanRequest(row interface{ Scan(...any) error }) (r bot.Request, e
 		return r, err
 	}
 	r.Created = at(created)
-	if r.Args, err = db.seal.open(requestArgs, r.ID, args); err != nil {
-		return r, err
-	}
-	if handle, err = db.seal.open(requestHandle, r.ID, handle); err != nil {
-		return r, err
-	}
+	// A damaged row comes without what cannot be read: the Router then answers that something went wrong, and the request ends.
+	var err1, err2 error
+	r.Args, err1 = db.seal.open(requestArgs, r.ID, args)
+	handle, err2 = db.seal.open(requestHandle, r.ID, handle)
 	r.Handle = string(handle)
-	if err := json.Unmarshal(reply, &r.Reply); err != nil {
-		return r, err
+	err3 := json.Unmarshal(reply, &r.Reply)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		db.log.Error("a part of a request cannot be read", "request", r.ID, "err", err)
 	}
 	if len(r.Reply) == 0 {
 		r.Reply = nil
@@ -109,6 +108,18 @@ func (s *Requests) SetState(ctx context.Context, id string, state bot.RequestSta
 		n, err := t.exec(`UPDATE requests SET state = CASE state WHEN 'delivered' THEN state ELSE ? END WHERE id = ?`, state, id)
 		return oneRow(n, err, ErrNoRequest)
 	})
+}
+
+// CountStart adds by to how often a process took the request up again without getting through, and returns the sum.
+func (s *Requests) CountStart(ctx context.Context, id string, by int) (starts int, err error) {
+	err = s.DB.write(ctx, "count start", func(t *tx) error {
+		err := t.row(`UPDATE requests SET starts = max(0, starts + ?) WHERE id = ? RETURNING starts`, by, id).Scan(&starts)
+		if errors.Is(err, sql.ErrNoRows) {
+			return ErrNoRequest
+		}
+		return err
+	})
+	return starts, err
 }
 
 func (s *Requests) Request(ctx context.Context, id string) (bot.Request, bool, error) {

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"fmt"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"potluck/bot/webchat"
 	"potluck/community"
 	"potluck/fault"
+	"potluck/ledger"
 	"potluck/storage"
 	"potluck/storage/storagetest"
 	"potluck/workers"
@@ -242,6 +244,15 @@ func TestRequests(t *testing.T) {
 			t.Errorf("%s of an unknown request: %v", what, err)
 		}
 	}
+	for _, by := range []int{1, 1, -1, 1} {
+		_, err := s.requests.CountStart(ctx, "b", by)
+		s.ok(err)
+	}
+	starts, err := s.requests.CountStart(ctx, "b", 1)
+	same(t, "starts", 3, starts, err)
+	if _, err := s.requests.CountStart(ctx, "nobody", 1); !errors.Is(err, storage.ErrNoRequest) {
+		t.Errorf("start of an unknown request: %v", err)
+	}
 	if err := s.requests.SetState(ctx, "b", "lost"); err == nil {
 		t.Error("an unknown state is taken")
 	}
@@ -386,6 +397,17 @@ func TestPage(t *testing.T) {
 	first := webchat.PageEvent{ID: e1.ID, Kind: webchat.MessageEvent, Message: hello, Final: e1.Final} // the newest text
 	events, err := s.page.Events(ctx, "lobby", "page:v", 0, 10)
 	same(t, "events for the one", []webchat.PageEvent{first, e2, e3}, events, err)
+	// An answer that grows in many edits is not repeated for each of them.
+	for _, text := range []string{"edited once", "edited twice", "edited"} {
+		hello.Text = bot.Plain(text)
+		older := e3.ID
+		e3, _, err = s.page.Change(ctx, hello)
+		if s.ok(err); e3.ID <= older {
+			t.Errorf("event %d after %d", e3.ID, older)
+		}
+	}
+	events, err = s.page.Events(ctx, "lobby", "page:v", 0, 10)
+	same(t, "events after more edits", []webchat.PageEvent{first, e2, e3}, events, err)
 	events, err = s.page.Events(ctx, "lobby", "page:else", 0, 10)
 	same(t, "events for others", []webchat.PageEvent{first, e3}, events, err)
 	events, err = s.page.Events(ctx, "lobby", "page:v", e1.ID, 1)
@@ -407,6 +429,61 @@ func TestPage(t *testing.T) {
 	s.ok(s.page.Forget(ctx, now.Add(time.Second)))
 	events, err = s.page.Events(ctx, "lobby", "page:v", 0, 10)
 	same(t, "after Forget", []webchat.PageEvent{{ID: e2.ID, Kind: webchat.MessageEvent, Message: gone}, e4}, events, err)
+}
+
+// One damaged row used to keep the whole house from starting.
+func TestDamagedRowsStopNothing(t *testing.T) {
+	s := newStores(t)
+	ctx := t.Context()
+	for _, id := range []string{"bad", "good"} {
+		if ok, err := s.requests.Accept(ctx, s.request(id, now)); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		s.ok(s.turns.SaveTurn(ctx, ask.Turn{Request: id, Parent: map[string]string{"good": "bad"}[id], Chat: "page:lobby", Question: "q", Answer: "a", At: now}))
+		if _, _, err := s.page.Post(ctx, webchat.Message{ID: community.MessageID(id), Chat: "lobby", Text: bot.Plain("hello"), At: now}); err != nil {
+			t.Fatal(err)
+		}
+		s.submit(id+":ask", 2*ledger.Credit)
+	}
+	leased := s.submit("bad:leased", 2*ledger.Credit)
+	s.lease(leased, 1)
+	raw, err := sql.Open("sqlite3", s.db.Path())
+	s.ok(err)
+	defer raw.Close()
+	_, err = raw.Exec(`
+		UPDATE requests SET args_sealed = x'01' WHERE id = 'bad';
+		UPDATE turns SET answer_sealed = x'01' WHERE request = 'bad';
+		UPDATE page_messages SET body_sealed = x'01' WHERE id = 'bad';
+		UPDATE jobs SET payload_sealed = x'01' WHERE key LIKE 'bad:%'`)
+	s.ok(err)
+
+	list, err := s.requests.Unfinished(ctx)
+	if err != nil || len(list) != 2 || list[0].ID != "bad" || list[0].Args != nil || list[1].Args == nil {
+		t.Errorf("unfinished: %+v %v", list, err)
+	}
+	jobs, attempts, err := s.jobs.Open(ctx)
+	if err != nil || len(jobs) != 1 || jobs[0].Key != "good:ask" || len(attempts) != 0 {
+		t.Errorf("open: %d jobs, %d attempts, %v", len(jobs), len(attempts), err)
+	}
+	if b := s.balance(s.asker, s.payer, now); b.Held != 2*ledger.Credit {
+		t.Errorf("what cannot be done is refunded: %+v", b)
+	}
+	s.sound()
+	turns, err := s.turns.Turns(ctx, "good", 10)
+	if err != nil || len(turns) != 1 || turns[0].Request != "good" {
+		t.Errorf("turns: %+v %v", turns, err)
+	}
+	events, err := s.page.Events(ctx, "lobby", "", 0, 10)
+	if err != nil || len(events) != 2 || !events[0].Message.Deleted || events[1].Message.Text.Plain != "hello" {
+		t.Errorf("events: %+v %v", events, err)
+	}
+	again := webchat.Message{ID: "bad", Chat: "lobby", Text: bot.Plain("as new"), At: now}
+	if _, ok, err := s.page.Change(ctx, again); !ok || err != nil {
+		t.Errorf("an edit mends it: %v %v", ok, err)
+	}
+	if m, _, err := s.page.Message(ctx, "lobby", "bad"); err != nil || m.Text.Plain != "as new" {
+		t.Errorf("message: %+v %v", m, err)
+	}
 }
 
 // writeSecrets writes a text into every sealed column and returns the texts.

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"time"
 
@@ -62,11 +63,12 @@ func (s *Turns) Turns(ctx context.Context, request string, limit int) (turns []a
 			return nil
 		}
 		seen[v.Request] = true
-		if question, err = s.DB.seal.open(turnQuestion, v.Request, question); err != nil {
-			return err
-		}
-		if answer, err = s.DB.seal.open(turnAnswer, v.Request, answer); err != nil {
-			return err
+		var err1, err2 error
+		question, err1 = s.DB.seal.open(turnQuestion, v.Request, question)
+		answer, err2 = s.DB.seal.open(turnAnswer, v.Request, answer)
+		if err := errors.Join(err1, err2); err != nil { // a damaged row: the conversation goes on without it
+			s.DB.log.Error("a turn cannot be read", "request", v.Request, "err", err)
+			return nil
 		}
 		v.Question, v.Answer, v.At = string(question), string(answer), at(when)
 		turns = append(turns, v)

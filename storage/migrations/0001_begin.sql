@@ -114,7 +114,8 @@ CREATE TABLE requests (
 	private       INTEGER NOT NULL CHECK (private IN (0, 1)),
 	reply         TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(reply)),
 	state         TEXT NOT NULL CHECK (state IN ('accepted', 'stopped', 'delivered')),
-	created_ms    INTEGER NOT NULL
+	created_ms    INTEGER NOT NULL,
+	starts        INTEGER NOT NULL DEFAULT 0 CHECK (starts >= 0) -- re-runs that did not come to an end
 ) STRICT;
 CREATE INDEX requests_unfinished ON requests (created_ms) WHERE state != 'delivered';
 CREATE INDEX requests_created ON requests (created_ms);
