@@ -101,6 +101,7 @@ func (s *Service) Answer(ctx context.Context, q Question, show func(Draft)) (Ans
 			return nil
 		},
 	}
+	job.Visible = func(r workers.Result) string { return s.answer(r).Markdown }
 	job.Key += ":ask"
 	res, err := s.Jobs.Do(ctx, job, drafts(show))
 	if err != nil {

@@ -19,6 +19,13 @@ import (
 // leftoverAge is how old a picture without a running lease must be to be swept at a start: delivered ones are erased within 15 minutes.
 const leftoverAge = time.Hour
 
+// uploadsAtOnce is how many of one lease may be under way: a picture and a preview. sendsOfEach is how often each picture may come, for those that broke
+// off; the same again is for previews.
+const (
+	uploadsAtOnce = 2
+	sendsOfEach   = 4
+)
+
 // blobTimeout bounds one upload or download, so that a slow one cannot keep its connection for ever.
 const blobTimeout = 5 * time.Minute
 
@@ -58,10 +65,19 @@ func (l *link) upload(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, http.StatusText(status), status)
 		return
 	}
+	if !b.enter(s) {
+		http.Error(w, "one upload after the other", http.StatusTooManyRequests)
+		return
+	}
+	defer b.leave(s)
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(blobTimeout)) // not every ResponseWriter can
 	if n >= firstPreview {
-		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPreview))
+		data, err := io.ReadAll(&tolled{http.MaxBytesReader(w, r.Body, maxPreview), b})
+		if errors.Is(err, errTooMuch) {
+			http.Error(w, "too many bytes for one job", http.StatusRequestEntityTooLarge)
+			return
+		}
 		if err != nil {
 			http.Error(w, "a preview has at most 256 KiB", http.StatusRequestEntityTooLarge)
 			return
@@ -75,13 +91,22 @@ func (l *link) upload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	dir := l.pool.cfg.BlobDir
-	err := receive(dir, filepath.Join(dir, b.lease+"-"+strconv.Itoa(n)), http.MaxBytesReader(w, r.Body, protocol.MaxBlob), func() bool { return s.binding(b.lease) == b })
+	err := receive(dir, &tolled{http.MaxBytesReader(w, r.Body, protocol.MaxBlob), b}, func(path string) error {
+		if s.binding(b.lease) != b {
+			return errEnded
+		}
+		return b.name(path, filepath.Join(dir, b.lease+"-"+strconv.Itoa(n)))
+	})
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
 		http.Error(w, "a picture has at most 8 MiB", http.StatusRequestEntityTooLarge)
 	case errors.Is(err, errEnded):
 		http.Error(w, "the job is over", http.StatusNotFound)
+	case errors.Is(err, errSealed):
+		http.Error(w, "the result is there already", http.StatusConflict)
+	case errors.Is(err, errTooMuch):
+		http.Error(w, "too many bytes for one job", http.StatusRequestEntityTooLarge)
 	case err != nil:
 		l.pool.log.Warn("upload broke off", "worker", s.worker, "err", err)
 		http.Error(w, "the upload broke off", http.StatusInternalServerError)
@@ -90,10 +115,70 @@ func (l *link) upload(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-var errEnded = errors.New("the lease has ended")
+var (
+	errEnded   = errors.New("the lease has ended")
+	errSealed  = errors.New("the result is being checked")
+	errTooMuch = errors.New("more bytes than the lease may send")
+)
 
-// receive writes a body to a temporary file and gives it its name when it is whole and the lease still runs.
-func receive(dir, name string, body io.Reader, running func() bool) error {
+// enter lets an upload of a lease begin; false when enough are under way in this session. After true the caller calls leave once. Those of a session
+// that broke off may hang for minutes, and must not keep the next one from sending.
+func (b *binding) enter(s *session) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.uploads[s] >= uploadsAtOnce {
+		return false
+	}
+	if b.uploads == nil {
+		b.uploads = map[*session]int{}
+	}
+	b.uploads[s]++
+	return true
+}
+
+func (b *binding) leave(s *session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.uploads[s]--; b.uploads[s] == 0 {
+		delete(b.uploads, s)
+	}
+}
+
+// tolled counts what is read against what its lease may send in all.
+type tolled struct {
+	body io.Reader
+	b    *binding
+}
+
+func (t *tolled) Read(p []byte) (int, error) {
+	n, err := t.body.Read(p)
+	t.b.mu.Lock()
+	defer t.b.mu.Unlock()
+	if t.b.sent += int64(n); t.b.sent > int64(t.b.pictures+1)*sendsOfEach*protocol.MaxBlob {
+		return n, errTooMuch
+	}
+	return n, err
+}
+
+// seal ends the uploads of a lease: what is there is looked at, saved or deleted. It may be called again.
+func (b *binding) seal() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sealed = true
+}
+
+// name gives an uploaded file its name unless the lease is sealed; it holds the lock so that nothing changes behind a seal.
+func (b *binding) name(from, to string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sealed {
+		return errSealed
+	}
+	return os.Rename(from, to)
+}
+
+// receive writes a body to a temporary file and has it named when it is whole.
+func receive(dir string, body io.Reader, name func(path string) error) error {
 	f, err := os.CreateTemp(dir, ".upload-*")
 	if err != nil {
 		return err
@@ -102,11 +187,8 @@ func receive(dir, name string, body io.Reader, running func() bool) error {
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
-	if err == nil && !running() {
-		err = errEnded
-	}
 	if err == nil {
-		err = os.Rename(f.Name(), name)
+		err = name(f.Name())
 	}
 	if err != nil {
 		os.Remove(f.Name())

@@ -30,12 +30,19 @@ func (p *Pool) Do(ctx context.Context, j Job, progress func(Event)) (Result, err
 	}
 	w := &waiter{done: make(chan outcome, 1)}
 	sub := submission{job: j, w: w, got: make(chan *feed, 1)}
-	select {
-	case p.inbox <- sub:
-	case <-p.stopped:
-		return Result{}, errStopped
-	case <-ctx.Done():
-		return Result{}, ended(ctx)
+	leave := ctx.Done()
+	for sent := false; !sent; {
+		select {
+		case p.inbox <- sub:
+			sent = true
+		case <-p.stopped:
+			return Result{}, errStopped
+		case <-leave:
+			if !fault.Has(context.Cause(ctx), fault.Cancelled) {
+				return Result{}, waited(ctx)
+			}
+			leave = nil // an earlier run may have begun the job: only the loop can stop it
+		}
 	}
 	var news *feed
 	select {
@@ -57,7 +64,7 @@ func (p *Pool) Do(ctx context.Context, j Job, progress func(Event)) (Result, err
 		case <-over:
 			if !fault.Has(context.Cause(ctx), fault.Cancelled) {
 				p.post(detachment{w})
-				return Result{}, ended(ctx)
+				return Result{}, waited(ctx)
 			}
 			over = nil // the loop answers with whatever came first, result or cancellation
 			progress = nil
@@ -75,12 +82,7 @@ func (p *Pool) Do(ctx context.Context, j Job, progress func(Event)) (Result, err
 	}
 }
 
-func ended(ctx context.Context) error {
-	if cause := context.Cause(ctx); fault.Has(cause, fault.Cancelled) {
-		return fault.New(fault.Cancelled)
-	}
-	return fmt.Errorf("wait for job: %w", context.Cause(ctx))
-}
+func waited(ctx context.Context) error { return fmt.Errorf("wait for job: %w", context.Cause(ctx)) }
 
 // feedState is what one caller has been told.
 type feedState struct{ news }

@@ -64,6 +64,8 @@ type Job struct {
 	// Check is the feature's own look at a result, before anything is paid: an error rejects it (OutcomeRejected) and the job is tried
 	// elsewhere. It runs on no loop, may be nil, and is not kept by the store: after a restart the Do that is run again brings it.
 	Check func(Result) error `json:"-"`
+	// Visible is what of a chat result people can see: that is what is paid. nil means the whole text. Like Check it runs on no loop and is not kept.
+	Visible func(Result) string `json:"-"`
 
 	State    State
 	Created  time.Time
@@ -187,7 +189,7 @@ type Settlement struct {
 	Bill   ledger.Bill
 	// Release is when the earnings leave escrow.
 	Release time.Time
-	Speed   Speed // as measured after this job
+	Speed   Speed // as measured after this job; zero when this job says nothing about it
 }
 
 // Store keeps jobs, attempts and their money. Every method is one durable transaction.

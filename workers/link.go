@@ -19,6 +19,7 @@ import (
 	"github.com/coder/websocket"
 	"golang.org/x/time/rate"
 
+	"potluck/failpoint"
 	"potluck/fault"
 	"potluck/workers/protocol"
 )
@@ -193,6 +194,9 @@ type binding struct {
 	seq      int
 	previews map[int][]byte
 	order    []int
+	uploads  map[*session]int // under way
+	sent     int64            // bytes, of all uploads so far
+	sealed   bool             // the result is being looked at: its pictures change no more
 }
 
 const (
@@ -281,6 +285,7 @@ func (s *session) write() {
 		s.queue[0] = nil
 		s.queue = s.queue[1:]
 		s.mu.Unlock()
+		failpoint.HitFrame("link.out.", protocol.Name(f))
 		b, err := protocol.Encode(f)
 		if err == nil {
 			err = s.put(b)
@@ -609,6 +614,7 @@ func (s *session) readAll() (final bool) {
 			s.end(protocol.Bye{Code: protocol.ByeProtocol, Reason: "a frame that is no JSON of its type"})
 			return false
 		}
+		failpoint.HitFrame("link.in.", protocol.Name(f))
 		if _, ok := f.(protocol.Bye); ok {
 			return true
 		}

@@ -62,7 +62,7 @@ func (s *memStore) enter(call string) (func(), error) {
 // stored is a job as a database would give it back: nothing shared, no Check.
 func stored(j *Job) Job {
 	c := *j
-	c.Check = nil
+	c.Check, c.Visible = nil, nil
 	for _, p := range []struct{ from, to any }{{j.Chat, &c.Chat}, {j.Image, &c.Image}, {j.Translate, &c.Translate}, {j.Result, &c.Result}} {
 		b, err := json.Marshal(p.from)
 		if err == nil {
@@ -165,7 +165,9 @@ func (s *memStore) Finish(_ context.Context, f Settlement) error {
 	s.balance[j.Member] += f.Bill.Returned
 	s.earned[f.Earner] += f.Bill.Paid
 	s.outcomes, s.counted = append(s.outcomes, OutcomeDone), append(s.counted, true)
-	s.speeds[speedKey{f.Speed.Worker, f.Speed.Kind, f.Speed.Model}] = f.Speed
+	if f.Speed.Worker != 0 {
+		s.speeds[speedKey{f.Speed.Worker, f.Speed.Kind, f.Speed.Model}] = f.Speed
+	}
 	return nil
 }
 

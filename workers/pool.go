@@ -9,11 +9,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"potluck/community"
+	"potluck/failpoint"
 	"potluck/fault"
 	"potluck/ledger"
 	"potluck/workers/protocol"
@@ -388,7 +391,7 @@ func (p *Pool) submit(in submission, now time.Time) {
 		j.waiters[in.w] = true
 		in.w.job = j
 		in.got <- j.feed
-		p.attach(j, in.job.Check, now)
+		p.attach(j, &in.job, now)
 		return
 	}
 	j := &job{Job: in.job, feed: newFeed(), waiters: map[*waiter]bool{in.w: true}, phase: saving, attached: true}
@@ -418,10 +421,13 @@ func (p *Pool) submit(in submission, now time.Time) {
 	})
 }
 
-// attach makes a Do's Check known to a job that it joined, and settles a result that waited for it.
-func (p *Pool) attach(j *job, check func(Result) error, now time.Time) {
+// attach makes a Do's Check and Visible known to a job that it joined, and settles a result that waited for them.
+func (p *Pool) attach(j *job, joined *Job, now time.Time) {
 	if j.Check == nil {
-		j.Check = check
+		j.Check = joined.Check
+	}
+	if j.Visible == nil {
+		j.Visible = joined.Visible
 	}
 	if j.attached = true; j.parked {
 		j.parked = false
@@ -438,9 +444,9 @@ func (p *Pool) submitted(j *job, stored Job, err error, now time.Time) {
 		p.concludeStored(j, stored)
 		return
 	}
-	check, input := j.Check, j.Input
+	check, visible, input := j.Check, j.Visible, j.Input
 	j.Job = stored
-	j.Check = check
+	j.Check, j.Visible = check, visible
 	if len(j.Input) == 0 {
 		j.Input = input
 	}
@@ -502,6 +508,7 @@ func (p *Pool) perform(now time.Time) {
 		p.dirty, p.moved = true, true
 		attempt := l.Attempt
 		p.task(func(ctx context.Context) func(time.Time) {
+			failpoint.Hit("lease.before")
 			var err error
 			// A number may be taken by an attempt of an earlier run that did not count: try the next ones before believing in a broken store.
 			for range 5 {
@@ -510,6 +517,7 @@ func (p *Pool) perform(now time.Time) {
 				}
 				attempt.Number++
 			}
+			failpoint.Hit("lease.after")
 			return func(now time.Time) { p.leased(l, attempt.Number, err, now) }
 		})
 	}
@@ -570,19 +578,42 @@ func (p *Pool) leased(l *lease, number int, err error, now time.Time) {
 	}
 }
 
-// lookUp ends a job in memory with what the store knows about it.
+// lookUp goes on with what the store knows about a job: it is over, or a lease was saved although the store had reported an error. Nobody
+// works on such a lease, so it is taken back.
 func (p *Pool) lookUp(j *job) {
 	j.phase = ending
 	p.task(func(ctx context.Context) func(time.Time) {
 		stored, known, err := p.store.JobByKey(ctx, j.Key)
-		return func(time.Time) {
-			if err == nil && known && stored.State.Final() {
+		number := 0
+		if err == nil && known && stored.State == Leased {
+			number, err = p.takeBack(ctx, j.ID)
+		}
+		return func(now time.Time) {
+			switch {
+			case err != nil || !known:
+				p.conclude(j, Result{}, fmt.Errorf("job %d is lost: %w", j.ID, errors.Join(ErrStale, err)))
+			case stored.State.Final():
 				p.concludeStored(j, stored)
-				return
+			default:
+				j.number = max(j.number, number)
+				j.phase, j.lease, j.retry = pausing, nil, now.Add(time.Second)
 			}
-			p.conclude(j, Result{}, fmt.Errorf("job %d is lost: %w", j.ID, errors.Join(ErrStale, err)))
 		}
 	})
+}
+
+// takeBack ends the attempt that the store believes to be running, and returns its number.
+func (p *Pool) takeBack(ctx context.Context, job int64) (number int, err error) {
+	_, attempts, err := p.store.Open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, a := range attempts {
+		if a.Job == job {
+			return a.Number, p.store.Requeue(ctx, a.Lease, OutcomeRestart, false, time.Now())
+		}
+	}
+	return 0, nil
 }
 
 func (p *Pool) bind(l *lease) *binding {
@@ -912,6 +943,9 @@ func (p *Pool) withdraw(l *lease, o Outcome) {
 	if l.job.Image != nil {
 		count := max(l.job.Image.Count, 1)
 		p.task(func(context.Context) func(time.Time) {
+			if l.binding != nil {
+				l.binding.seal()
+			}
 			deleteBlobs(p.cfg.BlobDir, l.Lease, count)
 			return nil
 		})
@@ -954,7 +988,7 @@ func (p *Pool) abandon(j *job, why *fault.Error, o Outcome, now time.Time) {
 	})
 }
 
-// stop ends a job before its result: cancelled by a person, or out of time. A result that is being saved wins.
+// stop ends a job before its result: cancelled by a person, or out of time. A result that is being checked wins when it is accepted.
 func (p *Pool) stop(j *job, why *fault.Error, now time.Time) {
 	switch j.phase {
 	case saving, leasing, ending:
@@ -970,6 +1004,8 @@ func (p *Pool) stop(j *job, why *fault.Error, now time.Time) {
 		if j.parked {
 			j.parked = false
 			p.giveUp(j.lease, why, OutcomeCancelled, now)
+		} else if j.doom == nil {
+			j.doom = why
 		}
 	}
 }
@@ -1005,7 +1041,7 @@ func (p *Pool) settle(j *job, now time.Time) {
 }
 
 func (p *Pool) settleFor(l *lease, worker Worker, began time.Time) {
-	snapshot, check, done := l.job.Job, l.job.Check, l.done
+	snapshot, done := l.job.Job, l.done
 	need := needOf(&snapshot)
 	rank := 1
 	if l.offer != nil {
@@ -1024,33 +1060,63 @@ func (p *Pool) settleFor(l *lease, worker Worker, began time.Time) {
 			res.Blobs = append(res.Blobs, filepath.Join(p.cfg.BlobDir, l.Lease+"-"+strconv.Itoa(n)))
 		}
 	}
-	price := p.rates.Price(canonical, measure(&snapshot, done.Text))
-	res.Bill = bill(price, snapshot.Held, snapshot.Member != 0 && snapshot.Member == worker.Owner)
-	speed := p.measured(speedKey{l.Worker, snapshot.Kind, canonical}, price.Seconds, l.took)
+	speed := Speed{Worker: l.Worker, Kind: snapshot.Kind, Model: canonical}
+	if v, ok := p.sched.speeds[speedKey{l.Worker, snapshot.Kind, canonical}]; ok {
+		speed = v
+	}
 	attempt := l.Attempt
 	p.task(func(ctx context.Context) func(time.Time) {
-		err := examine(&snapshot, done, res.Blobs)
-		if err == nil && check != nil {
-			err = check(res)
-		}
+		l.binding.seal() // what is looked at is what is kept
+		err := p.judge(&snapshot, done, &res, worker.Owner)
 		if err != nil {
 			return func(now time.Time) { p.rejected(l, err, now) }
 		}
+		if l.restored { // how long the bot was down is part of its time
+			speed = Speed{}
+		} else {
+			speed = speed.with(res.Bill.Seconds, l.took)
+		}
 		at := time.Now()
 		s := Settlement{Attempt: attempt, Result: res, At: at, Earner: worker.Owner, Bill: res.Bill, Release: at.Add(p.cfg.EscrowFor), Speed: speed}
+		failpoint.Hit("settle.before")
 		err = p.persist(ctx, "finish", l.Job, func(ctx context.Context) error { return p.store.Finish(ctx, s) })
+		failpoint.Hit("settle.after")
 		return func(now time.Time) { p.settled(l, res, speed, err, now.Sub(began), now) }
 	})
 }
 
-// measured is a speed with one more job in it.
-func (p *Pool) measured(k speedKey, seconds float64, took time.Duration) Speed {
-	rate := seconds / max(took.Seconds(), 0.001)
-	v, ok := p.sched.speeds[k]
-	if ok && v.Jobs > 0 {
-		rate = v.Rate + speedShare*(rate-v.Rate)
+// judge prices a result and checks it: the pool's own checks, then the feature's. A panic in a feature's code rejects the result like an error, so that
+// no worker can write what ends the program. It runs on no loop.
+func (p *Pool) judge(j *Job, d *protocol.Done, res *Result, owner community.MemberID) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.log.Error("the check of a result panicked", "job", j.ID, "err", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the check panicked: %v", r)
+		}
+	}()
+	if err := examine(j, d, res.Blobs); err != nil {
+		return err
 	}
-	return Speed{Worker: k.worker, Kind: k.kind, Model: k.model, Rate: rate, Jobs: v.Jobs + 1}
+	visible := d.Text
+	if j.Visible != nil {
+		visible = j.Visible(*res)
+	}
+	price := p.rates.Price(res.Model, measure(j, d.Text, visible))
+	res.Bill = bill(price, j.Held, j.Member != 0 && j.Member == owner)
+	if j.Check == nil {
+		return nil
+	}
+	return j.Check(*res)
+}
+
+// with is a speed with one more job in it.
+func (s Speed) with(seconds float64, took time.Duration) Speed {
+	rate := seconds / max(took.Seconds(), 0.001)
+	if s.Jobs > 0 {
+		rate = s.Rate + speedShare*(rate-s.Rate)
+	}
+	s.Rate, s.Jobs = rate, s.Jobs+1
+	return s
 }
 
 func (p *Pool) rejected(l *lease, why error, now time.Time) {
@@ -1071,7 +1137,9 @@ func (p *Pool) settled(l *lease, res Result, speed Speed, err error, took time.D
 		p.tallied.Attempts[OutcomeDone]++
 		p.tallied.Settled++
 		p.tallied.SettleTime += took
-		p.sched.speeds[speedKey{speed.Worker, speed.Kind, speed.Model}] = speed
+		if speed.Worker != 0 {
+			p.sched.speeds[speedKey{speed.Worker, speed.Kind, speed.Model}] = speed
+		}
 		p.sched.settled(j.ID, res.Bill.Seconds, now)
 		p.forget(l)
 		p.acknowledge(l)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"potluck/ledger"
@@ -94,16 +95,36 @@ func examineSegments(source, result [][]protocol.Piece) error {
 	return nil
 }
 
-// measure is the size of what was done: only what the server itself can count.
-func measure(j *Job, text string) ledger.Work {
+// measure is the size of what was done: only what the server itself can count, and of a text only what people can see. visible may be longer than what
+// was written where an address is shown behind its link; that is nobody's work.
+func measure(j *Job, written, visible string) ledger.Work {
 	w := j.Work
 	if j.Chat != nil {
-		w.OutTokens = ledger.Tokens(text)
+		w.OutTokens = min(ledger.Tokens(seen(written)), ledger.Tokens(seen(visible)))
 		if j.Chat.MaxTokens > 0 {
 			w.OutTokens = min(w.OutTokens, j.Chat.MaxTokens)
 		}
 	}
 	return w
+}
+
+// seen is a text without what shows nothing: invisible runes, and all but the first of each run of blanks.
+func seen(text string) string {
+	blank := true
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			if blank {
+				return -1
+			}
+			blank = true
+			return r
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point):
+			return -1
+		}
+		blank = false
+		return r
+	}, strings.TrimSpace(text))
 }
 
 // bill says what is paid for a job of that price and what goes back. A job on the asker's own worker costs and earns nothing.

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"potluck/failpoint"
 	"potluck/workers/agent/engine"
 	"potluck/workers/protocol"
 )
@@ -391,6 +392,7 @@ func (a *Agent) lost(s *session, err error) {
 }
 
 func (a *Agent) received(s *session, f protocol.Frame) {
+	failpoint.HitFrame("agent.in.", protocol.Name(f))
 	if a.session != s {
 		return
 	}
@@ -425,6 +427,7 @@ func (a *Agent) send(f protocol.Frame) bool {
 	if a.session == nil {
 		return false
 	}
+	failpoint.HitFrame("agent.out.", protocol.Name(f))
 	b, err := protocol.Encode(f)
 	if err != nil || len(b) > protocol.MaxFrame {
 		a.cfg.Log.Error("a frame cannot be sent", "bytes", len(b), "err", err)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"potluck/failpoint"
 	"potluck/workers/protocol"
 )
 
@@ -57,6 +58,7 @@ func (b blobs) request(ctx context.Context, method, lease string, n int, body []
 
 // put uploads one picture; it tries again when the network or the server fails, not when the server refuses.
 func (b blobs) put(ctx context.Context, lease string, n int, picture []byte) error {
+	failpoint.Hit("agent.put")
 	kind, err := checkPicture(picture)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"potluck/failpoint"
 	"potluck/workers/agent/engine"
 	"potluck/workers/protocol"
 )
@@ -303,6 +304,7 @@ func (a *Agent) finished(j *job, res engine.Result, err error, tooMuch bool) {
 	if tooMuch && err != nil {
 		res, err = engine.Result{Done: protocol.Done{Finish: "length"}}, nil
 	}
+	failpoint.Hit("agent.done")
 	took := time.Since(j.began)
 	if err != nil {
 		a.cfg.Log.Warn("job failed", "lease", j.assign.Lease, "kind", j.assign.Kind, "model", j.assign.Model, "err", plain(err.Error(), 300))

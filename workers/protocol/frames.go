@@ -344,6 +344,14 @@ func (Resume) frameType() string     { return "resume" }
 func (Drain) frameType() string      { return "drain" }
 func (Bye) frameType() string        { return "bye" }
 
+// Name is the type of a frame as it is written, or, for an event, its kind: "assign", "text", "done".
+func Name(f Frame) string {
+	if e, ok := f.(Event); ok {
+		return string(e.Kind)
+	}
+	return f.frameType()
+}
+
 // ErrUnknownFrame is what Decode returns for a type that this version does not know: ignore the frame.
 var ErrUnknownFrame = errors.New("unknown frame type")
 
