@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// smallDisk is a file system of its own with that many bytes; only root can make one.
+func smallDisk(t *testing.T, bytes int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
+		t.Skipf("a small disk cannot be mounted here (%v): full disks are not tested", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
+}
+
+// status asks and returns the answer's status and body.
+func (v *visitor) status(method, path string, body any) (int, string) {
+	v.t.Helper()
+	res := v.request(method, path, body)
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+func TestFullDiskIsToldAndWhatRanEndsOnceThereIsRoom(t *testing.T) {
+	t.Parallel()
+	k := &kitchen{t: t, data: smallDisk(t, 48<<20), addr: "127.0.0.1:0"}
+	k.startBot()
+	k.operator = k.visit("Olga")
+	k.operator.becomeOperator(k.bot.said(k.bot.out, `Be its operator: (\S+)`)[1])
+	k.guest = k.visit("Gail")
+	w := k.lend(k.operator, "tower", demoKitchen)
+	if code, body := k.guest.status(http.MethodGet, "/readyz", nil); code != http.StatusOK {
+		t.Fatalf("readyz: %d %s", code, body)
+	}
+	q := k.guest.say(question)
+	k.guest.growing(q, middle)
+
+	ballast := filepath.Join(k.data, "ballast")
+	f, err := os.Create(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := 1 << 20; size > 0; {
+		if n, err := f.Write(make([]byte, size)); err != nil && n == 0 {
+			size /= 2
+		}
+	}
+	f.Close()
+	// What the database's files have room for is still taken.
+	code, body := 0, ""
+	refused := false
+	for i := 0; i < 15 && !refused; i++ {
+		code, body = k.guest.status(http.MethodPost, "/webchat/messages", map[string]string{"chat": "lobby", "text": strings.Repeat("x", 3000)})
+		refused = code != http.StatusAccepted
+	}
+	if code != http.StatusServiceUnavailable || !strings.Contains(body, `"storage"`) || !strings.Contains(body, "disk of this Potluck is full") {
+		t.Errorf("a message on a full disk: %d %s", code, body)
+	}
+	if code, _ := k.guest.status(http.MethodGet, "/readyz", nil); code != http.StatusServiceUnavailable {
+		t.Errorf("readyz on a full disk: %d", code)
+	}
+	w.said(w.errs, `msg="job done"`) // its result cannot be kept now
+
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	freed := time.Now()
+	final := k.guest.answer(q)
+	t.Logf("room to final answer: %v", time.Since(freed).Round(time.Millisecond))
+	if code, body := k.guest.status(http.MethodGet, "/readyz", nil); code != http.StatusOK {
+		t.Errorf("readyz after there is room again: %d %s", code, body)
+	}
+	complete(t, final)
+	paidOnce(k.operator, final)
+	k.close()
+	k.guest.answeredOnce(q)
+	if n := strings.Count(k.bot.errs.String(), "disk is full"); n == 0 {
+		t.Error("the log does not tell the operator that the disk is full")
+	}
+}
