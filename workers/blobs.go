@@ -48,8 +48,9 @@ func (l *link) holder(r *http.Request) (s *session, b *binding, n int, status in
 	}
 	l.mu.Lock()
 	s = l.sessions[number]
+	greeted := s != nil && s.worker != 0
 	l.mu.Unlock()
-	if s == nil || s.worker == 0 || subtle.ConstantTimeCompare([]byte(secret), []byte(s.secret)) != 1 {
+	if !greeted || subtle.ConstantTimeCompare([]byte(secret), []byte(s.secret)) != 1 {
 		return nil, nil, 0, http.StatusUnauthorized
 	}
 	if b = s.binding(r.PathValue("lease")); b == nil {

@@ -18,7 +18,7 @@ type Config struct {
 	BlobDir        string   `yaml:"blob_dir"`        // where pictures of workers stand until they are fetched
 	TrustedProxies []string `yaml:"trusted_proxies"` // CIDRs whose X-Forwarded-For is believed
 	MaxPerOwner    int      `yaml:"max_per_owner"`   // workers of one member
-	JoinTries      int      `yaml:"join_tries"`      // wrong join codes per minute, of one address and of all together
+	JoinTries      int      `yaml:"join_tries"`      // wrong join codes per minute of one address (an IPv6 /64 is one)
 
 	Beat         time.Duration `yaml:"beat"`          // how often a worker says that it lives
 	Silence      time.Duration `yaml:"silence"`       // without a frame for so long it is gone

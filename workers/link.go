@@ -39,6 +39,7 @@ type link struct {
 	strange  map[string]int // connections per address that have not proved who they are
 	stranger int            // all of them
 	failures map[string][]time.Time
+	greeted  map[int64]*rate.Limiter // handshakes per worker
 }
 
 const (
@@ -48,8 +49,10 @@ const (
 	pingEvery           = 20 * time.Second
 	queuedFrames        = 256
 	bytesPerSec         = 2 << 20 // from one worker, sustained; text of 64 streams needs far less
-	offersPerSec        = 2       // offer frames: each is a write to the store and much work for the scheduler
+	offersPerSec        = 2       // offer, pause, resume and drain frames: each is much work for the scheduler, and an offer is a write to the store
 	offersBurst         = 30
+	greetsPerSec        = 0.5 // handshakes of one worker: each is what an offer frame is, and more
+	greetsBurst         = 30
 	lingerFor           = 500 * time.Millisecond
 	storePatience       = 5 * time.Second
 )
@@ -59,7 +62,7 @@ const everybody = ""
 
 func newLink(p *Pool) *link {
 	proxies, _ := p.cfg.proxies() // Validate has read them
-	return &link{pool: p, proxies: proxies, sessions: map[uint64]*session{}, strange: map[string]int{}, failures: map[string][]time.Time{}}
+	return &link{pool: p, proxies: proxies, sessions: map[uint64]*session{}, strange: map[string]int{}, failures: map[string][]time.Time{}, greeted: map[int64]*rate.Limiter{}}
 }
 
 // Handler serves protocol.Path and protocol.BlobPath. Before Run and after it, workers are told to come again.
@@ -166,7 +169,7 @@ type session struct {
 	// secret is the second half of the token for blobs; the first says which session.
 	secret string
 
-	// Set before the reader starts.
+	// Set before the reader starts; worker under link.mu.
 	worker int64
 	ping   *time.Timer
 	frames *rate.Limiter
@@ -404,16 +407,22 @@ func (l *link) greet(s *session, address string, key, nonce []byte) bool {
 	if !tidy(&hello) {
 		return s.refuse(protocol.ByeProtocol, "more slots, offers or pairs than any worker may have")
 	}
+	began := time.Now()
 	worker, code := l.identify(address, key, &hello)
 	if code != "" {
 		return s.refuse(code, "")
 	}
+	if !l.mayGreet(worker.ID, began) {
+		return s.refuse(protocol.ByeProtocol, "this worker connects too often")
+	}
 	reply := make(chan protocol.Frame, 1)
-	s.worker = worker.ID
+	l.mu.Lock()
+	s.worker = worker.ID // the blobs of a token that guesses this session's number look at it, too
+	l.mu.Unlock()
 	s.frames = rate.NewLimiter(protocol.FramesPerSec, 2*protocol.FramesPerSec)
 	s.bytes = rate.NewLimiter(bytesPerSec, 2*bytesPerSec)
 	s.offers = rate.NewLimiter(offersPerSec, offersBurst)
-	if !l.pool.post(arrival{session: s, worker: worker, hello: hello, reply: reply, joined: hello.JoinCode != ""}) {
+	if !l.pool.post(arrival{session: s, worker: worker, read: began, hello: hello, reply: reply, joined: hello.JoinCode != ""}) {
 		return s.refuse(protocol.ByeShutdown, "")
 	}
 	select {
@@ -478,11 +487,39 @@ func (l *link) identify(address string, key []byte, hello *protocol.Hello) (w Wo
 	return w, ""
 }
 
+// mayGreet tells whether a linked worker has not connected too often.
+func (l *link) mayGreet(worker int64, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limit := l.greeted[worker]
+	if limit == nil {
+		if len(l.greeted) >= 1024 {
+			for id, v := range l.greeted {
+				if v.TokensAt(now) >= greetsBurst {
+					delete(l.greeted, id)
+				}
+			}
+		}
+		limit = rate.NewLimiter(greetsPerSec, greetsBurst)
+		l.greeted[worker] = limit
+	}
+	return limit.AllowN(now, 1)
+}
+
+// triesInAll is how many wrong join codes a minute of all addresses together stop everybody's linking. It is far above what one address may try, so that
+// strangers at many addresses cannot stop it easily, and low enough to make guessing hopeless: 20,000 guesses in the ten minutes of a code of 40 bits
+// find it once in 55 million.
+const triesInAll = 2000
+
 // mayTry tells whether an address, and all together, have failed less often within the last minute than is allowed.
 func (l *link) mayTry(address string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, who := range [2]string{address, everybody} {
+		most := l.pool.cfg.JoinTries
+		if who == everybody {
+			most = max(triesInAll, most)
+		}
 		recent := l.failures[who]
 		for len(recent) > 0 && now.Sub(recent[0]) >= time.Minute {
 			recent = recent[1:]
@@ -490,7 +527,7 @@ func (l *link) mayTry(address string, now time.Time) bool {
 		if l.failures[who] = recent; len(recent) == 0 {
 			delete(l.failures, who)
 		}
-		if len(recent) >= l.pool.cfg.JoinTries {
+		if len(recent) >= most {
 			return false
 		}
 	}
@@ -500,7 +537,7 @@ func (l *link) mayTry(address string, now time.Time) bool {
 func (l *link) failed(address string, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for who, times := range l.failures { // at most JoinTries new ones a minute, so this stays short
+	for who, times := range l.failures { // at most triesInAll new ones a minute, so this stays short
 		if now.Sub(times[len(times)-1]) >= time.Minute {
 			delete(l.failures, who)
 		}
@@ -630,8 +667,7 @@ func (s *session) hear(f protocol.Frame) bool {
 	case protocol.Event:
 		return s.hearEvent(f)
 	case protocol.OfferFrame:
-		if !s.offers.Allow() {
-			s.end(protocol.Bye{Code: protocol.ByeProtocol, Reason: "the offers change too often"})
+		if !s.mayChange() {
 			return false
 		}
 		if !tidyOffers(&f.Slots, f.Offers) {
@@ -644,12 +680,23 @@ func (s *session) hear(f protocol.Frame) bool {
 		return s.tell(f)
 	case protocol.Pause:
 		f.Reason = printable(f.Reason, 100)
-		return s.tell(f)
-	case protocol.Accept, protocol.Refuse, protocol.Resume, protocol.Drain:
+		return s.mayChange() && s.tell(f)
+	case protocol.Resume, protocol.Drain:
+		return s.mayChange() && s.tell(f)
+	case protocol.Accept, protocol.Refuse:
 		return s.tell(f)
 	default:
 		return true // frames of the server's side mean nothing here
 	}
+}
+
+// mayChange counts what changes what the worker can do; false when that was too often, and the session has ended.
+func (s *session) mayChange() bool {
+	if s.offers.Allow() {
+		return true
+	}
+	s.end(protocol.Bye{Code: protocol.ByeProtocol, Reason: "what this worker can do changes too often"})
+	return false
 }
 
 func (s *session) tell(f protocol.Frame) bool {

@@ -508,3 +508,141 @@ func BenchmarkJob(b *testing.B) {
 		}
 	}
 }
+
+func TestStrangersDoNotKeepOthersFromLinking(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		join, _, err := b.pool.Link(t.Context(), community.Member{ID: 9}, "box", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10 * b.cfg.JoinTries { // a wrong code from each of 200 addresses
+			b.pool.link.failed(fmt.Sprintf("203.0.113.%d", i), time.Now())
+		}
+		h := b.stranger().join(join.Code)
+		defer h.close()
+		if h.bye != nil {
+			t.Errorf("a right code from an innocent address: %+v", h.bye)
+		}
+		for range triesInAll {
+			b.pool.link.failed("203.0.113.0", time.Now())
+		}
+		if b.pool.link.mayTry("198.51.100.1", time.Now()) {
+			t.Error("guessing by many together is not stopped")
+		}
+	})
+}
+
+func TestPauseFloodIsCutOff(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(9).connect()
+		defer h.close()
+		for range 3 * offersBurst / 4 {
+			h.send(protocol.Pause{})
+			h.send(protocol.Resume{})
+		}
+		if f := want[protocol.Bye](h); f.Code != protocol.ByeProtocol {
+			t.Errorf("bye %+v", f)
+		}
+	})
+}
+
+func TestReconnectFloodIsCutOff(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(9)
+		for range greetsBurst {
+			if h.connect(); h.bye != nil {
+				t.Fatalf("bye %+v", h.bye)
+			}
+			h.close()
+		}
+		if h.connect(); h.bye == nil || h.bye.Code != protocol.ByeProtocol {
+			t.Errorf("handshake %d within a moment: %+v", greetsBurst+1, h.bye)
+		}
+		<-time.After(protocol.MaxRetry)
+		if h.connect(); h.bye != nil {
+			t.Errorf("later: %+v", h.bye)
+		}
+		h.close()
+	})
+}
+
+// For the race detector: requests for blobs guess the numbers of sessions that are still in their handshake.
+func TestBlobRequestsDuringHandshakes(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBed(t, l, (&net.Dialer{}).DialContext)
+	defer b.end()
+	h := b.decided().enlist(9)
+	stop, rounds, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			for id := range 20 {
+				req, err := http.NewRequest(http.MethodGet, "http://"+l.Addr().String()+protocol.BlobPath+strings.Repeat("0", 32)+"/1", nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				req.Header.Set("Authorization", fmt.Sprintf("Bearer %d.x", id+1))
+				resp, err := b.client.Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if resp.Body.Close(); resp.StatusCode != http.StatusUnauthorized {
+					t.Errorf("status %d", resp.StatusCode)
+				}
+			}
+			select {
+			case rounds <- struct{}{}:
+			case <-stop:
+				return
+			}
+		}
+	}()
+	for range 10 {
+		h.connect()
+		h.close()
+		select {
+		case <-rounds:
+		case <-ended:
+		}
+	}
+	close(stop)
+	<-ended
+}
+
+// The row that a handshake brings may be older than a withdrawal that came in between.
+func TestRefreshOvertakesAHandshake(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.decided()
+		h := b.enlist(9, func(w *Worker) { w.Vouched = map[community.CommunityID]Class{"page:p": Private} })
+		old := *b.store.workers[0]
+		began := time.Now()
+		<-time.After(time.Millisecond)
+		b.store.workers[0].Vouched = nil
+		if err := b.pool.Refresh(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		s := &session{link: b.pool.link, dead: true}
+		_ = b.pool.ask(t.Context(), func(now time.Time) {
+			b.pool.arrive(arrival{session: s, worker: old, read: began, reply: make(chan protocol.Frame, 1)}, now)
+		})
+		vouched := func() (n int) {
+			_ = b.pool.ask(t.Context(), func(time.Time) { n = len(b.pool.present[1].Vouched) + len(b.pool.sched.nodes[1].vouched) })
+			return n
+		}
+		if vouched() != 0 {
+			t.Error("a vouch that was withdrawn came back")
+		}
+		b.store.workers[0].Vouched = old.Vouched
+		<-time.After(time.Millisecond)
+		h.connect()
+		defer h.close()
+		if vouched() == 0 {
+			t.Error("a later handshake brings nothing new")
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -55,8 +56,47 @@ func (p *Pool) Revoke(ctx context.Context, id int64, by community.Member) error 
 	})
 }
 
+// CancelRequest cancels and refunds every open job of a request (those whose key is request + ":" + anything), whoever waits for it, and tells the workers
+// that are at them. It returns when the store says so; a result that was being saved already stays. Calling it again, also after a restart, changes nothing.
+func (p *Pool) CancelRequest(ctx context.Context, request string) error {
+	var waiters []*waiter
+	err := p.ask(ctx, func(now time.Time) {
+		var of []*job
+		for key, j := range p.keys {
+			if strings.HasPrefix(key, request+":") {
+				of = append(of, j)
+			}
+		}
+		slices.SortFunc(of, func(a, b *job) int { return strings.Compare(a.Key, b.Key) })
+		for _, j := range of {
+			w := &waiter{done: make(chan outcome, 1), job: j}
+			j.waiters[w] = true
+			waiters = append(waiters, w)
+			p.stop(j, fault.New(fault.Cancelled), now)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("cancel request: %w", err)
+	}
+	for i, w := range waiters {
+		select {
+		case <-w.done:
+			continue
+		case <-p.stopped:
+			return fmt.Errorf("cancel request: %w", errStopped)
+		case <-ctx.Done():
+		}
+		for _, w := range waiters[i:] {
+			p.post(detachment{w})
+		}
+		return fmt.Errorf("cancel request: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
 // Refresh reads a worker's row again, after its name, its vouches or its owner's role changed.
 func (p *Pool) Refresh(ctx context.Context, id int64) error {
+	read := time.Now()
 	row, err := p.find(ctx, id)
 	if err != nil {
 		return fmt.Errorf("refresh worker: %w", err)
@@ -65,12 +105,15 @@ func (p *Pool) Refresh(ctx context.Context, id int64) error {
 		return fault.New(fault.UnknownWorker, "worker", id)
 	}
 	return p.ask(ctx, func(now time.Time) {
+		if p.fresh[id].read.Before(read) {
+			p.fresh[id] = freshRow{row, read}
+		}
 		w := p.present[id]
-		if w == nil {
+		if w == nil || w.read.After(read) {
 			return
 		}
 		row.Seen, row.Hardware = w.Seen, w.Hardware
-		w.Worker = row
+		w.Worker, w.read = row, read
 		p.dirty = true
 		p.sched.enlist(row, now)
 	})

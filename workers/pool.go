@@ -1,15 +1,18 @@
 package workers
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -54,6 +57,13 @@ type Pool struct {
 	told     time.Time
 	tallied  Stats
 	restored map[string]*lease // leases of an earlier run that nobody has announced yet
+	fresh    map[int64]freshRow
+}
+
+// freshRow is what Refresh read of a worker: a handshake that began before may bring an older row, with vouches that were withdrawn.
+type freshRow struct {
+	Worker
+	read time.Time
 }
 
 // phase is where the loop stands with a job.
@@ -114,7 +124,8 @@ type lease struct {
 // presence is a worker that is connected, or was a moment ago.
 type presence struct {
 	Worker
-	session  *session // nil while away
+	read     time.Time // before Worker was read from the store
+	session  *session  // nil while away
 	since    time.Time
 	away     time.Time
 	offers   []*offer
@@ -139,6 +150,7 @@ type (
 	arrival struct {
 		session *session
 		worker  Worker
+		read    time.Time // before worker was read from the store
 		hello   protocol.Hello
 		joined  bool                // just linked, with a code
 		reply   chan protocol.Frame // Welcome (which is queued already) or Bye
@@ -159,6 +171,9 @@ type (
 // tickEvery is how exact deadlines are; anything that people wait for is an event and needs no tick.
 const tickEvery = 250 * time.Millisecond
 
+// handshakeAge is older than any row that a handshake may bring: reading it takes storePatience at most, and the loop is never so far behind.
+const handshakeAge = 5 * time.Minute
+
 // storeTimeout bounds how long tasks may go on after the loop was told to end.
 const storeTimeout = 5 * time.Second
 
@@ -174,6 +189,7 @@ func New(cfg Config, store Store, rates Rates, log *slog.Logger) (*Pool, error) 
 	p := &Pool{
 		cfg: cfg, store: store, rates: rates, log: log, inbox: make(chan any, 256), stopped: make(chan struct{}), jobs: map[int64]*job{}, keys: map[string]*job{},
 		leases: map[string]*lease{}, present: map[int64]*presence{}, revoked: map[int64]bool{}, restored: map[string]*lease{},
+		fresh: map[int64]freshRow{},
 	}
 	p.tallied.Attempts = map[Outcome]int{}
 	p.view.Store(&Overview{})
@@ -266,7 +282,7 @@ func (p *Pool) restore(ctx context.Context, now time.Time) error {
 			continue
 		}
 		j.number = max(j.number, a.Number)
-		a.Deadline = later(a.Deadline, now.Add(p.cfg.RestartGrace))
+		a.Deadline = now.Add(max(a.Deadline.Sub(a.Started), p.cfg.RestartGrace))
 		l := &lease{Attempt: a, job: j, durable: true, sent: true, accepted: true, restored: true}
 		l.binding = p.bind(l)
 		j.phase, j.lease = running, l
@@ -283,8 +299,8 @@ func (p *Pool) restore(ctx context.Context, now time.Time) error {
 // keep takes a stored job into memory.
 func (p *Pool) keep(stored Job, now time.Time) *job {
 	j := &job{Job: stored, feed: newFeed(), waiters: map[*waiter]bool{}, number: max(stored.LastNumber, stored.Attempts)}
-	// Its worker, or the Do that wants it, may need the grace to come back.
-	j.deadline = later(stored.Created.Add(stored.Wait), now.Add(p.cfg.RestartGrace))
+	// Nobody knows how long the bot was down, and that does not count: its time begins anew. Its worker, or the Do that wants it, may need the grace.
+	j.deadline = now.Add(max(stored.Wait, p.cfg.RestartGrace))
 	j.estimate = p.dearest(&j.Job).Seconds
 	j.feed.of(j.ID)
 	p.jobs[j.ID], p.keys[j.Key] = j, j
@@ -374,7 +390,8 @@ func (p *Pool) dearest(j *Job) ledger.Price {
 	p.sched.capable(j, func(o *offer) bool {
 		if !seen[o.canonical] {
 			seen[o.canonical] = true
-			if price := p.rates.Price(o.canonical, j.Work); most.Rates == 0 || price.Amount > most.Amount {
+			price := p.rates.Price(o.canonical, j.Work)
+			if most.Rates == 0 || price.Amount > most.Amount || price.Amount == most.Amount && price.Seconds > most.Seconds {
 				most = price
 			}
 		}
@@ -583,7 +600,12 @@ func (p *Pool) leased(l *lease, number int, err error, now time.Time) {
 func (p *Pool) lookUp(j *job) {
 	j.phase = ending
 	p.task(func(ctx context.Context) func(time.Time) {
-		stored, known, err := p.store.JobByKey(ctx, j.Key)
+		var stored Job
+		var known bool
+		err := p.persist(ctx, "look up", j.ID, func(ctx context.Context) (err error) {
+			stored, known, err = p.store.JobByKey(ctx, j.Key)
+			return err
+		})
 		number := 0
 		if err == nil && known && stored.State == Leased {
 			number, err = p.takeBack(ctx, j.ID)
@@ -672,7 +694,10 @@ func (p *Pool) arrive(in arrival, now time.Time) {
 	} else if w.session != nil {
 		w.session.end(protocol.Bye{Code: protocol.ByeReplaced, Reason: "this worker connected again"})
 	}
-	w.Worker, w.session, w.since, w.away = in.worker, in.session, now, time.Time{}
+	if r, ok := p.fresh[in.worker.ID]; ok && r.read.After(in.read) { // a Refresh overtook the handshake
+		in.worker, in.read = r.Worker, r.read
+	}
+	w.Worker, w.read, w.session, w.since, w.away = in.worker, in.read, in.session, now, time.Time{}
 	w.Seen, w.Hardware = now, in.hello.Hardware
 	w.slots, w.free, w.draining, w.load, w.paused = in.hello.Slots, in.hello.Slots, false, nil, ""
 	if in.hello.Paused {
@@ -691,12 +716,15 @@ func (p *Pool) arrive(in arrival, now time.Time) {
 	p.sched.connect(w.Worker, w.offers, w.slots, true, now) // nothing new before the leases are sorted out
 	var adopted []string
 	var fresh, gone []*lease
-	for id, l := range w.leases {
+	for _, l := range inOrder(w.leases) {
+		id := l.Lease
 		switch {
 		case announced[id]:
 			adopted = append(adopted, id)
 			l.sent, l.accepted = true, true
-			delete(p.restored, id)
+			if delete(p.restored, id); l.restored { // it is at work: it may go on as long as its lease
+				l.job.deadline = later(l.job.deadline, l.Deadline)
+			}
 			if l.offer == nil {
 				l.offer = p.offerOf(w, l)
 			}
@@ -782,7 +810,7 @@ func (p *Pool) gone(w *presence, now time.Time) {
 		w.session.end(protocol.Bye{Code: protocol.ByeRevoked, Reason: "this worker was unlinked"})
 	}
 	p.sched.change(w.ID, now, func(n *node) { n.away = true })
-	for _, l := range w.leases {
+	for _, l := range inOrder(w.leases) {
 		if l.job.phase != settling && l.durable {
 			p.attemptOver(l, OutcomeLost, failed, l.accepted && !p.revoked[w.ID], now)
 		}
@@ -1172,17 +1200,41 @@ func (p *Pool) concludeStored(j *job, stored Job) {
 
 // Time.
 
+// due returns those that need something done, in the order of their numbers: what the pool does must not hang on the order of a map, so that a
+// simulated run can be played again.
+func due[T any](all map[int64]T, need func(T) bool) []T {
+	var ids []int64
+	for id, v := range all {
+		if need(v) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	out := make([]T, len(ids))
+	for i, id := range ids {
+		out[i] = all[id]
+	}
+	return out
+}
+
+// inOrder returns leases by their jobs' numbers.
+func inOrder(leases map[string]*lease) []*lease {
+	return slices.SortedFunc(maps.Values(leases), func(a, b *lease) int { return cmp.Compare(a.Job, b.Job) })
+}
+
 func (p *Pool) tick(now time.Time) {
 	if !p.decided && now.Sub(p.begun) >= p.cfg.RestartGrace {
 		p.decide(now)
 	}
 	p.sched.tick(now)
-	for _, w := range p.present {
-		if w.session == nil && now.Sub(w.away) >= p.cfg.Reconnect {
-			p.gone(w, now)
-		}
+	maps.DeleteFunc(p.fresh, func(_ int64, r freshRow) bool { return now.Sub(r.read) > handshakeAge })
+	for _, w := range due(p.present, func(w *presence) bool { return w.session == nil && now.Sub(w.away) >= p.cfg.Reconnect }) {
+		p.gone(w, now)
 	}
-	for _, j := range p.jobs {
+	late := func(j *job) bool {
+		return !j.deadline.After(now) || j.phase == running && !j.lease.Deadline.After(now) || j.phase == pausing && !j.retry.After(now)
+	}
+	for _, j := range due(p.jobs, late) {
 		switch {
 		case !j.deadline.After(now):
 			p.stop(j, fault.New(fault.Expired, "kind", j.Kind), now)
@@ -1210,13 +1262,10 @@ func (p *Pool) tick(now time.Time) {
 // decide ends the restart grace: attempts that nobody announced are over, and jobs that nobody here can ever do are refused.
 func (p *Pool) decide(now time.Time) {
 	p.decided = true
-	for _, l := range p.restored {
+	for _, l := range inOrder(p.restored) {
 		p.attemptOver(l, OutcomeRestart, blameless, false, now)
 	}
-	for _, j := range p.jobs {
-		if !j.undecided || j.phase != waiting {
-			continue
-		}
+	for _, j := range due(p.jobs, func(j *job) bool { return j.undecided && j.phase == waiting }) {
 		j.undecided = false
 		if why := p.sched.infeasible(&j.Job); why != nil {
 			p.stop(j, why, now)

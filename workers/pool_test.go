@@ -80,6 +80,7 @@ type bed struct {
 	server *http.Server
 	stop   context.CancelFunc
 	ended  chan error
+	over   func(Store) Store // what the next pool sees instead of store; nil = store itself
 }
 
 func newBed(t testing.TB, listener net.Listener, dial func(context.Context, string, string) (net.Conn, error)) *bed {
@@ -99,7 +100,11 @@ func newBed(t testing.TB, listener net.Listener, dial func(context.Context, stri
 
 func (b *bed) begin() {
 	b.t.Helper()
-	pool, err := New(b.cfg, b.store, b.rates, slog.New(slog.DiscardHandler))
+	var store Store = b.store
+	if b.over != nil {
+		store = b.over(store)
+	}
+	pool, err := New(b.cfg, store, b.rates, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.t.Fatal(err)
 	}

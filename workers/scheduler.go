@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -861,7 +862,7 @@ func (s *scheduler) tick(now time.Time) {
 		s.forgot = now
 		s.forget()
 	}
-	for _, w := range s.nodes {
+	rested := due(s.nodes, func(w *node) bool {
 		over := false
 		for _, t := range w.troubles {
 			if !t.until.IsZero() && !now.Before(t.until) {
@@ -869,30 +870,28 @@ func (s *scheduler) tick(now time.Time) {
 				over = true
 			}
 		}
-		if over {
-			s.changed(w)
-			s.fill(w, now)
-		}
+		return over
+	})
+	for _, w := range rested {
+		s.changed(w)
+		s.fill(w, now)
 	}
 	s.reconsider(now)
 }
 
 // reconsider gives idle workers what was kept from them as long as there was a better one.
 func (s *scheduler) reconsider(now time.Time) {
-	for g := range s.retries {
+	idle := func(w *node) bool { return w.usable() && w.free() > 0 }
+	for _, g := range slices.SortedFunc(maps.Keys(s.retries), func(a, b *group) int { return cmp.Compare(a.retry, b.retry) }) {
 		if g.queued > 0 && s.unbar(g) {
-			for _, w := range s.nodes {
-				if w.usable() && w.free() > 0 {
-					w.epoch = -1
-					s.fill(w, now)
-				}
+			for _, w := range due(s.nodes, idle) {
+				w.epoch = -1
+				s.fill(w, now)
 			}
 		}
 	}
-	for _, w := range s.demos {
-		if w.usable() && w.free() > 0 {
-			s.fill(w, now)
-		}
+	for _, w := range due(s.demos, idle) {
+		s.fill(w, now)
 	}
 }
 
@@ -1237,11 +1236,12 @@ func (s *scheduler) idleFor(e *entry, now time.Time) (*node, *offer) {
 		return nil, nil
 	}
 	if e.member != 0 && found.value.node.owner != e.member {
-		for _, w := range s.owners[e.member] {
-			if w.ticket != 0 && w.usable() && w.free() > 0 && w.admits(g.class, e.community) {
-				if o, demo := s.best(w, g); o != nil && (!demo || !s.hasReal(g)) {
-					return w, o
-				}
+		idle := func(w *node) bool {
+			return w.ticket != 0 && w.usable() && w.free() > 0 && w.admits(g.class, e.community)
+		}
+		for _, w := range due(s.owners[e.member], idle) {
+			if o, demo := s.best(w, g); o != nil && (!demo || !s.hasReal(g)) {
+				return w, o
 			}
 		}
 	}

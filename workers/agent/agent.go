@@ -360,6 +360,7 @@ func (a *Agent) connected(s *session, saidPaused bool) {
 // lost decides when to dial again; s is nil when the handshake failed.
 func (a *Agent) lost(s *session, err error) {
 	var last *ByeError
+	limit := lastRetry
 	if s != nil {
 		if a.session != s {
 			return
@@ -379,13 +380,13 @@ func (a *Agent) lost(s *session, err error) {
 			return
 		}
 		if last.Code == protocol.ByeReplaced || last.Code == protocol.ByeTooMany {
-			a.backoff.tries = 6 // two that replace each other would do so for ever
+			a.backoff.tries, limit = 6, told // two that replace each other would do so for ever
 		}
 	}
 	if errors.Is(err, ErrFingerprint) {
-		a.backoff.tries = 6
+		a.backoff.tries, limit = 6, told
 	}
-	wait := a.backoff.next()
+	wait := a.backoff.next(limit)
 	a.retry = time.After(wait)
 	a.status.State, a.status.Problem = "connecting", plain(err.Error(), 200)
 	a.cfg.Log.Warn("not connected", "err", plain(err.Error(), 300), "again_in", wait.Round(time.Millisecond))

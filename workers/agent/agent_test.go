@@ -675,10 +675,16 @@ func TestDemoFillsOnlyWhatIsMissing(t *testing.T) {
 
 func TestBackoffIsFastFirstAndBounded(t *testing.T) {
 	b := backoff{rand: mathrand.New(mathrand.NewPCG(1, 2))}
-	for n, most := range []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, lastRetry, lastRetry, lastRetry} {
-		if d := b.next(); d > most || d < most/2 {
+	for n, most := range []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, protocol.MaxRetry, protocol.MaxRetry, protocol.MaxRetry} {
+		if d := b.next(lastRetry); d > most || d < most/2 {
 			t.Errorf("wait %d is %v, want %v to %v", n, d, most/2, most)
 		}
+	}
+	if d := b.next(told); d < told/2 || d > told {
+		t.Errorf("after an answer that says why: %v", d)
+	}
+	if d := b.next(lastRetry); d > protocol.MaxRetry { // what the server's grace after a restart counts on
+		t.Errorf("and then: %v", d)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	dialTimeout  = 15 * time.Second // from the first packet to the welcome
+	dialTimeout  = protocol.DialTimeout
 	writeTimeout = 10 * time.Second // of one frame
 	closeTimeout = time.Second      // for the server to read a bye
 	queuedFrames = 512              // of one connection; more waiting means that it is dead

@@ -32,6 +32,8 @@ const (
 	MaxPairs     = 512                   // language pairs of one offer
 	FramesPerSec = 200                   // sustained, per connection; burst is twice that
 	HelloTimeout = 5 * time.Second       // from the upgrade to the hello
+	DialTimeout  = 8 * time.Second       // of a worker: from the first packet to the welcome
+	MaxRetry     = 10 * time.Second      // a worker without a connection waits at most so long before it dials again, unless a bye told it why
 	TextInterval = 50 * time.Millisecond // a worker sends at most one text event per lease in this time, the first token at once
 )
 
