@@ -574,6 +574,7 @@ func tidyOffers(slots *int, offers []protocol.Offer) bool {
 		}
 		o.Digest = printable(o.Digest, 128)
 		o.Context, o.MaxPixels, o.MaxSteps, o.MaxCount = max(o.Context, 0), max(o.MaxPixels, 0), max(o.MaxSteps, 0), max(o.MaxCount, 0)
+		o.MaxTokens = max(o.MaxTokens, 0)
 	}
 	return true
 }

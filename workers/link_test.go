@@ -383,7 +383,7 @@ func TestNumbersAreNotReusedAfterARestart(t *testing.T) {
 		h := b.enlist(9).connect()
 		b.do(asked("r1", 1))
 		a := want[protocol.Assign](h)
-		h.send(protocol.Refuse{Lease: a.Lease, Reason: protocol.ReasonPolicy}) // ends attempt 1 without counting it
+		h.send(protocol.Refuse{Lease: a.Lease, Reason: protocol.ReasonBusy}) // ends attempt 1 without counting it
 		synctest.Wait()
 		b.end()
 		h.close()

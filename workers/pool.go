@@ -94,6 +94,16 @@ type job struct {
 	attached  bool
 	parked    bool
 	undecided bool // whether anybody could ever do it is decided after the restart grace
+	// objections are what workers said who called it impossible; refused is why the last one declined it.
+	objections []objection
+	refused    *fault.Error
+}
+
+// objection is one worker's word that a job cannot be done. One owner's word ends no job as long as somebody else can be asked.
+type objection struct {
+	worker int64
+	owner  community.MemberID
+	offer  *offer
 }
 
 // waiter is one call of Do.
@@ -498,6 +508,17 @@ func (p *Pool) queue(j *job, now time.Time) {
 		p.sched.ranks()
 		j.feed.wait(p.sched.eta(j.ID))
 	}
+	if j.phase == waiting && p.decided && p.sched.spent(j.ID) {
+		p.stop(j, j.noTaker(), now)
+	}
+}
+
+// noTaker says why nobody who is here does a job.
+func (j *job) noTaker() *fault.Error {
+	if j.refused != nil {
+		return j.refused
+	}
+	return fault.New(fault.EngineRefused, "kind", j.Kind)
 }
 
 // Leasing.
@@ -654,9 +675,15 @@ func (p *Pool) assign(w *presence, l *lease, now time.Time) {
 	if j.deadline.Before(deadline) {
 		deadline = j.deadline
 	}
+	chat := j.Chat
+	if chat != nil && l.offer != nil && l.offer.MaxTokens > 0 && chat.MaxTokens > l.offer.MaxTokens {
+		shorter := *chat
+		shorter.MaxTokens = l.offer.MaxTokens
+		chat = &shorter
+	}
 	w.session.send(protocol.Assign{
 		Lease: l.Lease, Attempt: l.Number, Kind: j.Kind, Model: l.Model, Engine: l.Engine, Features: j.Features,
-		DeadlineMS: max(deadline.Sub(now).Milliseconds(), 1), Chat: j.Chat, Image: j.Image, Translate: j.Translate,
+		DeadlineMS: max(deadline.Sub(now).Milliseconds(), 1), Chat: chat, Image: j.Image, Translate: j.Translate,
 	})
 }
 
@@ -853,8 +880,13 @@ func (p *Pool) hear(in word, now time.Time) {
 	case protocol.Refuse:
 		if l := w.leases[f.Lease]; l != nil && l.job.phase == running {
 			v := declined
-			if f.Reason == protocol.ReasonBusy || f.Reason == protocol.ReasonPaused {
+			switch f.Reason {
+			case protocol.ReasonBusy, protocol.ReasonPaused:
 				v = crowded
+			case protocol.ReasonPolicy:
+				l.job.refused = fault.New(fault.EngineRefused, "kind", l.job.Kind)
+			default: // a model, a feature or a size that it does not do after all
+				l.job.refused = fault.New(fault.NoFit, "what", "", "max", 0)
 			}
 			p.attemptOver(l, OutcomeRefused, v, false, now)
 		}
@@ -899,22 +931,42 @@ func (p *Pool) hearError(l *lease, e protocol.Error, now time.Time) {
 	case protocol.FaultOverload:
 		p.attemptOver(l, OutcomeOverload, crowded, false, now)
 	case protocol.FaultRequest:
-		p.giveUp(l, fault.New(fault.EngineRefused, "kind", j.Kind), OutcomeRequest, now)
+		p.object(l, fault.New(fault.EngineRefused, "kind", j.Kind), false, now)
 	case protocol.FaultBlocked:
-		p.giveUp(l, fault.New(fault.Blocked), OutcomeRequest, now)
+		p.object(l, fault.New(fault.Blocked), false, now)
 	case protocol.FaultTooLong:
-		if p.sched.larger(j.ID) {
-			p.attemptOver(l, OutcomeRequest, declined, false, now)
-			return
-		}
 		size := 0
 		if l.offer != nil {
 			size = l.offer.Context
 		}
-		p.giveUp(l, fault.New(fault.NoFit, "what", "context", "max", size), OutcomeRequest, now)
+		p.object(l, fault.New(fault.NoFit, "what", "context", "max", size), p.sched.larger(j.ID), now)
 	default:
 		p.attemptOver(l, OutcomeEngine, failed, true, now)
 	}
+}
+
+// object takes a worker's word that a job cannot be done. The first owner who says so may be wrong or lying: somebody else's worker is asked, and when that
+// one does the job, the first is blamed. The word of a second owner ends it, and so does the first when nobody else is here. larger says that a worker with
+// more context is here, who is asked in any case.
+func (p *Pool) object(l *lease, why *fault.Error, larger bool, now time.Time) {
+	j := l.job
+	w := p.present[l.Worker]
+	if w == nil {
+		p.attemptOver(l, OutcomeRequest, declined, false, now)
+		return
+	}
+	second := slices.ContainsFunc(j.objections, func(o objection) bool { return o.owner != w.Owner })
+	j.objections = append(j.objections, objection{l.Worker, w.Owner, l.offer})
+	j.refused = why
+	if larger {
+		p.attemptOver(l, OutcomeRequest, declined, false, now)
+		return
+	}
+	if p.sched.bar(j.ID, w.Owner); second || !p.sched.others(j.ID, w.Owner) {
+		p.giveUp(l, why, OutcomeRequest, now)
+		return
+	}
+	p.attemptOver(l, OutcomeRequest, declined, false, now)
 }
 
 // Ending attempts.
@@ -1168,6 +1220,11 @@ func (p *Pool) settled(l *lease, res Result, speed Speed, err error, took time.D
 		if speed.Worker != 0 {
 			p.sched.speeds[speedKey{speed.Worker, speed.Kind, speed.Model}] = speed
 		}
+		for _, o := range j.objections {
+			if o.worker != l.Worker {
+				p.sched.contradicted(o.worker, o.offer, now)
+			}
+		}
 		p.sched.settled(j.ID, res.Bill.Seconds, now)
 		p.forget(l)
 		p.acknowledge(l)
@@ -1242,6 +1299,13 @@ func (p *Pool) tick(now time.Time) {
 			p.attemptOver(j.lease, OutcomeExpired, failed, true, now)
 		case j.phase == pausing && !j.retry.After(now):
 			p.queue(j, now)
+		}
+	}
+	if p.decided {
+		for _, id := range p.sched.allSpent() {
+			if j := p.jobs[id]; j != nil && j.phase == waiting {
+				p.stop(j, j.noTaker(), now)
+			}
 		}
 	}
 	p.perform(now)

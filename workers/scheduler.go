@@ -895,6 +895,71 @@ func (s *scheduler) reconsider(now time.Time) {
 	}
 }
 
+// bar keeps a job for good from every worker of an owner that is here now.
+func (s *scheduler) bar(id int64, owner community.MemberID) {
+	e := s.jobs[id]
+	if e == nil {
+		return
+	}
+	barred := maps.Clone(e.barred) // groups of earlier attempts still hold the old one
+	if barred == nil {
+		barred = map[int64]bool{}
+	}
+	for w := range s.owners[owner] {
+		barred[w] = true
+	}
+	e.barred = barred
+}
+
+// others tells whether a live worker of anybody but owner could still do a job.
+func (s *scheduler) others(id int64, owner community.MemberID) bool {
+	e := s.jobs[id]
+	return e != nil && s.willing(&e.need, e.barred, e.community, func(w *node) bool { return w.owner != owner })
+}
+
+// willing tells whether some live worker that may be asked could do a need and is not barred from it for good.
+func (s *scheduler) willing(n *need, barred map[int64]bool, asker community.CommunityID, may func(*node) bool) bool {
+	for _, w := range s.nodes {
+		if !barred[w.id] && may(w) && !w.paused && !w.draining && w.admits(n.class, asker) && slices.ContainsFunc(w.offers, func(o *offer) bool { return o.suits(n) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// spent tells whether a queued job was declined by workers, and nobody is here who has not.
+func (s *scheduler) spent(id int64) bool {
+	e := s.jobs[id]
+	if e == nil || e.group == nil {
+		return false
+	}
+	for _, good := range e.barred {
+		if good {
+			return !s.willing(&e.need, e.barred, e.community, func(*node) bool { return true })
+		}
+	}
+	return false
+}
+
+// allSpent lists the jobs that are spent.
+func (s *scheduler) allSpent() []int64 {
+	var ids []int64
+	for g := range s.retries {
+		if s.spent(g.retry) {
+			ids = append(ids, g.retry)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// contradicted blames a worker that called a job impossible which another one then did.
+func (s *scheduler) contradicted(worker int64, o *offer, now time.Time) {
+	if w := s.nodes[worker]; w != nil && o != nil {
+		s.blame(w, o, failed, now)
+	}
+}
+
 // unbar lifts a retry's bars that are not for good when no other live worker can do it.
 func (s *scheduler) unbar(g *group) bool {
 	soft := false

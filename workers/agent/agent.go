@@ -452,7 +452,7 @@ func (a *Agent) beat(now time.Time) {
 
 // free counts jobs that could begin now. A cancelled job holds its place until its engine has really stopped.
 func (a *Agent) free() int {
-	if a.paused || a.draining {
+	if a.paused || a.draining || a.hourUsed(time.Now()) {
 		return 0
 	}
 	return max(a.slots-a.busy(), 0)

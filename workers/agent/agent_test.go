@@ -296,7 +296,6 @@ func TestRefusesByTheOwnersLimits(t *testing.T) {
 		"model not shared":   {chatJob(1), oneModel, protocol.ReasonModel},
 		"unknown model":      {chat(func(a *protocol.Assign) { a.Model = "huge" }), settings, protocol.ReasonModel},
 		"unknown feature":    {chat(func(a *protocol.Assign) { a.Features = []string{"telepathy"} }), settings, protocol.ReasonFeature},
-		"too many tokens":    {chat(func(a *protocol.Assign) { a.Chat.MaxTokens = 5000 }), settings, protocol.ReasonLimit},
 		"strange role":       {chat(func(a *protocol.Assign) { a.Chat.Messages[0].Role = "tool" }), settings, protocol.ReasonLimit},
 		"pictures unseen":    {chat(func(a *protocol.Assign) { a.Chat.Messages[0].Images = []int{1} }), settings, protocol.ReasonFeature},
 		"two payloads":       {chat(func(a *protocol.Assign) { a.Image = imageJob(1).Image }), settings, protocol.ReasonLimit},
@@ -318,6 +317,30 @@ func TestRefusesByTheOwnersLimits(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestLongerAnswersThanAllowedAreShortened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inMemory(t)
+		asked := make(chan int, 1)
+		s.work(newToy(func(_ context.Context, a protocol.Assign, _ engine.Output) (engine.Result, error) {
+			asked <- a.Chat.MaxTokens
+			return engine.Result{Done: protocol.Done{Text: "x"}}, nil
+		}), func(c *Config) { c.Settings.Limits.MaxTokens = 100 })
+		l := s.accept()
+		for _, o := range l.hello.Offers {
+			if o.Kind == protocol.Chat && o.MaxTokens != 100 {
+				t.Errorf("offers answers of %d tokens", o.MaxTokens)
+			}
+		}
+		a := chatJob(1)
+		a.Chat.MaxTokens = 5000
+		l.send(a)
+		if n := <-asked; n != 100 {
+			t.Errorf("the engine was asked for %d tokens", n)
+		}
+		l.event(protocol.EventDone)
+	})
 }
 
 func TestRefusesWhenBusyAndBeyondTheHour(t *testing.T) {
@@ -344,8 +367,10 @@ func TestRefusesWhenBusyAndBeyondTheHour(t *testing.T) {
 		l.send(chatJob(3))
 		l.event(protocol.EventDone)
 		l.send(chatJob(4))
-		if r := next[protocol.Refuse](l); r.Reason != protocol.ReasonLimit {
+		if r := next[protocol.Refuse](l); r.Reason != protocol.ReasonBusy {
 			t.Errorf("refused %+v", r)
+		}
+		for next[protocol.Beat](l).Free > 0 { // so that the server does not try it again and again
 		}
 	})
 }

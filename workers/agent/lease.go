@@ -72,7 +72,7 @@ func (a *Agent) assigned(as protocol.Assign) {
 	a.hour = append(a.hour, now)
 	a.send(protocol.Accept{Lease: as.Lease})
 	if as.Image != nil && refusesPicture(as.Image.Prompt, as.Image.Negative) {
-		// Not a refusal: the prompt must not go on to the next worker.
+		// Not a refusal: the server asks one other owner's worker at most.
 		a.end(j, protocol.Event{Kind: protocol.EventError, Error: &protocol.Error{Fault: protocol.FaultBlocked}})
 		return
 	}
@@ -93,9 +93,8 @@ func (a *Agent) refuse(as protocol.Assign, now time.Time) string {
 	if reason := a.cfg.Settings.refuses(as, o.offer); reason != "" {
 		return reason
 	}
-	a.hour = slices.DeleteFunc(a.hour, func(t time.Time) bool { return now.Sub(t) >= time.Hour })
-	if n := a.cfg.Settings.Limits.JobsPerHour; n > 0 && len(a.hour) >= n {
-		return protocol.ReasonLimit
+	if a.hourUsed(now) {
+		return protocol.ReasonBusy // it may come again later
 	}
 	if n := slotsOf(o.engine); n > 0 && a.busyWith(o.engine) >= n {
 		return protocol.ReasonBusy
@@ -104,6 +103,13 @@ func (a *Agent) refuse(as protocol.Assign, now time.Time) string {
 		return protocol.ReasonBusy
 	}
 	return ""
+}
+
+// hourUsed tells whether as many jobs as the owner allows began within the last hour.
+func (a *Agent) hourUsed(now time.Time) bool {
+	a.hour = slices.DeleteFunc(a.hour, func(t time.Time) bool { return now.Sub(t) >= time.Hour })
+	n := a.cfg.Settings.Limits.JobsPerHour
+	return n > 0 && len(a.hour) >= n
 }
 
 func (a *Agent) busyWith(e engine.Engine) int {
@@ -119,9 +125,9 @@ func (a *Agent) busyWith(e engine.Engine) int {
 // start runs the engine in a goroutine that talks to the loop only.
 func (a *Agent) start(j *job) {
 	as := j.assign
-	if as.Chat != nil && as.Chat.MaxTokens <= 0 {
+	if limit := a.cfg.Settings.Limits.MaxTokens; as.Chat != nil && (as.Chat.MaxTokens <= 0 || as.Chat.MaxTokens > limit) {
 		chat := *as.Chat
-		chat.MaxTokens = a.cfg.Settings.Limits.MaxTokens
+		chat.MaxTokens = limit // a shorter answer is better than none
 		as.Chat = &chat
 	}
 	e := a.routes[route{as.Kind, as.Engine, as.Model}].engine

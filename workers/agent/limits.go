@@ -28,6 +28,9 @@ func (s Settings) allowsOffer(o protocol.Offer) (protocol.Offer, bool) {
 	if !slices.Contains(s.Kinds, string(o.Kind)) || !s.allowsModel(o.Model) {
 		return o, false
 	}
+	if o.Kind == protocol.Chat {
+		o.MaxTokens = narrow(o.MaxTokens, s.Limits.MaxTokens)
+	}
 	if o.Kind == protocol.Image {
 		o.MaxPixels = narrow(o.MaxPixels, s.Limits.MaxPixels)
 		o.MaxSteps = narrow(o.MaxSteps, s.Limits.MaxSteps)
@@ -91,7 +94,7 @@ func (s Settings) refuses(a protocol.Assign, o protocol.Offer) string {
 }
 
 func (s Settings) refusesChat(c protocol.ChatJob, o protocol.Offer) string {
-	if len(c.Messages) == 0 || len(c.Messages) > maxMessages || c.MaxTokens > s.Limits.MaxTokens || len(c.Stop) > maxStops {
+	if len(c.Messages) == 0 || len(c.Messages) > maxMessages || len(c.Stop) > maxStops {
 		return protocol.ReasonLimit
 	}
 	if c.Temperature != nil && !(*c.Temperature >= 0 && *c.Temperature <= 5) {

@@ -259,6 +259,7 @@ type Offer struct {
 	Features  []string `json:"features,omitempty"`
 	Loaded    bool     `json:"loaded,omitempty"`
 	Context   int      `json:"context,omitempty"`    // tokens; 0 = unknown
+	MaxTokens int      `json:"max_tokens,omitempty"` // of an answer that the owner allows; longer ones are asked for shortened. 0 = unknown
 	MaxPixels int      `json:"max_pixels,omitempty"` // width × height of one picture
 	MaxSteps  int      `json:"max_steps,omitempty"`
 	MaxCount  int      `json:"max_count,omitempty"`
