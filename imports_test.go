@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"bot/telegram":         {"bot", "community", "fault"},
 	"bot/bottest":          {"bot", "community", "fault"},
 	"workers":              {"ledger", "community", "workers/protocol", "fault"},
+	"workers/faultproxy":   {},
 	"workers/agent":        {"workers/protocol", "workers/agent/engine", "fault", "nearest", "promptgate"},
 	"workers/agent/engine": {"workers/protocol", "fault"},
 	"ask":                  {"workers", "workers/protocol", "ledger", "community", "fault", "hygiene"},
