@@ -35,6 +35,8 @@ type Event struct {
 	Command *Parsed
 	// Handle is what the platform needs to answer this very event later, also after a restart (an interaction token, say).
 	Handle string
+	// Private is set when only User can see what this event is about (the message, or the one with the button): so is the answer then.
+	Private bool
 }
 
 type EventKind string
@@ -160,8 +162,10 @@ type Store interface {
 	// SetReply remembers the placeholder's parts; SetState moves on (never back from Delivered).
 	SetReply(ctx context.Context, id string, parts []community.MessageID) error
 	SetState(ctx context.Context, id string, s RequestState) error
+	// CountStart adds by to how often a process took the request up again without getting through, and returns the sum.
+	CountStart(ctx context.Context, id string, by int) (starts int, err error)
 	Request(ctx context.Context, id string) (r Request, ok bool, err error)
-	// Unfinished lists every request that is not delivered, oldest first.
+	// Unfinished lists every request that is not delivered, oldest first. One whose arguments cannot be read any more has none.
 	Unfinished(ctx context.Context) ([]Request, error)
 	SaveActions(ctx context.Context, actions []Action) error
 	Action(ctx context.Context, id string) (a Action, ok bool, err error)

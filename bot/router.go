@@ -24,7 +24,7 @@ import (
 	"potluck/fault"
 )
 
-// Config is what a Router is made of. Log, Limits, Pace, Keep and Eraser may be left out.
+// Config is what a Router is made of. Log, Limits, Pace, Keep, Eraser and Cancel may be left out.
 type Config struct {
 	Platforms []Platform
 	Commands  []Command
@@ -34,10 +34,12 @@ type Config struct {
 	People    community.Store
 	Catalogue Catalogue
 	Eraser    Eraser
-	Log       *slog.Logger
-	Limits    Limits
-	Pace      time.Duration // between two edits of a growing message where the platform is no Pacer; default 400 ms
-	Keep      time.Duration // how long requests, buttons and what was sent are remembered; default 30 days
+	// Cancel ends the jobs that a request of an earlier process left behind; those that are over stay as they are.
+	Cancel func(ctx context.Context, request string) error
+	Log    *slog.Logger
+	Limits Limits
+	Pace   time.Duration // between two edits of a growing message where the platform is no Pacer; default 400 ms
+	Keep   time.Duration // how long requests, buttons and what was sent are remembered; default 30 days
 }
 
 // Limits are per member, except Chat. A zero takes the default.
@@ -57,6 +59,9 @@ const (
 	postLimit = 30 * time.Second
 	// Answers to a flood of requests that not even a refusal is kept for: at most this many at once.
 	busyLimit = 16
+	// A request that is taken up again this often, and the process dies within calmAfter each time, is given up: it may be what kills it.
+	maxStarts = 3
+	calmAfter = 10 * time.Second
 )
 
 var errStopping = errors.New("the bot is stopping")
@@ -72,6 +77,7 @@ type Router struct {
 	people    community.Store
 	catalogue Catalogue
 	eraser    Eraser
+	cancel    func(ctx context.Context, request string) error
 	log       *slog.Logger
 	limits    Limits
 	pace      time.Duration
@@ -100,6 +106,7 @@ type invocation struct {
 	member  community.Member
 	costly  bool
 	rerun   bool
+	begun   bool            // its command was called; owned by perform
 	ctx     context.Context // the request's own
 	cancel  context.CancelCauseFunc
 	posted  chan struct{} // closed by post
@@ -114,7 +121,7 @@ func NewRouter(c Config) (*Router, error) {
 	}
 	r := &Router{
 		platforms: make(map[string]Platform), all: c.Platforms, commands: c.Commands, listeners: c.Listeners,
-		actions: make(map[string]ActionHandler), store: c.Store, people: c.People, catalogue: c.Catalogue, eraser: c.Eraser,
+		actions: make(map[string]ActionHandler), store: c.Store, people: c.People, catalogue: c.Catalogue, eraser: c.Eraser, cancel: c.Cancel,
 		log: cmp.Or(c.Log, slog.Default()), pace: cmp.Or(c.Pace, 400*time.Millisecond), keep: cmp.Or(c.Keep, actionLife),
 		limits: Limits{
 			Running: cmp.Or(c.Limits.Running, 2), Queued: cmp.Or(c.Limits.Queued, 5), PerMinute: cmp.Or(c.Limits.PerMinute, 30),
@@ -335,7 +342,7 @@ func (r *Router) message(ctx context.Context, e Event) error {
 		} else {
 			f, p, err = parse(r.commands, e.Text)
 		}
-		want.needs, want.costly, want.private = f.needs, f.costly, f.private
+		want.needs, want.costly, want.private = f.needs, f.costly, f.private || e.Private
 		want.command = strings.Join(f.path, " ")
 		if want.args, want.refused = p, err; err != nil {
 			want.costly = false
@@ -350,7 +357,7 @@ func (r *Router) message(ctx context.Context, e Event) error {
 	}
 	for _, l := range r.listeners {
 		if l.Match(e) {
-			want.command, want.costly = l.Name, l.Costly
+			want.command, want.costly, want.private = l.Name, l.Costly, e.Private
 			want.args = Parsed{Rest: e.Text}
 			return r.accept(ctx, want)
 		}
@@ -424,7 +431,7 @@ func (r *Router) pressed(ctx context.Context, e Event) error {
 	if a.Name == stopAction {
 		return r.stop(ctx, a, want)
 	}
-	want.command, want.costly, want.private, want.args = a.Name, handler.Costly, handler.Private, a
+	want.command, want.costly, want.private, want.args = a.Name, handler.Costly, handler.Private || e.Private, a
 	return r.accept(ctx, want)
 }
 
@@ -640,6 +647,10 @@ func (r *Router) perform(inv *invocation) {
 		err = r.conclude(resp)
 	}
 	if err != nil {
+		if inv.rerun && !inv.begun && !r.cancelJobs(inv) {
+			<-resp.done
+			return // as above
+		}
 		r.report(inv, err)
 		err = resp.final(failed(resp.Shown(), say, fault.Of(err)))
 		if err != nil {
@@ -678,10 +689,69 @@ func (r *Router) attempt(inv *invocation, in *Invocation) (err error) {
 	if inv.ctx.Err() != nil {
 		return context.Cause(inv.ctx)
 	}
+	if inv.rerun {
+		through, err := r.countStart(inv)
+		if err != nil {
+			return err
+		}
+		defer through()
+	}
+	inv.begun = true
 	if err := run(inv.ctx, in); err != nil {
 		return fmt.Errorf("%s: %w", inv.request.Command, err)
 	}
 	return nil
+}
+
+// countStart counts that the request is about to run again, and an error says that this was tried too often. It is counted back by
+// through, or after calmAfter: a request that ran that long, or until an orderly stop, has not killed the process.
+func (r *Router) countStart(inv *invocation) (through func(), err error) {
+	id := inv.request.ID
+	starts, err := r.store.CountStart(inv.ctx, id, 1)
+	if err != nil {
+		r.log.Warn("count the start of a request", "chat", inv.request.Chat.ID, "command", inv.request.Command, "err", err)
+		return func() {}, nil
+	}
+	if starts > maxStarts {
+		return nil, fmt.Errorf("the process died %d times soon after it took this request up", maxStarts)
+	}
+	over := make(chan struct{})
+	r.work.Go(func() { // perform is counted in work, so the count cannot be zero here
+		calm := time.NewTimer(calmAfter)
+		defer calm.Stop()
+		select {
+		case <-calm.C:
+		case <-over:
+		}
+		if _, err := r.store.CountStart(r.deliver, id, -1); err != nil && !r.forgotten(r.deliver, id) {
+			r.log.Warn("count back the start of a request", "chat", inv.request.Chat.ID, "command", inv.request.Command, "err", err)
+		}
+	})
+	return func() { close(over) }, nil
+}
+
+// cancelJobs ends what an earlier process began for a request whose command is not called any more, so that nobody works and pays for
+// what nobody will see. False: the process ends before that was possible.
+func (r *Router) cancelJobs(inv *invocation) bool {
+	if r.cancel == nil {
+		return true
+	}
+	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
+		err := r.cancel(r.base, inv.request.ID)
+		if err == nil {
+			return true
+		}
+		r.log.Warn("cancel the jobs of a request", "chat", inv.request.Chat.ID, "command", inv.request.Command, "err", err)
+		if !sleep(r.base, wait) {
+			return false
+		}
+	}
+}
+
+// forgotten tells whether a request was deleted while it ran, because somebody wants to be forgotten: there is nothing to save any more.
+func (r *Router) forgotten(ctx context.Context, id string) bool {
+	_, ok, err := r.store.Request(ctx, id)
+	return err == nil && !ok
 }
 
 // panicked keeps the message of a runtime error; any other value could hold what people wrote.

@@ -313,6 +313,121 @@ func TestStopHoldsOverRestart(t *testing.T) {
 	})
 }
 
+// Stop was saved, then the process was killed before the pool heard of it: the job waited on and held its credits.
+func TestStopBeforeAKillCancelsTheJobsAfterIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var begun atomic.Int32
+		var cancelled []string
+		tries := 0
+		h := open(t, bot.Config{
+			Commands: []bot.Command{slow(nil, &begun), echo("echo")},
+			Cancel: func(_ context.Context, request string) error {
+				if tries++; tries == 1 {
+					return errors.New("the pool does not run yet")
+				}
+				cancelled = append(cancelled, request)
+				return nil
+			},
+		})
+		h.say("ann", "/slow cake")
+		h.say("ann", "/slow plum")
+		h.settle()
+		stopped := h.m.order[0]
+		h.kill()
+		if err := h.m.SetState(t.Context(), stopped, bot.Stopped); err != nil {
+			t.Fatal(err)
+		}
+		h.start()
+		h.settle()
+		if fmt.Sprint(cancelled) != fmt.Sprint([]string{stopped}) {
+			t.Errorf("cancelled jobs of %q, want those of %q only", cancelled, stopped)
+		}
+		if all := h.p.Messages("lobby"); all[0].Text.Plain != "fault.cancelled" || !all[0].Final || all[1].Final {
+			t.Errorf("shown: %+v", all)
+		}
+	})
+}
+
+// The answer was there and paid, and Stop was pressed before it was shown: it was taken away.
+func TestStopAfterTheAnswerIsThereShowsTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cmd := echo("slow")
+		cmd.Costly = true
+		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
+			<-ctx.Done() // stands for the moments between the job's end and the final
+			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("the answer")})
+		}
+		h := open(t, bot.Config{Commands: []bot.Command{cmd}})
+		h.say("ann", "/slow x")
+		h.settle()
+		if err := h.p.Press(t.Context(), h.p.Messages("lobby")[0], "ann", "button.stop", 0); err != nil {
+			t.Fatal(err)
+		}
+		h.settle()
+		h.want("the answer")
+	})
+}
+
+// A request that takes the process down was taken up again at every start, for ever.
+func TestRequestThatKillsTheProcessIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var begun atomic.Int32
+		var cancelled []string
+		h := open(t, bot.Config{
+			Commands: []bot.Command{slow(nil, &begun)},
+			Cancel:   func(_ context.Context, request string) error { cancelled = append(cancelled, request); return nil },
+		})
+		h.say("ann", "/slow cake")
+		for range 4 {
+			h.kill()
+			h.start()
+		}
+		h.settle()
+		h.want("fault.internal")
+		if begun.Load() != 4 || len(cancelled) != 1 {
+			t.Errorf("ran %d times, want once and 3 times more; cancelled %q", begun.Load(), cancelled)
+		}
+	})
+}
+
+// Whatever ends the process later, or in good order, was not this request.
+func TestPatientRequestIsNotGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		var begun atomic.Int32
+		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}})
+		h.say("ann", "/slow cake")
+		for range 5 {
+			h.close()
+			h.start()
+		}
+		for range 5 {
+			h.settle()
+			h.kill()
+			h.start()
+		}
+		close(gate)
+		h.settle()
+		h.want("done cake")
+	})
+}
+
+// A row whose arguments cannot be read still gets its final answer.
+func TestRequestWithoutReadableArgumentsIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var begun atomic.Int32
+		h := open(t, bot.Config{Commands: []bot.Command{slow(nil, &begun)}})
+		h.say("ann", "/slow cake")
+		h.kill()
+		q := h.m.requests[h.m.order[0]]
+		q.Args = nil
+		h.m.requests[q.ID] = q
+		h.start()
+		h.settle()
+		h.want("fault.internal")
+	})
+}
+
 func TestButtonsWorkAfterRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cmd := echo("draw")
@@ -773,6 +888,36 @@ func TestPrivateAnswers(t *testing.T) {
 }
 
 // A reply to an answer is told apart from a reply to anybody else, also after a restart.
+// A reply to a private message is seen by its author only, and its answer was shown to everybody; the same for buttons there.
+func TestPrivateMessageIsAnsweredInPrivate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cmd := echo("echo")
+		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
+			return in.Reply.Final(ctx, bot.Reply{Text: in.Rest, Buttons: []bot.NewButton{{Action: "again", Label: bot.Plain("again")}}})
+		}
+		h := open(t, bot.Config{
+			Commands:  []bot.Command{cmd},
+			Listeners: []bot.Listener{{Name: "hear", Match: func(e bot.Event) bool { return e.Text.Plain == "hello" }, Run: cmd.Run}},
+			Actions: []bot.ActionHandler{{Name: "again", Run: func(ctx context.Context, in *bot.Invocation, _ bot.Action) error {
+				return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("again")})
+			}}},
+		})
+		for _, text := range []string{"/echo secret", "hello", "/ecko secret"} {
+			if err := h.p.Emit(t.Context(), bot.Event{Chat: h.p.Chat("lobby"), User: h.p.User("ann"), Text: bot.Plain(text), Private: true}); err != nil {
+				t.Fatal(err)
+			}
+			h.settle()
+		}
+		if err := h.p.Press(t.Context(), h.p.Messages("lobby")[0], "ann", "again", 0); err != nil {
+			t.Fatal(err)
+		}
+		h.settle()
+		if mine, theirs := h.p.Visible("lobby", "ann"), h.p.Visible("lobby", "bob"); len(mine) != 4 || len(theirs) != 0 {
+			t.Errorf("ann sees %d messages, bob %+v", len(mine), theirs)
+		}
+	})
+}
+
 func TestReplyToAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := ""

@@ -25,6 +25,7 @@ type memory struct {
 	sent     map[string]string
 	members  map[community.UserID]community.Member
 	erased   []string
+	starts   map[string]int
 	moved    []string
 	settings func(*community.Member)
 }
@@ -32,7 +33,7 @@ type memory struct {
 func newMemory() *memory {
 	return &memory{
 		requests: make(map[string]bot.Request), events: make(map[string]bool), actions: make(map[string]bot.Action),
-		sent: make(map[string]string), members: make(map[community.UserID]community.Member),
+		sent: make(map[string]string), starts: make(map[string]int), members: make(map[community.UserID]community.Member),
 	}
 }
 
@@ -73,6 +74,11 @@ func (m *memory) SetState(_ context.Context, id string, s bot.RequestState) erro
 			m.requests[id] = r
 		}
 	})
+}
+
+func (m *memory) CountStart(_ context.Context, id string, by int) (starts int, err error) {
+	err = m.do(func() { m.starts[id] = max(0, m.starts[id]+by); starts = m.starts[id] })
+	return starts, err
 }
 
 func (m *memory) Request(_ context.Context, id string) (r bot.Request, ok bool, err error) {

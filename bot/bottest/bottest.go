@@ -140,7 +140,7 @@ func (p *Platform) Press(ctx context.Context, m Message, user, label string, rol
 		if b.Label == label {
 			return p.Emit(ctx, bot.Event{
 				Kind: bot.ActionPressed, Chat: community.Chat{ID: m.Chat, Community: community.CommunityID(p.name + ":home")},
-				User: p.User(user), Name: user, Role: role, Message: m.ID, Action: b.ID,
+				User: p.User(user), Name: user, Role: role, Message: m.ID, Action: b.ID, Private: m.Only != "",
 			})
 		}
 	}
