@@ -3,6 +3,8 @@ package commands
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -139,7 +141,8 @@ func (h House) preview(in *bot.Invocation, data []byte) []bot.Picture {
 	if err != nil {
 		return nil
 	}
+	sum := sha256.Sum256(data)
 	return []bot.Picture{{
-		Name: "preview.jpg", Data: data, Width: size.Width, Height: size.Height, Alt: in.Say("picture.preview").Plain, Spoiler: !h.uncovered(in, 0),
+		Name: hex.EncodeToString(sum[:]) + ".jpg", Data: data, Width: size.Width, Height: size.Height, Alt: in.Say("picture.preview").Plain, Spoiler: !h.uncovered(in, 0),
 	}}
 }

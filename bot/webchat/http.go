@@ -67,6 +67,9 @@ func (p *Page) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
 		h.Set("Cache-Control", "no-store")
+		if r.ContentLength != 0 { // also a body that nobody reads: the server reads it before it answers
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.config.Limits.ReadTimeout)) // not every ResponseWriter has one
+		}
 		if r.Method == http.MethodPost {
 			if !p.ownOrigin(r) {
 				refuse(w, http.StatusForbidden, "foreign_origin", "This request came from another site.")
@@ -145,6 +148,7 @@ func read(w http.ResponseWriter, r *http.Request, limit int64, into any) bool {
 		refuse(w, http.StatusBadRequest, "bad_json", "The request is not the JSON that is expected here.")
 		return false
 	}
+	http.NewResponseController(w).SetReadDeadline(time.Time{}) // it would end the request's context while that is served
 	return true
 }
 
@@ -392,7 +396,7 @@ func (p *Page) postMessage(w http.ResponseWriter, r *http.Request, s Session) {
 	if err == nil {
 		// A message that was posted before, but not handed over, is handed over now; the Router ignores an event that it knows.
 		e := p.event(r, s, bot.MessageNew, body.Chat)
-		e.ID, e.Message, e.ReplyTo, e.Text = "page:"+string(id), id, m.ReplyTo, m.Text
+		e.ID, e.Message, e.ReplyTo, e.Text, e.Private = "page:"+string(id), id, m.ReplyTo, m.Text, m.Only != ""
 		err = p.handOver(r.Context(), e)
 	}
 	if err != nil {
@@ -427,7 +431,7 @@ func (p *Page) press(w http.ResponseWriter, r *http.Request, s Session) {
 			continue
 		}
 		e := p.event(r, s, bot.ActionPressed, chat)
-		e.ID, e.Message, e.Action = "page:"+string(m.ID)+":"+randomID(), m.ID, body.Action
+		e.ID, e.Message, e.Action, e.Private = "page:"+string(m.ID)+":"+randomID(), m.ID, body.Action, m.Only != ""
 		if err := p.handOver(r.Context(), e); err != nil {
 			p.broken(w, r, err)
 			return
@@ -484,19 +488,22 @@ func (p *Page) picture(w http.ResponseWriter, r *http.Request, _ Session) {
 		refuse(w, http.StatusNotFound, "no_picture", "There is no such picture.")
 		return
 	}
-	file, err := p.config.Pictures.Open(name)
-	if err != nil {
-		refuse(w, http.StatusNotFound, "no_picture", "This picture is gone.")
-		return
+	h := w.Header()
+	file, unfinished := p.previews.open(name)
+	if !unfinished {
+		var err error
+		if file, err = p.config.Pictures.Open(name); err != nil {
+			refuse(w, http.StatusNotFound, "no_picture", "This picture is gone.")
+			return
+		}
+		h.Set("Cache-Control", "private, max-age=31536000, immutable")
 	}
 	defer file.Close()
-	h := w.Header()
 	h.Set("Content-Type", "image/jpeg")
 	if strings.HasSuffix(name, ".png") {
 		h.Set("Content-Type", "image/png")
 	}
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	h.Set("Cache-Control", "private, max-age=31536000, immutable")
 	http.ServeContent(w, r, "", time.Time{}, file)
 }
 

@@ -14,11 +14,12 @@ import (
 type hub struct {
 	limits Limits
 
-	mu      sync.Mutex
-	closed  bool
-	streams map[*subscription]struct{}
-	entered int
-	perUser map[community.UserID]int
+	mu         sync.Mutex
+	closed     bool
+	streams    map[*subscription]struct{}
+	entered    int
+	perUser    map[community.UserID]int
+	perAddress map[string]int
 	// last: every event up to this id is in the database; 0 until the first one was shown.
 	last     int64
 	issued   ticket
@@ -43,7 +44,7 @@ type subscription struct {
 }
 
 func newHub(l Limits) *hub {
-	return &hub{limits: l, streams: map[*subscription]struct{}{}, perUser: map[community.UserID]int{}, underWay: map[ticket]struct{}{}}
+	return &hub{limits: l, streams: map[*subscription]struct{}{}, perUser: map[community.UserID]int{}, perAddress: map[string]int{}, underWay: map[ticket]struct{}{}}
 }
 
 func (h *hub) begin() ticket {
@@ -101,12 +102,13 @@ func (h *hub) drop(s *subscription) {
 }
 
 var (
-	errStreamsOfUser = errors.New("too many event streams of this visitor")
-	errStreams       = errors.New("too many event streams")
+	errStreamsOfUser    = errors.New("too many event streams of this visitor")
+	errStreamsOfAddress = errors.New("too many event streams of this address")
+	errStreams          = errors.New("too many event streams")
 )
 
 // enter counts a stream from its first byte of replay on; leave must follow.
-func (h *hub) enter(user community.UserID) error {
+func (h *hub) enter(user community.UserID, address string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -114,20 +116,26 @@ func (h *hub) enter(user community.UserID) error {
 		return errNotRunning
 	case h.perUser[user] >= h.limits.StreamsPerUser:
 		return errStreamsOfUser
+	case h.perAddress[address] >= h.limits.StreamsPerAddress:
+		return errStreamsOfAddress
 	case h.entered >= h.limits.Streams:
 		return errStreams
 	}
 	h.perUser[user]++
+	h.perAddress[address]++
 	h.entered++
 	return nil
 }
 
-func (h *hub) leave(user community.UserID) {
+func (h *hub) leave(user community.UserID, address string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.entered--
 	if h.perUser[user]--; h.perUser[user] <= 0 {
 		delete(h.perUser, user)
+	}
+	if h.perAddress[address]--; h.perAddress[address] <= 0 {
+		delete(h.perAddress, address)
 	}
 }
 

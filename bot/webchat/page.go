@@ -59,14 +59,18 @@ type Config struct {
 	Limits Limits
 }
 
-// Limits bound what visitors can take. A zero field means its default.
+// Limits bound what visitors can take. A zero field means its default. The history has no size of its own: what one address can write into
+// it follows from its rate, TextLength and Keep. Sessions are never forgotten, because a name or a lent machine hangs on them; a row has
+// some 100 bytes, and SessionsPerSecond bounds how fast one address makes them.
 type Limits struct {
 	TextLength         int           // characters of one message; 16,000
 	Streams            int           // event streams in all; 2,000
 	StreamsPerUser     int           // 6
+	StreamsPerAddress  int           // a quarter of Streams: behind a proxy that is not trusted all visitors have one address
 	Waiting            int           // events that a slow stream may be behind before it is dropped; 256
 	Heartbeat          time.Duration // 15 s
 	WriteTimeout       time.Duration // for one write to a stream; 10 s
+	ReadTimeout        time.Duration // for the body of a request; 10 s
 	MessagesPerSecond  float64       // of one visitor, also button presses; 1
 	MessagesBurst      int           // 60
 	AddressPerSecond   float64       // messages and presses from one address; 20
@@ -83,9 +87,11 @@ func (l Limits) withDefaults() Limits {
 	l.TextLength = or(l.TextLength, 16_000)
 	l.Streams = or(l.Streams, 2_000)
 	l.StreamsPerUser = or(l.StreamsPerUser, 6)
+	l.StreamsPerAddress = or(l.StreamsPerAddress, max(l.StreamsPerUser, l.Streams/4))
 	l.Waiting = or(l.Waiting, 256)
 	l.Heartbeat = or(l.Heartbeat, 15*time.Second)
 	l.WriteTimeout = or(l.WriteTimeout, 10*time.Second)
+	l.ReadTimeout = or(l.ReadTimeout, 10*time.Second)
 	l.MessagesPerSecond = or(l.MessagesPerSecond, 1)
 	l.MessagesBurst = or(l.MessagesBurst, 60)
 	l.AddressPerSecond = or(l.AddressPerSecond, 20)
@@ -125,6 +131,7 @@ type Page struct {
 
 	operator oneTimeToken
 	starts   starts
+	previews previews
 }
 
 // New checks the configuration and makes a Page; it takes messages once Run runs.
@@ -282,12 +289,13 @@ func (p *Page) Send(ctx context.Context, m bot.Outgoing) ([]community.MessageID,
 	if err != nil {
 		return nil, fmt.Errorf("send to the page: %w", err)
 	}
-	images, err := p.keep(m.Pictures)
+	id := newMessageID()
+	images, err := p.keep(id, m)
 	if err != nil {
 		return nil, fmt.Errorf("send to the page: %w", err)
 	}
 	posted, err := p.post(ctx, Message{
-		ID: newMessageID(), Chat: chat, Author: p.config.Title, Only: m.Only, Text: m.Text, Images: images, Buttons: m.Buttons,
+		ID: id, Chat: chat, Author: p.config.Title, Only: m.Only, Text: m.Text, Images: images, Buttons: m.Buttons,
 		Final: m.Final, ReplyTo: m.ReplyTo, Nonce: m.Nonce, At: p.config.Now(),
 	})
 	if err != nil {
@@ -305,7 +313,7 @@ func (p *Page) Edit(ctx context.Context, parts []community.MessageID, m bot.Outg
 	if err != nil {
 		return nil, fmt.Errorf("edit on the page: %w", err)
 	}
-	images, err := p.keep(m.Pictures)
+	images, err := p.keep(parts[0], m)
 	if err != nil {
 		return nil, fmt.Errorf("edit on the page: %w", err)
 	}
@@ -328,6 +336,7 @@ func (p *Page) Delete(ctx context.Context, chatID community.ChatID, parts []comm
 		return fmt.Errorf("delete on the page: %w", err)
 	}
 	for _, id := range parts {
+		p.previews.replace(id, nil)
 		_, err := p.change(ctx, chat, id, func(now *Message) {
 			now.Deleted, now.Final = true, true
 			now.Text, now.Images, now.Buttons = bot.Text{}, nil, nil
@@ -347,16 +356,24 @@ func (p *Page) localChat(id community.ChatID) (string, error) {
 	return name, nil
 }
 
-func (p *Page) keep(pictures []bot.Picture) ([]Image, error) {
+// keep puts the pictures of a message that is final into the picture folder, those of any other into the previews.
+func (p *Page) keep(id community.MessageID, m bot.Outgoing) ([]Image, error) {
 	var images []Image
-	for _, pic := range pictures {
+	for _, pic := range m.Pictures {
 		if !pictureName.MatchString(pic.Name) {
 			return nil, fmt.Errorf("picture name %q is not <hash>.png or .jpg", pic.Name)
 		}
-		if err := p.config.Pictures.Keep(pic.Name, pic.Data); err != nil {
-			return nil, fmt.Errorf("keep picture: %w", err)
+		if m.Final {
+			if err := p.config.Pictures.Keep(pic.Name, pic.Data); err != nil {
+				return nil, fmt.Errorf("keep picture: %w", err)
+			}
 		}
 		images = append(images, Image{Name: pic.Name, Alt: pic.Alt, Width: pic.Width, Height: pic.Height, Spoiler: pic.Spoiler})
+	}
+	if m.Final {
+		p.previews.replace(id, nil)
+	} else {
+		p.previews.replace(id, m.Pictures)
 	}
 	return images, nil
 }

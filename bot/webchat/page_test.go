@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -553,8 +555,8 @@ func TestBriefReplayShowsEachTextOnce(t *testing.T) {
 		t.Errorf("brief: %+v, %+v, %+v", a, b, ready)
 	}
 	w = anna.watch("chat=lobby&after=0")
-	for i := range 22 { // in full, every event keeps its place
-		if got := w.must(); got.id <= 0 || (i > 0 && i < 21 && got.event != "edit") {
+	for i, want := range []string{"message", "edit", "message"} { // in full, each message also with its newest edit
+		if got := w.must(); got.id <= 0 || got.event != want {
 			t.Errorf("event %d: %+v", i, got)
 		}
 	}
@@ -760,7 +762,7 @@ func TestMessagesHaveLimits(t *testing.T) {
 }
 
 func TestStreamsHaveLimits(t *testing.T) {
-	tb := lay(t, func(c *webchat.Config) { c.Limits.Streams = 8 })
+	tb := lay(t, func(c *webchat.Config) { c.Limits.Streams, c.Limits.StreamsPerAddress = 8, 9 })
 	anna := tb.visitor("Anna")
 	var first *watch
 	for range 6 {
@@ -982,5 +984,147 @@ func TestConfigIsChecked(t *testing.T) {
 		if _, err := webchat.New(c); err == nil {
 			t.Errorf("%+v was accepted", c)
 		}
+	}
+}
+
+// A long answer that streams is edited hundreds of times; a visitor who came later got its whole text for each of them.
+func TestReplayDoesNotRepeatEdits(t *testing.T) {
+	tb := lay(t)
+	ids, err := tb.Send(t.Context(), bot.Outgoing{Chat: "page:lobby", Text: bot.Plain("…"), Nonce: "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	show := func(words int, final bool) {
+		t.Helper()
+		if _, err := tb.Edit(t.Context(), ids, bot.Outgoing{Chat: "page:lobby", Text: bot.Plain(strings.Repeat("word ", words)), Final: final}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 50 {
+		show(10*(i+1), false)
+	}
+	v := tb.visitor("Anna")
+	replay := v.watch("chat=lobby&after=0")
+	first, _ := replay.next()
+	edit, _ := replay.next()
+	if first.event != "message" || edit.event != "edit" || edit.id <= first.id || edit.Text != strings.Repeat("word ", 500) {
+		t.Errorf("replayed: %s %d, %s %d", first.event, first.id, edit.event, edit.id)
+	}
+	// Who left when an edit was shown that is forgotten now gets the newer one.
+	show(600, true)
+	last, _ := replay.next()
+	back, _ := v.watch(fmt.Sprint("chat=lobby&after=", edit.id)).next()
+	if back.id != last.id || back.id <= edit.id || back.Text != strings.Repeat("word ", 600) {
+		t.Errorf("after event %d came %d, live it was %d", edit.id, back.id, last.id)
+	}
+}
+
+// Unfinished pictures are shown while a message grows, and are gone when it shows others or is final.
+func TestPreviewsAreShownAndNotKept(t *testing.T) {
+	dir := t.TempDir()
+	tb := lay(t, func(c *webchat.Config) { c.Pictures = folder(dir) })
+	v := tb.visitor("Anna")
+	ids, err := tb.Send(t.Context(), bot.Outgoing{Chat: "page:lobby", Text: bot.Plain("drawing…"), Nonce: "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	show := func(name string, final bool) {
+		t.Helper()
+		out := bot.Outgoing{Chat: "page:lobby", Text: bot.Plain("a duck"), Pictures: []bot.Picture{{Name: name, Data: []byte(name), Width: 8, Height: 8}}, Final: final}
+		if _, err := tb.Edit(t.Context(), ids, out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status := func(name string, want int, caching string) {
+		t.Helper()
+		got, body, header := v.get("/webchat/pictures/" + name)
+		if got != want || got == http.StatusOK && (body != name || header.Get("Cache-Control") != caching) {
+			t.Errorf("%s: %d %q %q", name, got, body, header.Get("Cache-Control"))
+		}
+	}
+	show("00000001.jpg", false)
+	status("00000001.jpg", http.StatusOK, "no-store")
+	show("00000002.jpg", false)
+	status("00000001.jpg", http.StatusNotFound, "")
+	status("00000002.jpg", http.StatusOK, "no-store")
+	show("00000003.png", true)
+	status("00000002.jpg", http.StatusNotFound, "")
+	status("00000003.png", http.StatusOK, "private, max-age=31536000, immutable")
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("the folder has %v (%v), want the final picture only", files, err)
+	}
+}
+
+// One address could hold every event stream, whatever each of its sessions was allowed.
+func TestOneAddressCannotTakeAllStreams(t *testing.T) {
+	tb := lay(t, func(c *webchat.Config) {
+		c.Limits.Streams, c.Limits.StreamsPerAddress = 100, 8
+		c.Address = func(r *http.Request) string { return r.Header.Get("X-From") }
+	})
+	get := func(v *visitor, from string) int {
+		t.Helper()
+		r, _ := http.NewRequest("GET", tb.url+"/webchat/events?chat=lobby", nil)
+		r.Header.Set("X-From", from)
+		response, err := v.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { response.Body.Close() })
+		return response.StatusCode
+	}
+	for i := range 4 {
+		v := tb.visitor(fmt.Sprint("bot ", i))
+		for range 2 {
+			if s := get(v, "here"); s != http.StatusOK {
+				t.Fatalf("stream of visitor %d: %d", i, s)
+			}
+		}
+	}
+	v := tb.visitor("one more")
+	if s := get(v, "here"); s != http.StatusTooManyRequests {
+		t.Errorf("the ninth stream of an address: %d", s)
+	}
+	if s := get(v, "elsewhere"); s != http.StatusOK {
+		t.Errorf("a stream from another address: %d", s)
+	}
+}
+
+// A body that never comes held a connection for ever, also where nobody reads it.
+func TestSlowBodyIsNotWaitedFor(t *testing.T) {
+	tb := lay(t, func(c *webchat.Config) { c.Limits.ReadTimeout = 50 * time.Millisecond })
+	for _, path := range []string{"/webchat/session", "/webchat/messages", "/"} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(tb.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", path, strings.TrimPrefix(tb.url, "http://"))
+		c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s waits for a body of one byte", path)
+		}
+	}
+}
+
+// What only its author sees is an event that says so: a reply to a private message, and a button on one.
+func TestPrivateMessagesMakePrivateEvents(t *testing.T) {
+	tb := lay(t)
+	v := tb.visitor("Anna")
+	private := bot.Outgoing{Chat: "page:lobby", Text: bot.Plain("for you"), Only: community.UserID(v.user), Final: true, Buttons: []bot.Button{{ID: "again", Label: "Again"}}}
+	ids, err := tb.Send(t.Context(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.post("/webchat/messages", map[string]any{"chat": "lobby", "text": "/ask why?", "reply_to": ids[0]})
+	if e := tb.event(); !e.Private || e.ReplyTo != ids[0] {
+		t.Errorf("the reply: %+v", e)
+	}
+	v.post("/webchat/actions", map[string]any{"chat": "lobby", "message": ids[0], "action": "again"})
+	if e := tb.event(); !e.Private || e.Action != "again" {
+		t.Errorf("the press: %+v", e)
+	}
+	v.post("/webchat/messages", map[string]any{"chat": "lobby", "text": "hello"})
+	if e := tb.event(); e.Private {
+		t.Errorf("a public message: %+v", e)
 	}
 }

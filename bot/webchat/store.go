@@ -70,7 +70,7 @@ type Store interface {
 	Change(ctx context.Context, m Message) (e PageEvent, ok bool, err error)
 	Message(ctx context.Context, chat string, id community.MessageID) (m Message, ok bool, err error)
 	// Events returns at most limit events of a chat with id > after, oldest first, only those that user may see. For a message that was edited
-	// since, older events carry the newest text (a replay needs only the end), but every event keeps its place.
+	// since, its first event carries the newest text (a replay needs only the end), and of its edits the newest event is left.
 	Events(ctx context.Context, chat string, user community.UserID, after int64, limit int) ([]PageEvent, error)
 	// Forget deletes messages and events older than before.
 	Forget(ctx context.Context, before time.Time) error

@@ -54,11 +54,14 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 	if p.limited(w, p.limits.streams, string(s.User)) {
 		return
 	}
-	if err := p.hub.enter(s.User); err != nil {
+	address := p.config.Address(r)
+	if err := p.hub.enter(s.User, address); err != nil {
 		w.Header().Set("Retry-After", "5")
 		switch err {
 		case errStreamsOfUser:
 			refuse(w, http.StatusTooManyRequests, "too_many_streams", "This page is open in too many tabs. Close one and try again.")
+		case errStreamsOfAddress:
+			refuse(w, http.StatusTooManyRequests, "too_many_streams", "This page is open too often at your address. Close a tab and try again.")
 		case errStreams:
 			refuse(w, http.StatusServiceUnavailable, "full", "The table is full right now. Try again in a moment.")
 		default:
@@ -66,7 +69,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 		}
 		return
 	}
-	defer p.hub.leave(s.User)
+	defer p.hub.leave(s.User, address)
 
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
