@@ -111,12 +111,12 @@ func (r *Responder) Shown() Reply {
 	return r.shown
 }
 
-// Final shows the answer for good and returns when the platform has it and the request is Delivered. It wins over any Show. When ctx is
-// over already (Stop was pressed, the process ends), nothing is written and its cause returned. Once begun, it is tried until the
-// platform has it or the process ends. A second Final is an error.
+// Final shows the answer for good and returns when the platform has it and the request is Delivered. It wins over any Show, and over a
+// Stop that was pressed when the answer was there already: it is paid. When ctx is over for another reason (the process ends), nothing
+// is written and its cause returned. Once begun, it is tried until the platform has it or the process ends. A second Final is an error.
 func (r *Responder) Final(ctx context.Context, rep Reply) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	if cause := context.Cause(ctx); cause != nil && !fault.Has(cause, fault.Cancelled) {
+		return cause
 	}
 	return r.final(rep)
 }
@@ -191,7 +191,7 @@ func (r *Responder) settle(ctx context.Context, rep Reply) error {
 func (r *Responder) close(ctx context.Context) error {
 	var err error
 	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
-		if err = r.router.store.SetState(ctx, r.request.ID, Delivered); err == nil || r.forgotten(ctx) {
+		if err = r.router.store.SetState(ctx, r.request.ID, Delivered); err == nil || r.router.forgotten(ctx, r.request.ID) {
 			break
 		}
 		if !sleep(ctx, wait) {
@@ -365,16 +365,10 @@ func (r *Responder) keep(ctx context.Context, parts []community.MessageID) error
 	if err == nil {
 		err = r.router.store.Sent(ctx, r.request.Chat.ID, parts, r.request.ID, time.Now())
 	}
-	if err != nil && !r.forgotten(ctx) {
+	if err != nil && !r.router.forgotten(ctx, r.request.ID) {
 		return fmt.Errorf("save the reply's ids: %w", err)
 	}
 	return nil
-}
-
-// forgotten tells whether the request was deleted while it ran, because somebody wants to be forgotten: there is nothing to save any more.
-func (r *Responder) forgotten(ctx context.Context) bool {
-	_, ok, err := r.router.store.Request(ctx, r.request.ID)
-	return err == nil && !ok
 }
 
 // buttons gives each new button an id and saves its Action. A button that stays over several Shows keeps its id.
