@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"potluck/failpoint"
 	"potluck/fault"
 )
 
@@ -219,8 +220,10 @@ func (w *writer) collect(group []*call, first *call) []*call {
 		}
 	}
 	if broken == nil {
+		failpoint.Hit("commit.before")
 		begun := time.Now()
 		broken = w.statement(commit)
+		failpoint.Hit("commit.after")
 		took := time.Since(begun).Nanoseconds()
 		w.commitNanos.Add(took)
 		w.slowestNanos.Store(max(w.slowestNanos.Load(), took))
