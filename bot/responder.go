@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"potluck/community"
+	"potluck/failpoint"
 	"potluck/fault"
 )
 
@@ -164,7 +165,9 @@ func (r *Responder) take(rep Reply) bool {
 func (r *Responder) settle(ctx context.Context, rep Reply) error {
 	plain := false
 	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
+		failpoint.Hit("edit.final.before")
 		err := r.put(ctx, rep, true)
+		failpoint.Hit("edit.final.after")
 		switch {
 		case err == nil:
 			return nil
@@ -189,6 +192,7 @@ func (r *Responder) settle(ctx context.Context, rep Reply) error {
 
 // close ends the request after its final is out, or when nothing is to be said.
 func (r *Responder) close(ctx context.Context) error {
+	failpoint.Hit("delivered.before")
 	var err error
 	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
 		if err = r.router.store.SetState(ctx, r.request.ID, Delivered); err == nil || r.router.forgotten(ctx, r.request.ID) {
@@ -198,6 +202,7 @@ func (r *Responder) close(ctx context.Context) error {
 			return fmt.Errorf("mark as delivered: %w", err)
 		}
 	}
+	failpoint.Hit("delivered.after")
 	r.delivered = true
 	if r.router.eraser != nil {
 		if err := r.router.eraser.Erase(ctx, r.request.ID); err != nil {
@@ -326,7 +331,9 @@ func (r *Responder) put(ctx context.Context, rep Reply, final bool) error {
 	}
 	known := !r.doubtful
 	r.doubtful = true
+	failpoint.Hit("send.before")
 	parts, err := r.platform.Send(ctx, out)
+	failpoint.Hit("send.after")
 	if err != nil {
 		return fmt.Errorf("send to %s: %w", r.platform.Name(), err)
 	}
