@@ -27,5 +27,5 @@ func (b *backoff) next(limit time.Duration) time.Duration {
 		d = min(firstRetry<<b.tries, limit)
 	}
 	b.tries++
-	return d/2 + time.Duration(b.rand.Int64N(int64(d/2)+1))
+	return (d/2 + time.Duration(b.rand.Int64N(int64(d/2)+1))) / haste()
 }

@@ -48,7 +48,7 @@ func (s Settings) Look() Discover {
 			}
 		}
 		if s.Demo == DemoOn || s.Demo == DemoFill {
-			found = append(found, Found{Engine: engine.NewDemo(engine.DemoPace()), Where: "built in", Note: "a demonstration, no model"})
+			found = append(found, Found{Engine: engine.NewDemo(demoPace()), Where: "built in", Note: "a demonstration, no model"})
 		} else {
 			missed = append(missed, Missed{Name: demoEngine, Why: "the demonstration is off (demo in config.yaml, or -demo)"})
 		}
