@@ -13,6 +13,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"potluck/failpoint"
 	"potluck/ledger"
 	"potluck/nearest"
 )
@@ -152,9 +153,9 @@ func (c *Config) applyEnviron(environ []string) error {
 			vars[name] = value
 		}
 	}
-	// POTLUCK_WORKER_… belongs to potluck-worker.
+	// POTLUCK_WORKER_… belongs to potluck-worker, and fail points were armed before.
 	for name := range vars {
-		if strings.HasPrefix(name, envPrefix+"WORKER_") {
+		if strings.HasPrefix(name, envPrefix+"WORKER_") || name == failpoint.Variable {
 			delete(vars, name)
 		}
 	}

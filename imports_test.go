@@ -17,19 +17,20 @@ import (
 var mayImport = map[string][]string{
 	"fault":                {},
 	"nearest":              {},
+	"failpoint":            {},
 	"hygiene":              {},
 	"promptgate":           {},
 	"workers/protocol":     {},
 	"community":            {"fault"},
 	"ledger":               {"community", "fault"},
-	"bot":                  {"community", "fault", "nearest"},
+	"bot":                  {"community", "fault", "nearest", "failpoint"},
 	"bot/webchat":          {"bot", "community", "fault"},
 	"bot/discord":          {"bot", "community", "fault"},
 	"bot/telegram":         {"bot", "community", "fault"},
 	"bot/bottest":          {"bot", "community", "fault"},
-	"workers":              {"ledger", "community", "workers/protocol", "fault"},
+	"workers":              {"ledger", "community", "workers/protocol", "fault", "failpoint"},
 	"workers/faultproxy":   {},
-	"workers/agent":        {"workers/protocol", "workers/agent/engine", "fault", "nearest", "promptgate"},
+	"workers/agent":        {"workers/protocol", "workers/agent/engine", "fault", "nearest", "promptgate", "failpoint"},
 	"workers/agent/engine": {"workers/protocol", "fault"},
 	"ask":                  {"workers", "workers/protocol", "ledger", "community", "fault", "hygiene"},
 	"imagegen":             {"workers", "workers/protocol", "ledger", "community", "fault", "promptgate"},
@@ -38,11 +39,11 @@ var mayImport = map[string][]string{
 	"commands":             {"bot", "ask", "imagegen", "translate", "workers", "workers/protocol", "ledger", "community", "fault", "nearest"},
 	"web":                  {"ask", "imagegen", "translate", "workers", "ledger", "community", "fault"},
 	"storage": {
-		"community", "ledger", "workers", "workers/protocol", "bot", "bot/webchat", "ask", "imagegen", "translate", "fault",
+		"community", "ledger", "workers", "workers/protocol", "bot", "bot/webchat", "ask", "imagegen", "translate", "fault", "failpoint",
 		"storage/migrations",
 	},
 	"storage/storagetest": {"storage"},
-	"cmd/potluck-worker":  {"workers/agent", "nearest"},
+	"cmd/potluck-worker":  {"workers/agent", "nearest", "failpoint"},
 }
 
 // onlyImporter names the one package (and those below it) that may import a library: the rest of the house does not depend on its shape.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"potluck/failpoint"
 	"potluck/nearest"
 )
 
@@ -20,6 +21,10 @@ import (
 var version = "dev"
 
 func main() {
+	if err := failpoint.Arm(os.Getenv(failpoint.Variable), os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "potluck:", err)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"potluck/failpoint"
 	"potluck/nearest"
 	"potluck/workers/agent"
 )
@@ -46,6 +47,10 @@ var commands = []string{"join", "run", "status", "engines", "pause", "resume", "
 var errUsage = errors.New("usage")
 
 func main() {
+	if err := failpoint.Arm(os.Getenv(failpoint.Variable), os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "potluck-worker:", err)
+		os.Exit(2)
+	}
 	switch err := execute(os.Args[1:], os.Stdout, os.Stderr); {
 	case err == nil:
 	case errors.Is(err, errUsage):
