@@ -53,4 +53,6 @@ type Answer struct {
 	Cut       bool   // ended at the length limit
 	Forgot    int    // turns of the conversation that did not fit any more
 	Result    workers.Result
+	// NotKept is why the turn could not be saved, for the log: what is asked in reply to this answer goes on without it.
+	NotKept error
 }

@@ -68,6 +68,9 @@ const maxTurns = 50
 
 var errNothing = errors.New("an empty answer")
 
+// keepTime bounds saving a turn of an answer that is there.
+const keepTime = 10 * time.Second
+
 // Answer has a question answered and keeps the turn. Faults: MissingOption (nothing was asked), TooLong, and what the pool says. show gets drafts in
 // order, and may be nil. When it is stopped, the caller may Keep what was shown.
 func (s *Service) Answer(ctx context.Context, q Question, show func(Draft)) (Answer, error) {
@@ -112,9 +115,10 @@ func (s *Service) Answer(ctx context.Context, q Question, show func(Draft)) (Ans
 		return Answer{}, fmt.Errorf("ask: %w", fault.Wrap(errNothing, fault.BadResult, "kind", protocol.Chat))
 	}
 	a.Forgot = forgot
-	if err := s.save(ctx, q, a.Markdown, res.Model); err != nil {
-		return Answer{}, err
-	}
+	// The answer is there and paid: neither a Stop nor a failure here takes it away.
+	keep, done := context.WithTimeout(context.WithoutCancel(ctx), keepTime)
+	defer done()
+	a.NotKept = s.save(keep, q, a.Markdown, res.Model)
 	return a, nil
 }
 

@@ -34,9 +34,15 @@ func (p *pool) Do(_ context.Context, j workers.Job, progress func(workers.Event)
 }
 
 // memory is a Store.
-type memory struct{ turns []Turn }
+type memory struct {
+	turns []Turn
+	fail  error // what saving returns
+}
 
-func (m *memory) SaveTurn(_ context.Context, t Turn) error {
+func (m *memory) SaveTurn(ctx context.Context, t Turn) error {
+	if err := errors.Join(m.fail, ctx.Err()); err != nil {
+		return err
+	}
 	m.turns = append(m.turns, t)
 	return nil
 }
@@ -90,6 +96,22 @@ func TestConversationGoesOn(t *testing.T) {
 	}
 	if last := m.turns[1]; last.Parent != "1" || last.Member != 3 || last.Model != "llama-3.1-8b" || last.Answer != "**Paris**" {
 		t.Errorf("kept %+v", last)
+	}
+}
+
+// The answer was paid, then the turn could not be saved: people read that something went wrong instead of their answer.
+func TestAnswerIsThereAlthoughTheTurnIsNot(t *testing.T) {
+	s, _, m := service(workers.Result{Text: "Paris"})
+	m.fail = errors.New("the disk is full")
+	a, err := s.Answer(t.Context(), question("1", "", "capital of France?"), nil)
+	if err != nil || a.Markdown != "Paris" || !errors.Is(a.NotKept, m.fail) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	m.fail = nil
+	stopped, stop := context.WithCancel(t.Context())
+	stop() // after Do
+	if a, err = s.Answer(stopped, question("2", "", "capital of France?"), nil); err != nil || a.NotKept != nil || len(m.turns) != 1 {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -150,7 +151,8 @@ func (h House) answer(ctx context.Context, in *bot.Invocation, w wish) error {
 	}
 	notes = append(notes, h.footer(in, "answer.footer", a.Result), notice)
 	seen()
-	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", bot.ParseMarkdown(a.Markdown), joined("\n", notes...)), Buttons: buttons})
+	err = in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", bot.ParseMarkdown(a.Markdown), joined("\n", notes...)), Buttons: buttons})
+	return errors.Join(err, a.NotKept)
 }
 
 func againButton(in *bot.Invocation, w wish) bot.NewButton {
@@ -173,8 +175,8 @@ func (h House) broken(ctx context.Context, in *bot.Invocation, q ask.Question, w
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), keepTime)
 	defer done()
 	if stopped {
-		if err := h.Ask.Keep(ctx, q, partial); err != nil {
-			return fmt.Errorf("keep a stopped answer: %w", err)
+		if err := h.Ask.Keep(ctx, q, partial); err != nil { // for the log: what was shown stays
+			cause = fmt.Errorf("keep a stopped answer: %w", err)
 		}
 	}
 	var args []any

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -290,6 +291,17 @@ func TestImagineShowsLongPromptShortened(t *testing.T) {
 		if span.Kind == bot.Bold && span.Start > 0 {
 			t.Errorf("the prompt is read as Markdown: %v", m.Text.Spans)
 		}
+	}
+}
+
+// The conversation could not be kept after the answer was paid: the answer is shown all the same.
+func TestAskShowsAnAnswerThatCouldNotBeKept(t *testing.T) {
+	s := open(t)
+	s.answer = func(context.Context, ask.Question, func(ask.Draft)) (ask.Answer, error) {
+		return ask.Answer{Markdown: "Paris", NotKept: errors.New("the disk is full"), Result: result(12)}, nil
+	}
+	if m := s.say("/ask capital of France?"); !strings.Contains(m.Text.Plain, "Paris") || strings.Contains(m.Text.Plain, "wrong") {
+		t.Errorf("shown %q", m.Text.Plain)
 	}
 }
 
