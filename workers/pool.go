@@ -89,6 +89,7 @@ type job struct {
 	deadline time.Time
 	retry    time.Time
 	estimate float64      // reference seconds
+	cost     float64      // of the dearest offer that the hold is enough for; 0 = any, also after a restart
 	doom     *fault.Error // abandon with this as soon as the store answers
 	// attached: a Do of this run of the program has come, so Check is known. Until then a result is parked: neither paid nor thrown away.
 	attached  bool
@@ -311,7 +312,7 @@ func (p *Pool) keep(stored Job, now time.Time) *job {
 	j := &job{Job: stored, feed: newFeed(), waiters: map[*waiter]bool{}, number: max(stored.LastNumber, stored.Attempts)}
 	// Nobody knows how long the bot was down, and that does not count: its time begins anew. Its worker, or the Do that wants it, may need the grace.
 	j.deadline = now.Add(max(stored.Wait, p.cfg.RestartGrace))
-	j.estimate = p.dearest(&j.Job).Seconds
+	j.estimate = p.holdings(&j.Job)[0].Seconds
 	j.feed.of(j.ID)
 	p.jobs[j.ID], p.keys[j.Key] = j, j
 	return j
@@ -390,27 +391,55 @@ func (p *Pool) persist(ctx context.Context, what string, job int64, call func(co
 
 // Submitting.
 
-// dearest is the highest price among the models that could do the job now, or that of the model asked for.
-func (p *Pool) dearest(j *Job) ledger.Price {
+// holding is a hold that a job may be submitted with, and which offers may then do it.
+type holding struct {
+	ledger.Price
+	cost float64 // of the dearest offer that it is enough for, see offer.cost; 0 = any
+}
+
+// maxHoldings bounds how often Submit is tried with less; workers choose the models, so there could be any number of prices.
+const maxHoldings = 8
+
+// holdings lists what a job may cost, dearest first: for a job without a model, the prices of the models that could do it now.
+func (p *Pool) holdings(j *Job) []holding {
 	if j.Model != "" || p.sched == nil {
-		return p.rates.Price(j.Model, j.Work)
+		return []holding{{Price: p.rates.Price(j.Model, j.Work)}}
 	}
-	var most ledger.Price
-	seen := map[string]bool{}
+	n := needOf(j)
+	real, demos := map[float64]string{}, map[float64]string{} // cost → one of the models
 	p.sched.capable(j, func(o *offer) bool {
-		if !seen[o.canonical] {
-			seen[o.canonical] = true
-			price := p.rates.Price(o.canonical, j.Work)
-			if most.Rates == 0 || price.Amount > most.Amount || price.Amount == most.Amount && price.Seconds > most.Seconds {
-				most = price
-			}
+		models := real
+		if rank, _ := o.quality(&n); rank == 0 {
+			models = demos
+		}
+		if m, ok := models[o.cost]; !ok || o.canonical < m {
+			models[o.cost] = o.canonical
 		}
 		return true
 	})
-	if len(seen) == 0 {
-		return p.rates.Price("", j.Work)
+	if len(real) == 0 { // demonstrations are done only where nothing else is
+		real = demos
 	}
-	return most
+	if len(real) == 0 {
+		return []holding{{Price: p.rates.Price("", j.Work)}}
+	}
+	costs := slices.Sorted(maps.Keys(real))
+	slices.Reverse(costs)
+	var out []holding
+	for i := range min(len(costs), maxHoldings) {
+		cost := costs[i]
+		if len(costs) > maxHoldings { // dearest and cheapest, and evenly between them
+			cost = costs[i*(len(costs)-1)/(maxHoldings-1)]
+		}
+		h := holding{p.rates.Price(real[cost], j.Work), cost}
+		if i == 0 {
+			h.cost = 0
+		} else if h.Amount >= out[len(out)-1].Amount {
+			continue
+		}
+		out = append(out, h)
+	}
+	return out
 }
 
 func (p *Pool) submit(in submission, now time.Time) {
@@ -428,13 +457,12 @@ func (p *Pool) submit(in submission, now time.Time) {
 	if j.undecided = !p.decided; p.decided {
 		why = p.sched.infeasible(&j.Job)
 	}
-	price := p.dearest(&j.Job)
-	j.estimate = price.Seconds
-	charge := ledger.Charge{Payer: j.Payer, Amount: price.Amount, Rates: p.rates.Version()}
+	holds := p.holdings(&j.Job)
 	wanted := j.Job
 	p.task(func(ctx context.Context) func(time.Time) {
 		var stored Job
 		var err error
+		hold := holds[0]
 		if why != nil {
 			// Perhaps it is done already: an answer that is there is no matter of who could give it now.
 			var known bool
@@ -442,9 +470,18 @@ func (p *Pool) submit(in submission, now time.Time) {
 				err = why
 			}
 		} else {
-			stored, err = p.store.Submit(ctx, wanted, charge, now)
+			// Anybody may claim a dear model: who cannot pay for it gets the cheaper ones.
+			for _, hold = range holds {
+				stored, err = p.store.Submit(ctx, wanted, ledger.Charge{Payer: wanted.Payer, Amount: hold.Amount, Rates: p.rates.Version()}, now)
+				if !fault.Has(err, fault.NoCredit) {
+					break
+				}
+			}
 		}
-		return func(now time.Time) { p.submitted(j, stored, err, now) }
+		return func(now time.Time) {
+			j.estimate, j.cost = hold.Seconds, hold.cost
+			p.submitted(j, stored, err, now)
+		}
 	})
 }
 
@@ -498,7 +535,7 @@ func (p *Pool) queue(j *job, now time.Time) {
 	j.phase, j.lease = waiting, nil
 	j.feed.begin(0)
 	if p.sched.jobs[j.ID] == nil {
-		p.sched.submit(&j.Job, j.estimate, now)
+		p.sched.submitWithin(&j.Job, j.estimate, j.cost, now)
 	} else {
 		p.sched.again(j.ID, now)
 	}
@@ -798,10 +835,19 @@ func (p *Pool) seen(w *presence, now time.Time) {
 	})
 }
 
+// usualWork is the work by which the models of a kind are ordered from cheap to dear.
+var usualWork = map[protocol.Kind]ledger.Work{
+	protocol.Chat:      {Kind: string(protocol.Chat), InTokens: 500, OutTokens: 500},
+	protocol.Image:     {Kind: string(protocol.Image), Pixels: 1 << 20, Steps: 20},
+	protocol.Translate: {Kind: string(protocol.Translate), InTokens: 200},
+}
+
 func (p *Pool) offers(raw []protocol.Offer) []*offer {
 	out := make([]*offer, 0, len(raw))
 	for _, o := range raw {
-		out = append(out, newOffer(o, p.rates.Canonical(o.Model)))
+		n := newOffer(o, p.rates.Canonical(o.Model))
+		n.cost = p.rates.Price(n.canonical, usualWork[o.Kind]).Seconds
+		out = append(out, n)
 	}
 	return out
 }

@@ -69,7 +69,8 @@ type need struct {
 	count    int
 	sampler  string
 	from, to string
-	retry    int64 // the job's id when some worker may not have it again: it stands alone then
+	cost     float64 // the highest offer.cost that its hold is enough for, 0 = any
+	retry    int64   // the job's id when some worker may not have it again: it stands alone then
 }
 
 // promptRoom is what a model that translates needs for its instructions, in tokens.
@@ -121,6 +122,7 @@ type offer struct {
 	protocol.Offer
 	canonical string
 	rank      int
+	cost      float64           // reference seconds of a usual job of its kind: what it is worth, compared with other models
 	pairs     map[[2]string]int // quality rank of each direction
 }
 
@@ -178,7 +180,7 @@ func (o *offer) limits(n *need) (misfit, bool) {
 
 // suits tells whether the offer can serve the need, whoever's it is.
 func (o *offer) suits(n *need) bool {
-	if o.Kind != n.kind || n.model != "" && n.model != o.canonical || !o.can(n) {
+	if o.Kind != n.kind || n.model != "" && n.model != o.canonical || n.cost > 0 && o.cost > n.cost || !o.can(n) {
 		return false
 	}
 	rank, ok := o.quality(n)
@@ -401,7 +403,14 @@ func (s *scheduler) take() []assignment {
 
 // submit queues a job that costs an estimated number of reference seconds.
 func (s *scheduler) submit(j *Job, seconds float64, now time.Time) {
-	e := &entry{id: j.ID, community: j.Community, member: j.Member, cost: seconds, since: now, need: s.coarse(needOf(j))}
+	s.submitWithin(j, seconds, 0, now)
+}
+
+// submitWithin is submit for a job that only offers up to a cost may have; 0 = any.
+func (s *scheduler) submitWithin(j *Job, seconds, cost float64, now time.Time) {
+	n := needOf(j)
+	n.cost = cost
+	e := &entry{id: j.ID, community: j.Community, member: j.Member, cost: seconds, since: now, need: s.coarse(n)}
 	s.jobs[e.id] = e
 	s.enqueue(e, now)
 }
