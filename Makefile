@@ -34,5 +34,10 @@ TIME ?= 30s
 fuzz:
 	@GO="$(GO)" TIME="$(TIME)" scripts/fuzz.sh
 
+## faults: the pool and real workers behind a bad network, TIME for each fault
+.PHONY: faults
+faults:
+	$(GO) test ./workers -run '^TestBadNetwork$$' -v -count=1 -timeout 24h -faults $(TIME)
+
 clean:
 	rm -rf bin dist

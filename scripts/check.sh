@@ -34,6 +34,9 @@ if $GO list -deps ./cmd/potluck-worker | grep -E 'go-sqlite3|discordgo|go-telegr
 	exit 1
 fi
 
+step 'simulated worlds'
+$GO test ./workers -run '^TestSimulation$' -count=1 -seeds 150
+
 step 'tests under the race detector'
 $GO test -race -timeout 20m ./...
 

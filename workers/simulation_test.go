@@ -594,7 +594,7 @@ func (w *world) enlist(i int) *machine {
 	if r.IntN(3) == 0 {
 		w.kept.MakeOperator(owner)
 	}
-	if err := w.kept.SaveJoinCode(ctx, code, owner, fmt.Sprint("box ", i), true, time.Now().Add(time.Hour)); err != nil {
+	if err := w.kept.SaveJoinCode(ctx, code, owner, fmt.Sprint("box ", i), true, time.Now().Add(protocol.JoinLifetime)); err != nil {
 		w.t.Fatal(err)
 	}
 	row, err := w.kept.Enrol(ctx, code, m.key.Public().(ed25519.PublicKey), protocol.Hardware{}, 20, time.Now())
