@@ -26,7 +26,7 @@ func OpenBeside(ctx context.Context, c Config) (_ *DB, err error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	db := &DB{log: log}
+	db := &DB{log: log, clock: clock{began: time.Now()}}
 	if c.Key != nil {
 		if db.seal, err = newSealer(c.Key); err != nil {
 			return nil, err

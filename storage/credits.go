@@ -99,11 +99,15 @@ func (c *Credits) Bill(ctx context.Context, job int64) (b BillInfo, ok bool, err
 }
 
 // Release moves at most limit due earnings from escrow to their owners' own credits and returns how many. Call it again while n == limit.
+// For some minutes after the clock was set, none are due.
 func (c *Credits) Release(ctx context.Context, now time.Time, limit int) (n int, err error) {
 	type due struct {
 		settlement int64
 		member     community.MemberID
 		amount     ledger.Amount
+	}
+	if !c.DB.ClockSteady() {
+		return 0, nil
 	}
 	err = c.DB.write(ctx, "release earnings", func(t *tx) error {
 		n = 0

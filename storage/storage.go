@@ -76,6 +76,7 @@ type DB struct {
 	reads  *sql.DB
 	writer *writer
 	cache  peopleCache
+	clock  clock
 
 	closing sync.Once
 	closed  error
@@ -112,7 +113,7 @@ func openSealed(ctx context.Context, c Config, seal *sealer) (_ *DB, err error) 
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, log: log, seal: seal, lock: lock}
+	db := &DB{path: path, log: log, seal: seal, lock: lock, clock: clock{began: time.Now()}}
 	defer func() {
 		if err != nil {
 			if db.reads != nil {
@@ -325,6 +326,9 @@ func at(ms int64) time.Time {
 	}
 	return time.UnixMilli(ms).UTC()
 }
+
+// whole is t to the millisecond, as it is stored, and keeps the monotonic clock, which does not jump. (UTC would drop it.)
+func whole(t time.Time) time.Time { return t.Add(-time.Duration(t.Nanosecond() % 1e6)) }
 
 // null stores the zero value as NULL: an id of 0 or "" refers to nothing.
 func null[T comparable](v T) any {

@@ -80,6 +80,9 @@ func (s *Turns) Turns(ctx context.Context, request string, limit int) (turns []a
 
 // ForgetTurns deletes turns older than before, or (member > 0) all of one member's.
 func (s *Turns) ForgetTurns(ctx context.Context, before time.Time, member community.MemberID) error {
+	if member <= 0 && !s.DB.ClockSteady() {
+		return nil
+	}
 	return s.DB.write(ctx, "forget turns", func(t *tx) (err error) {
 		if member > 0 {
 			_, err = t.exec(`DELETE FROM turns WHERE member = ?`, member)

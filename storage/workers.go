@@ -80,7 +80,7 @@ func (s *Jobs) Enrol(ctx context.Context, codeHash [32]byte, key []byte, hw prot
 			expires int64
 		)
 		err := t.row(`DELETE FROM join_codes WHERE hash = ? RETURNING owner, name, share, expires_ms`, codeHash[:]).Scan(&owner, &name, &share, &expires)
-		if errors.Is(err, sql.ErrNoRows) || err == nil && expires <= ms(now) {
+		if errors.Is(err, sql.ErrNoRows) || err == nil && (expires <= ms(now) || expires > ms(now.Add(protocol.JoinLifetime+time.Minute))) { // or made in the future: the clock was set back
 			return workers.ErrBadCode
 		}
 		if err != nil {
