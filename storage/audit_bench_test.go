@@ -3,6 +3,7 @@ package storage_test
 import (
 	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -82,5 +83,9 @@ func writeHistory(b *testing.B, path string, postings int) {
 		mustExec(b, raw, query)
 	}
 	raw.Close()
-	b.Logf("%d postings written in %v", postings, time.Since(begun).Round(time.Second))
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("%d jobs written in %v: %d bytes each", jobs, time.Since(begun).Round(time.Second), info.Size()/int64(jobs))
 }

@@ -197,19 +197,13 @@ func (s *Page) Events(ctx context.Context, chat string, user community.UserID, a
 	return events, wrap("page events", err)
 }
 
-// sessionLife is how long the page's cookie lives: nobody can use an older session.
-const sessionLife = 365 * 24 * time.Hour
-
-// Forget deletes messages older than before with their events, and sessions whose cookie has expired by then.
+// Forget deletes messages older than before with their events.
 func (s *Page) Forget(ctx context.Context, before time.Time) error {
 	if !s.DB.ClockSteady() {
 		return nil
 	}
 	return s.DB.write(ctx, "forget page messages", func(t *tx) error {
-		if _, err := t.exec(`DELETE FROM page_messages WHERE at_ms < ?`, ms(before)); err != nil { // its events go with it
-			return err
-		}
-		_, err := t.exec(`DELETE FROM page_sessions WHERE created_ms < ?`, ms(before.Add(-sessionLife)))
+		_, err := t.exec(`DELETE FROM page_messages WHERE at_ms < ?`, ms(before)) // its events go with it
 		return err
 	})
 }
