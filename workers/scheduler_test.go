@@ -360,3 +360,20 @@ func BenchmarkScheduler(b *testing.B) {
 	b.ReportMetric(float64(decisions)/b.Elapsed().Seconds(), "decisions/s")
 	b.ReportMetric(float64(decisions+b.N)/b.Elapsed().Seconds(), "arrivals+decisions/s")
 }
+
+// What a pause and a resume of a worker with as many offers as are allowed cost the loop, with 200 kinds of queued jobs: why they are limited like offers.
+func BenchmarkPauseAndResume(b *testing.B) {
+	s := testScheduler()
+	var offers []*offer
+	for i := range protocol.MaxOffers {
+		offers = append(offers, chatOffer(fmt.Sprintf("m%d", i), false))
+	}
+	s.connect(Worker{ID: 1, Owner: 7}, offers, 1, false, start)
+	for i := range int64(200) {
+		s.submit(chatJob(i+1, "a", community.MemberID(i+1), fmt.Sprintf("n%d", i)), 1, start)
+	}
+	for b.Loop() {
+		s.change(1, start, func(n *node) { n.paused = true })
+		s.change(1, start, func(n *node) { n.paused = false })
+	}
+}

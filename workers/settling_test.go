@@ -229,3 +229,26 @@ func TestUploadsOfOneLeaseAreBounded(t *testing.T) {
 		c.fails(fault.Cancelled)
 	})
 }
+
+// A lease that was saved although the store reported an error leaves a job that the store calls leased and nobody carries.
+func TestJobOfAnUnknownLeaseIsCarriedOn(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(9).connect()
+		defer h.close()
+		times := 0
+		b.store.refuse = func(call string) error { // the store's lock is held
+			if call != "lease" || times > 0 {
+				return nil
+			}
+			times++
+			b.store.jobs[0].State, b.store.running[1] = Leased, Attempt{Lease: strings.Repeat("0", 32), Job: 1, Number: 1, Worker: 1}
+			b.store.numbers[[2]int64{1, 1}] = true
+			return errors.New("the answer of the disk was lost")
+		}
+		c := b.do(asked("r1", 1))
+		a := h.take()
+		h.done(a.Lease, protocol.Done{Text: "ok"})
+		c.ok()
+		b.settledOnce(1)
+	})
+}
