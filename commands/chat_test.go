@@ -343,6 +343,7 @@ func TestFaultsReadWell(t *testing.T) {
 		{fault.NoCredit, []any{"need", "23.5", "have", "0", "reset", ""}},
 		{fault.Busy, nil},
 		{fault.Storage, nil},
+		{fault.Erased, nil},
 		{fault.NoWorker, []any{"kind", protocol.Chat}},
 		{fault.NoWorker, []any{"kind", protocol.Image}},
 		{fault.NoModel, []any{"model", "gpt-99", "models", "llama3.1:8b, qwen3:4b"}},

@@ -88,6 +88,7 @@ func (h House) picture(ctx context.Context, in *bot.Invocation, options map[stri
 	var mu sync.Mutex
 	view := progress{say: in.Say}
 	var preview []bot.Picture
+	var worker int64 // that draws now
 	show := func() {
 		in.Reply.Show(bot.Reply{Text: joined("\n", title, view.text(), notice), Pictures: preview, Status: true})
 	}
@@ -98,9 +99,9 @@ func (h House) picture(ctx context.Context, in *bot.Invocation, options map[stri
 		view.see(e)
 		switch e.Kind {
 		case workers.Preview:
-			preview = h.preview(in, e.Preview)
+			preview = h.preview(in, e.Preview, worker)
 		case workers.Started, workers.Waiting:
-			preview = nil // of an attempt that ended
+			preview, worker = nil, e.Worker // the other was of an attempt that ended
 		}
 		show()
 	})
@@ -136,13 +137,13 @@ func (h House) uncovered(in *bot.Invocation, worker int64) bool {
 }
 
 // preview shows the unfinished picture, which imagegen made safe.
-func (h House) preview(in *bot.Invocation, data []byte) []bot.Picture {
+func (h House) preview(in *bot.Invocation, data []byte, worker int64) []bot.Picture {
 	size, err := jpeg.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return nil
 	}
 	sum := sha256.Sum256(data)
 	return []bot.Picture{{
-		Name: hex.EncodeToString(sum[:]) + ".jpg", Data: data, Width: size.Width, Height: size.Height, Alt: in.Say("picture.preview").Plain, Spoiler: !h.uncovered(in, 0),
+		Name: hex.EncodeToString(sum[:]) + ".jpg", Data: data, Width: size.Width, Height: size.Height, Alt: in.Say("picture.preview").Plain, Spoiler: !h.uncovered(in, worker),
 	}}
 }

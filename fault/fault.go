@@ -46,6 +46,7 @@ const (
 	EngineRefused   Code = "engine_refused"    // kind: the engine says that the request cannot be done
 	BadResult       Code = "bad_result"        // kind: workers answered, but nothing that may be shown
 	Cancelled       Code = "cancelled"         // (none): stopped by the person who asked, or a moderator
+	Erased          Code = "erased"            // (none): the job was done, but what it gave was erased before it could be shown
 
 	// Linking a worker.
 	PublicURL      Code = "public_url"       // url: /worker link would hand out an address nobody can reach
@@ -60,7 +61,7 @@ func Codes() []Code {
 	return []Code{
 		UnknownCommand, MissingOption, BadOption, UnknownOption, TooLong, UnknownJob, UnknownWorker, UnknownLang, SameLanguage,
 		LanguageUnsure, Forbidden, NotYours, Gone, Blocked, RateLimited, TooMany, NoCredit, Busy, Storage, NoWorker, NoModel, NoPair,
-		NoPrivateWorker, NoFit, Expired, WorkerFailed, EngineRefused, BadResult, Cancelled, PublicURL, BadJoinCode, TooManyWorkers, Internal,
+		NoPrivateWorker, NoFit, Expired, WorkerFailed, EngineRefused, BadResult, Cancelled, Erased, PublicURL, BadJoinCode, TooManyWorkers, Internal,
 	}
 }
 

@@ -24,7 +24,8 @@ type news struct {
 	eta         time.Duration
 	attempt     int // the running one, 0 = none
 	startedFor  int // the last attempt that a worker accepted
-	worker      string
+	worker      int64
+	workerName  string
 	written     []byte
 	fraction    float64
 	step, steps int
@@ -77,10 +78,10 @@ func (f *feed) begin(attempt int) {
 	}
 }
 
-func (f *feed) start(attempt int, worker string) {
+func (f *feed) start(attempt int, w Worker) {
 	f.change(attempt, func(n *news) {
 		if n.startedFor != attempt {
-			n.startedFor, n.worker = attempt, worker
+			n.startedFor, n.worker, n.workerName = attempt, w.ID, shownName(w)
 			n.started++
 		}
 	})
@@ -140,7 +141,7 @@ func (f *feed) since(seen *news) []Event {
 		}
 	}
 	if n.attempt != 0 && n.startedFor == n.attempt {
-		add(n.started != seen.started, Event{Kind: Started, WorkerName: n.worker})
+		add(n.started != seen.started, Event{Kind: Started, Worker: n.worker, WorkerName: n.workerName})
 		if n.text != seen.text && len(n.written) > 0 {
 			add(true, Event{Kind: Text, Text: string(n.written)})
 		}

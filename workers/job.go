@@ -105,7 +105,8 @@ type Event struct {
 	// Waiting: Position counts from 1 among the jobs that would go first; ETA is 0 when unknown.
 	Position int
 	ETA      time.Duration
-	// Started: the worker's shown name, may be empty.
+	// Started: the worker, and its shown name, which may be empty.
+	Worker     int64
 	WorkerName string
 	// Text is everything so far in this attempt: a slow caller misses deltas, never text.
 	Text string

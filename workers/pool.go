@@ -796,7 +796,7 @@ func (p *Pool) arrive(in arrival, now time.Time) {
 				p.sched.attach(l.job.ID, w.ID)
 			}
 			in.session.bind(l.binding)
-			l.job.feed.start(l.Number, shownName(w.Worker))
+			l.job.feed.start(l.Number, w.Worker)
 		case l.job.phase == settling:
 		case l.durable && !l.sent:
 			fresh = append(fresh, l)
@@ -921,7 +921,7 @@ func (p *Pool) hear(in word, now time.Time) {
 	case protocol.Accept:
 		if l := w.leases[f.Lease]; l != nil && !l.accepted {
 			l.accepted = true
-			l.job.feed.start(l.Number, shownName(w.Worker))
+			l.job.feed.start(l.Number, w.Worker)
 		}
 	case protocol.Refuse:
 		if l := w.leases[f.Lease]; l != nil && l.job.phase == running {
@@ -1296,8 +1296,8 @@ func (p *Pool) concludeStored(j *job, stored Job) {
 		p.conclude(j, *stored.Result, nil)
 	case stored.Failure != nil:
 		p.conclude(j, Result{}, stored.Failure)
-	default: // erased
-		p.conclude(j, Result{}, fault.New(fault.Gone))
+	default:
+		p.conclude(j, Result{}, fault.New(fault.Erased))
 	}
 }
 
