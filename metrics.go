@@ -24,6 +24,7 @@ var (
 	writes        = prometheus.NewDesc("potluck_db_writes_total", "Writes in these commits since the start.", nil, nil)
 	writesFailed  = prometheus.NewDesc("potluck_db_writes_failed_total", "Writes that were taken back since the start.", nil, nil)
 	writesWaiting = prometheus.NewDesc("potluck_db_writes_waiting", "Writes that wait for the writer.", nil, nil)
+	diskRefuses   = prometheus.NewDesc("potluck_db_disk_refuses", "1 while the disk takes no writes: full, read-only or broken.", nil, nil)
 	commitSeconds = prometheus.NewDesc("potluck_db_commit_seconds_total", "Time spent in commits since the start.", nil, nil)
 	commitSlowest = prometheus.NewDesc("potluck_db_commit_slowest_seconds", "The slowest commit since the start.", nil, nil)
 )
@@ -57,6 +58,11 @@ func (m metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(writes, float64(d.Written))
 	counter(writesFailed, float64(d.Failed))
 	gauge(writesWaiting, float64(d.Queue))
+	refuses := 0.0
+	if d.Refused {
+		refuses = 1
+	}
+	gauge(diskRefuses, refuses)
 	counter(commitSeconds, d.CommitTotal.Seconds())
 	gauge(commitSlowest, d.CommitSlowest.Seconds())
 }

@@ -349,6 +349,7 @@ type Stats struct {
 	Failed        int64 // writes taken back
 	Skipped       int64 // writes whose caller gave up before its turn
 	Queue         int   // writes that wait now
+	Refused       bool  // the disk took no write the last time it was asked
 	CommitTotal   time.Duration
 	CommitSlowest time.Duration
 }
@@ -360,7 +361,7 @@ func (db *DB) Stats() Stats {
 		return Stats{}
 	}
 	return Stats{
-		Commits: w.commits.Load(), Written: w.written.Load(), Failed: w.failed.Load(), Skipped: w.skipped.Load(), Queue: len(w.calls),
+		Commits: w.commits.Load(), Written: w.written.Load(), Failed: w.failed.Load(), Skipped: w.skipped.Load(), Queue: len(w.calls), Refused: w.refused.Load(),
 		CommitTotal: time.Duration(w.commitNanos.Load()), CommitSlowest: time.Duration(w.slowestNanos.Load()),
 	}
 }
