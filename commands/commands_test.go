@@ -333,6 +333,12 @@ func TestImagineProgress(t *testing.T) {
 		t.Errorf("the preview is called %q, want %q", view.Pictures[0].Name, want)
 	}
 	view.Pictures[0].Name = "preview.jpg"
+	// Worker 1 is trusted here: what it draws is uncovered, unfinished or not.
+	next <- workers.Event{Kind: workers.Started, Attempt: 2, Worker: 1}
+	next <- workers.Event{Kind: workers.Preview, Attempt: 2, Preview: jpg.Bytes()}
+	if _, err := s.platform.Wait(s.ctx, "", func(all []bottest.Message) bool { return len(all[0].Pictures) > 0 && !all[0].Pictures[0].Spoiler }); err != nil {
+		t.Error(err)
+	}
 	close(next)
 	golden(t, "imagine_progress", shown(view)+"---\n"+shown(s.final()))
 }
