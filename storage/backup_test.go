@@ -1,9 +1,11 @@
 package storage_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -166,5 +168,57 @@ func TestOpenBesideRefusesWithOneSentence(t *testing.T) {
 				t.Errorf("says %q, want one line with %q", err, c.says)
 			}
 		})
+	}
+}
+
+// What a killed process left in the WAL is read, and stays there for the next one that writes.
+func TestOpenBesideAfterAKillReadsTheWAL(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "potluck.db")
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), childVariable+"="+path)
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines, answered := bufio.NewScanner(out), 0
+	for answered < 100 && lines.Scan() {
+		answered++
+	}
+	child.Process.Kill()
+	for lines.Scan() {
+		answered++
+	}
+	child.Wait()
+	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() == 0 {
+		t.Fatalf("no WAL is left to be read: %v %v", info, err)
+	}
+
+	members := func(path string) (n int) {
+		t.Helper()
+		if err := rawOpen(t, path).QueryRow(`SELECT count(*) FROM members`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	beside, err := storage.OpenBeside(t.Context(), storage.Config{Path: path, Key: storagetest.Key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(t.TempDir(), "copy.db")
+	if _, err := beside.BackUp(t.Context(), to, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := beside.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() == 0 {
+		t.Errorf("reading moved the WAL: %v %v", info, err)
+	}
+	storagetest.OpenPath(t, path)
+	if n, copied := members(path), members(to); n < answered || copied != n {
+		t.Errorf("%d members were answered, %d are there, %d in the copy", answered, n, copied)
 	}
 }
