@@ -127,8 +127,29 @@ func decodeConfig(b []byte, c *Config) error {
 		}
 		return fmt.Errorf("line %d: unknown key %q%s", tok.Position.Line, key, hint)
 	}
+	if wrong, ok := errors.AsType[*yaml.TypeError](err); ok {
+		return fmt.Errorf("line %d: %q is not %s", wrong.Token.Position.Line, wrong.Token.Value, wanted(wrong.DstType))
+	}
 	// Line and column stand in the library's own message; its source excerpt could show a secret.
 	return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+}
+
+// wanted names a type in the words of somebody who edits a file.
+func wanted(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return `a time such as "5s" or "24h"`
+	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64:
+		return "a whole number"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() == reflect.Slice:
+		return "a list such as [one, two]"
+	case t.Kind() == reflect.Struct:
+		return "a group of keys"
+	default:
+		return "a text"
+	}
 }
 
 // configKeys lists every key's last word, for suggestions.

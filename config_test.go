@@ -32,7 +32,7 @@ func TestConfigErrorsSayWhatToDo(t *testing.T) {
 	}{
 		"unknown key":       {file: "data_dir: x\nhttp:\n  adr: 127.0.0.1:1\n", want: []string{"line 3", `"adr"`, `"addr"`}},
 		"unknown, not near": {file: "flux_capacitor: 1\n", want: []string{"line 1", `"flux_capacitor"`}},
-		"wrong type":        {file: "limits:\n  running: many\n", want: []string{"[2:12]", "int"}},
+		"wrong type":        {file: "limits:\n  running: many\n", want: []string{"line 2", `"many"`, "a whole number"}},
 		"not YAML":          {file: "http: [\n", want: []string{"1:"}},
 		"bad address":       {file: "http:\n  addr: nowhere\n", want: []string{"http.addr", "127.0.0.1:8080"}},
 		"bad public URL":    {file: "http:\n  public_url: potluck.example.org\n", want: []string{"http.public_url", "https://potluck.example.org"}},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -118,7 +119,7 @@ func runWorker(ctx context.Context, program, dir string, join protocol.Join, out
 // welcome says where Potluck is and what its worker can do, once the worker is there.
 func (h *house) welcome(ctx context.Context, program string, out io.Writer) {
 	fmt.Fprintf(out, "\n  Potluck is at      %s\n  Be its operator    %s   (works once)\n\n", h.publicURL(), h.operatorURL)
-	w, ok := h.awaitWorker(ctx)
+	w, ok := h.awaitOffers(ctx)
 	if !ok {
 		if ctx.Err() == nil {
 			fmt.Fprintln(out, "  The worker has not come yet; look for lines that begin with \"worker |\".")
@@ -136,21 +137,31 @@ func (h *house) welcome(ctx context.Context, program string, out io.Writer) {
 	fmt.Fprint(out, "\n  Try:  /translate to:es The children are reading a book in the garden.\n        /imagine a lighthouse at dusk\n        /ask why is the sky blue?\n\n  Ctrl-C stops everything; the next start keeps the data.\n\n")
 }
 
-// awaitWorker waits, at most a minute, until a worker is online.
-func (h *house) awaitWorker(ctx context.Context) (workers.WorkerView, bool) {
+// awaitOffers waits, at most a minute, until a worker is online and its offers have settled: engines are tried one after another, and a list
+// that is told too early looks as if something were missing.
+func (h *house) awaitOffers(ctx context.Context) (last workers.WorkerView, ok bool) {
+	const settled = 3 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	var since time.Time
 	for {
 		for _, w := range h.pool.Overview().Workers {
-			if len(w.Offers) > 0 {
-				return w, true
+			if len(w.Offers) == 0 {
+				continue
 			}
+			if !ok || !slices.Equal(describeOffers(w), describeOffers(last)) {
+				since = time.Now()
+			}
+			last, ok = w, true
+		}
+		if ok && time.Since(since) >= settled {
+			return last, true
 		}
 		select {
 		case <-ctx.Done():
-			return workers.WorkerView{}, false
+			return last, ok
 		case <-tick.C:
 		}
 	}

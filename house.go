@@ -148,7 +148,7 @@ func (h *house) buildChat() error {
 	}
 	h.router, err = bot.NewRouter(bot.Config{
 		Platforms: platforms, Commands: all, Listeners: commands.Listeners(features), Actions: commands.Actions(features),
-		Store: requests, People: h.people, Catalogue: texts, Eraser: h.pool, Log: h.log, Keep: keepFor,
+		Store: requests, People: h.people, Catalogue: texts, Eraser: h.pool, Cancel: h.pool.CancelRequest, Log: h.log, Keep: keepFor,
 		Limits: bot.Limits{Running: h.config.Limits.Running, Queued: h.config.Limits.Queued, PerMinute: h.config.Limits.PerMinute},
 	})
 	if err != nil {
@@ -338,6 +338,11 @@ func makeFolders(dir string, below ...string) error {
 			return fmt.Errorf("the data folder %s cannot be made (%w): choose another with data_dir or POTLUCK_DATA_DIR", path, reason(err))
 		}
 	}
+	return writable(dir)
+}
+
+// writable tries to make a file in dir.
+func writable(dir string) error {
 	probe, err := os.CreateTemp(dir, ".probe-*")
 	if err != nil {
 		return fmt.Errorf("the data folder %s cannot be written (%w): mend its permissions, or choose another with data_dir or POTLUCK_DATA_DIR", dir, reason(err))

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// check looks at everything, says all that is wrong, and makes nothing.
+func TestCheckSaysAllThatIsWrong(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	data := filepath.Join(t.TempDir(), "data")
+	checked := func(environ ...string) (int, string) {
+		out := &transcript{}
+		code := run(t.Context(), []string{"check"}, append([]string{"POTLUCK_DATA_DIR=" + data}, environ...), out, &transcript{})
+		return code, out.String()
+	}
+	says := func(said string, parts ...string) {
+		t.Helper()
+		for _, p := range parts {
+			if !strings.Contains(said, p) {
+				t.Errorf("%q does not say %q", said, p)
+			}
+		}
+	}
+
+	code, said := checked("POTLUCK_HTTP_ADDR=127.0.0.1:0")
+	if code != 0 {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	says(said, "does not exist yet", "http.public_url is empty")
+	if _, err := os.Stat(data); err == nil {
+		t.Error("check made the data folder")
+	}
+
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"server.key": "short", "potluck.db": "this is no database, but long enough to look like a file"} {
+		if err := os.WriteFile(filepath.Join(data, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, said = checked("POTLUCK_HTTP_ADDR="+l.Addr().String(), "POTLUCK_HTTP_PUBLIC_URL=http://potluck.example.org", "POTLUCK_CREDITS_RATES_FILE=/nowhere/rates.yaml")
+	if code != 1 {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	says(said, "server.key is damaged", "potluck.db", "the address "+l.Addr().String()+" is in use", "stop that one, or choose another with http.addr",
+		"/nowhere/rates.yaml cannot be read", "has no TLS")
+}
