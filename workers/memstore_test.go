@@ -217,7 +217,7 @@ func (s *memStore) Erase(_ context.Context, request string) ([]string, error) {
 	for _, j := range s.jobs {
 		if strings.HasPrefix(j.Key, request+":") && j.Result != nil {
 			paths = append(paths, j.Result.Blobs...)
-			j.Result = &Result{}
+			j.Result = nil
 		}
 	}
 	return paths, nil

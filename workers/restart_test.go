@@ -163,3 +163,18 @@ func TestCancelRequestEndsWithItsContext(t *testing.T) {
 		c.ok() // it was there first
 	})
 }
+
+// The process was away so long that a finished job's result was erased before its request ran again.
+func TestErasedResultIsCalledThat(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(9).connect()
+		defer h.close()
+		c := b.do(asked("r1", 1))
+		h.done(h.take().Lease, protocol.Done{Text: "x"})
+		c.ok()
+		if _, err := b.store.Erase(t.Context(), "r1"); err != nil {
+			t.Fatal(err)
+		}
+		b.do(asked("r1", 1)).fails(fault.Erased)
+	})
+}
