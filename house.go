@@ -133,7 +133,7 @@ func (h *house) buildChat() error {
 		Draw:      imagegen.New(imagegen.Config{Jobs: h.pool, Wait: h.config.Limits.JobWait}),
 		Translate: translate.New(translate.Config{Jobs: h.pool, Detector: detect.New(), Wait: h.config.Limits.JobWait}),
 		Pool:      h.pool, Credits: creditsOf{h.credits}, Requests: requests, People: h.people, Texts: texts,
-		Payer: h.payer, Quality: h.quality, Trusted: h.trustedWorker, Now: time.Now,
+		Payer: h.payer, Quality: h.quality, Trusted: h.trustedWorker, Patience: h.config.Limits.JobWait, Now: time.Now,
 	}
 	all := commands.All(features)
 	mounts := map[string]http.Handler{protocol.Path: h.pool.Handler(), protocol.BlobPath: h.pool.Handler()}

@@ -97,5 +97,7 @@ type ActionHandler struct {
 	Costly  bool // see Command
 	// Moderators (Admin and up) may press it although they did not ask.
 	Moderators bool
-	Run        func(ctx context.Context, in *Invocation, a Action) error
+	// Anew handlers do once more what was asked: their reply answers the first question, as the first answer did, not the message with the button.
+	Anew bool
+	Run  func(ctx context.Context, in *Invocation, a Action) error
 }

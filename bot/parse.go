@@ -25,7 +25,8 @@ type found struct {
 	private bool
 }
 
-// find walks down the command tree. The fault names what is near, or which subcommands there are.
+// find walks down the command tree. The fault names what is near, or which subcommands there are; what was found until there comes with it,
+// private when a command below it is.
 func find(commands []Command, path []string) (found, error) {
 	var f found
 	level := commands
@@ -34,12 +35,12 @@ func find(commands []Command, path []string) (found, error) {
 			if f.command == nil {
 				return found{}, fault.New(fault.UnknownCommand, "name", "/", "nearest", "")
 			}
-			return found{}, missingSub(f)
+			return f.above(), missingSub(f)
 		}
 		word := fold(path[len(f.path)])
 		i := index(level, word)
 		if i < 0 {
-			return found{}, unknown(commands, f, level, word)
+			return f.above(), unknown(commands, f, level, word)
 		}
 		c := &level[i]
 		f.command, f.path = c, append(f.path, c.Name)
@@ -49,6 +50,14 @@ func find(commands []Command, path []string) (found, error) {
 			return f, nil
 		}
 	}
+}
+
+// above is f where the walk ended before a command that can run.
+func (f found) above() found {
+	if f.command != nil {
+		f.private = f.private || anyPrivate(*f.command)
+	}
+	return f
 }
 
 func index(level []Command, name string) int {
@@ -84,7 +93,7 @@ func missingSub(f found) error {
 	for i, c := range f.command.Subcommands {
 		names[i] = c.Name
 	}
-	return fault.New(fault.MissingOption, "command", "/"+strings.Join(f.path, " "), "option", strings.Join(names, " | "), "usage", usage(f))
+	return fault.New(fault.MissingOption, "command", "/"+strings.Join(f.path, " "), "option", strings.Join(names, ", "), "what", "", "usage", usage(f))
 }
 
 // Usage is one line that shows how a command is typed: "/translate to:… [from:…] text". It is empty when there is no such command.
@@ -116,11 +125,15 @@ func usage(f found) string {
 		}
 		return b.String() + " " + strings.Join(names, "|")
 	}
-	rest := ""
+	rest, named := "", restOption(f.command) != nil
 	for _, o := range f.command.Options {
 		word := o.Name
-		if !o.Rest {
+		switch {
+		case !o.Rest && o.Required && !named:
+			word = example(o) // without a rest, words without a name are values
+		case !o.Rest:
 			word += ":" + example(o)
+			named = true
 		}
 		if !o.Required {
 			word = "[" + word + "]"
@@ -140,7 +153,7 @@ func example(o Option) string {
 		if o.Min != 0 || o.Max != 0 {
 			return strconv.Itoa(o.Min) + "–" + strconv.Itoa(o.Max)
 		}
-		return "0"
+		return "12"
 	case Bool:
 		return "yes|no"
 	case Choice:
@@ -230,7 +243,7 @@ func parse(commands []Command, t Text) (found, Parsed, error) {
 	}
 	f, err := find(commands, path)
 	if err != nil {
-		return found{}, Parsed{}, err
+		return f, Parsed{}, err
 	}
 	typed := Parsed{Path: f.path, Options: make(map[string]string)}
 	if err := options(f, t, words, &typed); err != nil {
@@ -254,7 +267,7 @@ func options(f found, t Text, words []word, p *Parsed) error {
 			return o, v, 1
 		case o.Kind == Bool && isDashed(s[words[i].start:]) && (i+1 == len(words) || !isBool(s[words[i+1].start:words[i+1].end])):
 			return o, "true", 1
-		case i+1 < len(words) && spaced:
+		case i+1 < len(words) && spaced && (o.Required || isDashed(s[words[i].start:]) || o.Kind != String && o.takes(s[words[i+1].start:words[i+1].end])):
 			return o, s[words[i+1].start:words[i+1].end], 2
 		}
 		return nil, "", 0
@@ -275,7 +288,9 @@ func options(f found, t Text, words []word, p *Parsed) error {
 		if n == 0 || (o == rest && unquote(v) == v) {
 			if rest != nil {
 				// "prompt:a red cat": from here on it is the rest.
-				if o, v, ok := option(f.command, typed); ok && o == rest {
+				if o, v, ok := option(f.command, typed); ok && o != rest {
+					return missing(f, o) // "/ask model: hi": which word is meant?
+				} else if ok {
 					words[first].start = words[first].end - len(v)
 					if words[first].start == words[first].end {
 						first++
@@ -285,9 +300,10 @@ func options(f found, t Text, words []word, p *Parsed) error {
 				}
 				break
 			}
-			if ok, err := positional(f, p, unquote(typed), typed); err != nil {
-				return err
-			} else if ok {
+			if o := named(f.command, typed); o != nil && (strings.HasSuffix(fold(typed), ":") || len(words) == 1 && !o.takes(typed)) {
+				return missing(f, o) // "/credits why"
+			}
+			if positional(f, p, unquote(typed), typed) {
 				first++
 				continue
 			}
@@ -337,26 +353,73 @@ func options(f found, t Text, words []word, p *Parsed) error {
 			set(o, v)
 		}
 	}
+	if typed := stranger(f, s, words[first:last], p); typed != nil {
+		return typed
+	}
 	p.Rest = t.Slice(words[first].start, words[last-1].end)
 	p.Options[rest.Name] = p.Rest.Plain
 	return nil
 }
 
 // positional gives a word without a name to the first option that has no value yet, where a command has no rest.
-func positional(f found, p *Parsed, v, typed string) (bool, error) {
+func positional(f found, p *Parsed, v, typed string) bool {
 	if isDashed(typed) {
-		return false, nil
+		return false
 	}
 	if name, _, ok := strings.Cut(width.Fold.String(typed), ":"); ok && meant(fold(name), optionNames(f.command)) != "" {
-		return false, nil
+		return false
 	}
 	for _, o := range f.command.Options {
 		if _, ok := p.Options[o.Name]; !ok {
 			p.Options[o.Name] = width.Fold.String(v)
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
+	return false
+}
+
+// named returns the option whose name was typed with nothing behind it: "why" or "why:".
+func named(c *Command, typed string) *Option {
+	name := strings.TrimRight(fold(typed), ":")
+	for i := range c.Options {
+		if o := &c.Options[i]; o.Name == name && !o.Rest {
+			return o
+		}
+	}
+	return nil
+}
+
+// stranger refuses "word:value" in front or at the end of the rest when it was meant as an option: its name is close to that of one, or it
+// stands in front while a required option is missing. A colon alone makes no option: "note: buy soup" and addresses are text.
+func stranger(f found, s string, rest []word, p *Parsed) error {
+	var absent *Option
+	var others []string
+	for i := range f.command.Options {
+		o := &f.command.Options[i]
+		if o.Rest {
+			continue
+		}
+		others = append(others, o.Name)
+		if _, ok := p.Options[o.Name]; o.Required && !ok && absent == nil {
+			absent = o
+		}
+	}
+	for _, i := range []int{0, len(rest) - 1} {
+		typed := s[rest[i].start:rest[i].end]
+		name, value, ok := strings.Cut(fold(typed), ":")
+		letters := strings.TrimFunc(name, unicode.IsLetter) == ""
+		if !ok || name == "" || value == "" || !letters || strings.HasPrefix(value, "//") || slices.Contains(others, name) {
+			continue
+		}
+		near := nearest.Of(name, others)
+		if near == "" && absent != nil && i == 0 && len(rest) > 1 {
+			near = absent.Name
+		}
+		if near != "" {
+			return strange(f, name, near)
+		}
+	}
+	return nil
 }
 
 func unknownOption(f found, typed string) error {
@@ -364,10 +427,27 @@ func unknownOption(f found, typed string) error {
 	if i := strings.IndexAny(name, ":="); i > 0 {
 		name = name[:i]
 	}
+	return strange(f, name, meant(strings.ToLower(name), optionNames(f.command)))
+}
+
+func strange(f found, name, near string) error {
 	if r := []rune(name); len(r) > 40 {
 		name = string(r[:40]) + "…"
 	}
-	return fault.New(fault.UnknownOption, "command", "/"+strings.Join(f.path, " "), "option", name, "nearest", meant(strings.ToLower(name), optionNames(f.command)))
+	return fault.New(fault.UnknownOption, "command", "/"+strings.Join(f.path, " "), "option", name, "nearest", near)
+}
+
+// missing says that an option has no value: what it is in words is the text of the key "what".
+func missing(f found, o *Option) error {
+	shown := usage(f)
+	if !o.Required && !o.Rest {
+		shown = "/" + strings.Join(f.path, " ") + " " + o.Name + ":" + example(*o)
+		if rest := restOption(f.command); rest != nil {
+			shown += " " + rest.Name
+		}
+	}
+	return fault.New(fault.MissingOption, "command", "/"+strings.Join(f.path, " "), "option", o.Name,
+		"what", "option."+strings.Join(f.path, ".")+"."+o.Name, "usage", shown)
 }
 
 func optionNames(c *Command) []string {
@@ -507,7 +587,7 @@ func check(f found, p Parsed) (Parsed, error) {
 		v, ok := p.Options[o.Name]
 		if !ok || strings.TrimSpace(v) == "" {
 			if o.Required {
-				return Parsed{}, fault.New(fault.MissingOption, "command", "/"+strings.Join(f.path, " "), "option", o.Name, "usage", usage(f))
+				return Parsed{}, missing(f, o)
 			}
 			continue
 		}
@@ -540,7 +620,7 @@ func (o *Option) canonical(v string) (string, error) {
 			if ranged {
 				return "", bad(strconv.Itoa(o.Min) + "–" + strconv.Itoa(o.Max))
 			}
-			return "", bad("0, 1, 2, …")
+			return "", bad("number")
 		}
 		return strconv.Itoa(n), nil
 	case Bool:
@@ -577,6 +657,12 @@ func (o *Option) canonical(v string) (string, error) {
 		return "", fault.New(fault.TooLong, "option", o.Name, "length", n, "max", most)
 	}
 	return v, nil
+}
+
+// takes tells whether v is a value of o.
+func (o *Option) takes(v string) bool {
+	_, err := o.canonical(v)
+	return err == nil
 }
 
 func isBool(s string) bool {

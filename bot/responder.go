@@ -65,6 +65,7 @@ type Responder struct {
 	mu        sync.Mutex
 	next      *Reply // newest Show not yet written
 	shown     Reply
+	below     Text // see Below
 	claimed   bool
 	cancelPut context.CancelFunc // of the edit on its way
 
@@ -110,6 +111,13 @@ func (r *Responder) Shown() Reply {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.shown
+}
+
+// Below sets the last line of the answer if the run ends with an error: what is known of the work although nothing came of it.
+func (r *Responder) Below(t Text) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.below = t
 }
 
 // Final shows the answer for good and returns when the platform has it and the request is Delivered. It wins over any Show, and over a
@@ -256,6 +264,10 @@ func (r *Responder) show(base context.Context) {
 		r.next = nil
 		r.mu.Unlock()
 		if rep == nil {
+			continue
+		}
+		// What the earlier process showed may be the final, and a status over it would take the answer away for a moment.
+		if rep.Status && r.rerun && !r.written && len(r.parts) > 0 {
 			continue
 		}
 		if err := r.write(*rep); err != nil {

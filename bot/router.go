@@ -425,11 +425,20 @@ func (r *Router) pressed(ctx context.Context, e Event) error {
 	want.event, want.member = e, &member
 	moderates := e.Role >= community.Admin && (handler.Moderators || a.Name == stopAction)
 	if a.Owner != 0 && a.Owner != member.ID && !moderates {
-		want.refused = fault.New(fault.NotYours)
+		want.refused = fault.New(fault.NotYours, "what", a.Name)
 		return r.accept(ctx, want)
 	}
 	if a.Name == stopAction {
 		return r.stop(ctx, a, want)
+	}
+	if handler.Anew {
+		q, ok, err := r.store.Request(ctx, a.Request)
+		if err != nil {
+			return fmt.Errorf("find the question: %w", err)
+		}
+		if ok && q.Source != "" && q.Chat.ID == e.Chat.ID {
+			want.event.Message = q.Source
+		}
 	}
 	want.command, want.costly, want.private, want.args = a.Name, handler.Costly, handler.Private || e.Private, a
 	return r.accept(ctx, want)
@@ -652,7 +661,7 @@ func (r *Router) perform(inv *invocation) {
 			return // as above
 		}
 		r.report(inv, err)
-		err = resp.final(failed(resp.Shown(), say, fault.Of(err)))
+		err = resp.final(resp.failed(fault.Of(err)))
 		if err != nil {
 			r.report(inv, err)
 		}
@@ -822,16 +831,19 @@ func (r *Router) conclude(resp *Responder) error {
 func empty(rep Reply) bool { return rep.Text.Plain == "" && len(rep.Pictures) == 0 }
 
 // failed is the final of a run that ended with a fault: what there is of the answer, then what happened.
-func failed(shown Reply, say Say, f *fault.Error) Reply {
+func (r *Responder) failed(f *fault.Error) Reply {
+	r.mu.Lock()
+	shown, below, say := r.shown, r.below, r.say
+	r.mu.Unlock()
 	args := make([]any, 0, 2*len(f.Args))
 	for _, name := range slices.Sorted(maps.Keys(f.Args)) {
 		args = append(args, name, f.Args[name])
 	}
 	line := say("fault."+string(f.Code), args...)
-	if shown.Status || shown.Text.Plain == "" {
-		return Reply{Text: line}
+	if !shown.Status {
+		line = Join(Plain("\n\n"), shown.Text, line)
 	}
-	return Reply{Text: Join(Plain("\n\n"), shown.Text, line)}
+	return Reply{Text: Join(Plain("\n"), line, below)}
 }
 
 // report writes the log line of a run's error: what people got wrong or stopped is of no interest in quiet hours.

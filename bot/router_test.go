@@ -172,7 +172,7 @@ func TestTellsWhatWasTypedWrong(t *testing.T) {
 		h.say("ann", "no command")
 		h.settle()
 		h.want("fault.unknown_command name=/ecoh nearest=/echo",
-			"fault.missing_option command=/echo option=text usage=/echo text",
+			"fault.missing_option command=/echo option=text usage=/echo text what=option.echo.text",
 			"fault.too_long length=10000 max=4000 option=text",
 			"fault.forbidden role=admin")
 	})
@@ -277,7 +277,7 @@ func TestStop(t *testing.T) {
 		}
 		press("bob", community.Everyone)
 		seen := h.p.Visible("lobby", "bob")
-		if len(seen) != 2 || seen[1].Text.Plain != "fault.not_yours" || len(h.p.Visible("lobby", "ann")) != 1 {
+		if len(seen) != 2 || seen[1].Text.Plain != "fault.not_yours what=stop" || len(h.p.Visible("lobby", "ann")) != 1 {
 			t.Fatalf("bob sees %+v", seen)
 		}
 		press("carl", community.Admin)
@@ -454,13 +454,13 @@ func TestButtonsWorkAfterRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.settle()
-		h.want("drawn", "again 42 ann", "fault.not_yours", "again 42 eve")
+		h.want("drawn", "again 42 ann", "fault.not_yours what=again", "again 42 eve")
 		time.Sleep(2 * 24 * time.Hour)
 		if err := h.p.Press(t.Context(), m, "ann", "Again", 0); err != nil {
 			t.Fatal(err)
 		}
 		h.settle()
-		h.want("drawn", "again 42 ann", "fault.not_yours", "again 42 eve", "fault.gone")
+		h.want("drawn", "again 42 ann", "fault.not_yours what=again", "again 42 eve", "fault.gone")
 	})
 }
 

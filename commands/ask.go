@@ -17,6 +17,7 @@ import (
 
 const (
 	listenerReply     = "reply"
+	listenerHint      = "reply_hint"
 	actionAskAgain    = "ask_again"
 	actionAskContinue = "ask_continue"
 )
@@ -34,7 +35,7 @@ func (h House) ask() bot.Command {
 			if err != nil {
 				return err
 			}
-			return h.answer(ctx, in, wish{Question: in.Options["question"], Parent: parent, Model: plainForm(in.Options["model"])})
+			return h.answer(ctx, in, wish{Question: in.Options["question"], Parent: parent, Model: plainForm(in.Options["model"])}, bot.Text{})
 		},
 	}
 }
@@ -82,7 +83,22 @@ func (h House) reply(ctx context.Context, in *bot.Invocation) error {
 	if err != nil {
 		return err
 	}
-	return h.answer(ctx, in, wish{Question: in.Rest.Plain, Parent: parent})
+	return h.answer(ctx, in, wish{Question: in.Rest.Plain, Parent: parent}, bot.Text{})
+}
+
+// cannotContinue is true for a reply to something of the bot that is no answer: a picture, a translation, a refusal. It is asked after continues.
+func (h House) cannotContinue(e bot.Event) bool {
+	if e.Answers == "" || e.Text.Plain == "" || e.FromBot {
+		return false
+	}
+	ctx, done := context.WithTimeout(context.Background(), time.Second)
+	defer done()
+	r, ok, err := h.Requests.Request(ctx, e.Answers)
+	return err == nil && ok && r.Command != listenerHint // once is enough
+}
+
+func (h House) hint(ctx context.Context, in *bot.Invocation) error {
+	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("answer.no_talk")})
 }
 
 func (h House) askAgain(ctx context.Context, in *bot.Invocation, a bot.Action) error {
@@ -90,7 +106,7 @@ func (h House) askAgain(ctx context.Context, in *bot.Invocation, a bot.Action) e
 	if err := json.Unmarshal(a.Data, &w); err != nil {
 		return fault.Wrap(err, fault.Gone)
 	}
-	return h.answer(ctx, in, w)
+	return h.answer(ctx, in, w, pressed(in, a))
 }
 
 func (h House) askContinue(ctx context.Context, in *bot.Invocation, a bot.Action) error {
@@ -99,7 +115,7 @@ func (h House) askContinue(ctx context.Context, in *bot.Invocation, a bot.Action
 		return fault.Wrap(err, fault.Gone)
 	}
 	w.Question = in.Say("answer.go_on").Plain
-	return h.answer(ctx, in, w)
+	return h.answer(ctx, in, w, bot.Text{})
 }
 
 // draft is what of an answer is known so far; the callback writes it while the answer grows.
@@ -109,13 +125,14 @@ type draft struct {
 	markdown string
 }
 
-func (h House) answer(ctx context.Context, in *bot.Invocation, w wish) error {
+// answer runs a question to its final; by is the line that names who pressed a button for it, if that is to be told.
+func (h House) answer(ctx context.Context, in *bot.Invocation, w wish, by bot.Text) error {
 	notice, seen, err := h.firstUse(ctx, in)
 	if err != nil {
 		return err
 	}
-	d := draft{progress: progress{say: in.Say}}
-	in.Reply.Show(bot.Reply{Text: joined("\n", d.progress.text(), notice), Status: true})
+	d := draft{progress: h.progress(in, protocol.Chat)}
+	in.Reply.Show(bot.Reply{Text: d.progress.text(), Status: true})
 
 	q := ask.Question{
 		Origin: h.origin(in), Request: in.Request.ID, Parent: w.Parent, Chat: in.Request.Chat.ID,
@@ -130,13 +147,15 @@ func (h House) answer(ctx context.Context, in *bot.Invocation, w wish) error {
 		if d.markdown != "" {
 			text = bot.ParseMarkdown(d.markdown)
 		}
-		in.Reply.Show(bot.Reply{Text: joined("\n\n", text, notice), Status: d.markdown == ""})
+		in.Reply.Show(bot.Reply{Text: text, Status: d.markdown == ""})
 	})
 	if err != nil {
 		d.mu.Lock()
-		partial := d.markdown
+		partial, job := d.markdown, d.progress.job
 		d.mu.Unlock()
-		return h.broken(ctx, in, q, w, partial, err)
+		below := joined("\n", h.jobLine(ctx, in, job), by)
+		in.Reply.Below(below)
+		return h.broken(ctx, in, q, w, partial, below, err)
 	}
 
 	var notes []bot.Text
@@ -149,7 +168,7 @@ func (h House) answer(ctx context.Context, in *bot.Invocation, w wish) error {
 		model, _ := json.Marshal(w.Model) // a string always encodes
 		buttons = append(buttons, bot.NewButton{Action: actionAskContinue, Label: in.Say("button.continue"), Data: model})
 	}
-	notes = append(notes, h.footer(in, "answer.footer", a.Result), notice)
+	notes = append(notes, h.footer(in, "answer.footer", a.Result), by, notice)
 	seen()
 	err = in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", bot.ParseMarkdown(a.Markdown), joined("\n", notes...)), Buttons: buttons})
 	return errors.Join(err, a.NotKept)
@@ -162,7 +181,7 @@ func againButton(in *bot.Invocation, w wish) bot.NewButton {
 
 // broken ends an answer that came only in part: what is there stays visible, with the reason and a way on. An answer that had not begun is
 // left to the Router, and so is a shutdown, after which the request runs again.
-func (h House) broken(ctx context.Context, in *bot.Invocation, q ask.Question, w wish, partial string, err error) error {
+func (h House) broken(ctx context.Context, in *bot.Invocation, q ask.Question, w wish, partial string, below bot.Text, err error) error {
 	cause := err
 	if ctx.Err() != nil {
 		cause = context.Cause(ctx) // that Stop was pressed, or that the process ends
@@ -183,7 +202,8 @@ func (h House) broken(ctx context.Context, in *bot.Invocation, q ask.Question, w
 	for name, value := range f.Args {
 		args = append(args, name, value)
 	}
-	text := joined("\n\n", bot.ParseMarkdown(partial), small(in.Say("fault."+string(f.Code), args...)))
+	reason := joined("\n", small(in.Say("fault."+string(f.Code), args...)), below)
+	text := joined("\n\n", bot.ParseMarkdown(partial), reason)
 	if err := in.Reply.Final(ctx, bot.Reply{Text: text, Buttons: []bot.NewButton{againButton(in, w)}}); err != nil {
 		return err
 	}

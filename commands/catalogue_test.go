@@ -68,7 +68,7 @@ func commandKeys(prefix string, commands []bot.Command) (keys []string) {
 		path := prefix + c.Name
 		keys = append(keys, "command."+path)
 		for _, o := range c.Options {
-			keys = append(keys, "command."+path+"."+o.Name)
+			keys = append(keys, "command."+path+"."+o.Name, "option."+path+"."+o.Name)
 		}
 		if len(c.Subcommands) == 0 {
 			keys = append(keys, "example."+path)

@@ -37,6 +37,8 @@ type House struct {
 	// Trusted tells whether a worker's pictures may be shown uncovered in a chat (worker 0: it is not known yet whose); nil = no worker's:
 	// every picture comes as a spoiler.
 	Trusted func(worker int64, chat community.Chat) bool
+	// Patience is how long a job waits for its result, from its request on; 0 = that is not told to people.
+	Patience time.Duration
 	// Now is the clock for what is said about times, not for anything that is decided.
 	Now func() time.Time
 }
@@ -58,7 +60,7 @@ type Translator interface {
 	Translate(ctx context.Context, r translate.Request, progress func(workers.Event)) (translate.Translation, error)
 }
 
-// Pool knows the workers. *workers.Pool implements it. *workers.Pool implements it.
+// Pool knows the workers. *workers.Pool implements it.
 type Pool interface {
 	Overview() workers.Overview
 	Link(ctx context.Context, owner community.Member, name string, share bool) (protocol.Join, time.Time, error)
@@ -101,16 +103,19 @@ func All(h House) []bot.Command {
 // Actions returns what the buttons of these commands do.
 func Actions(h House) []bot.ActionHandler {
 	return []bot.ActionHandler{
-		{Name: actionAskAgain, Costly: true, Moderators: true, Run: h.askAgain},
+		{Name: actionAskAgain, Costly: true, Moderators: true, Anew: true, Run: h.askAgain},
 		{Name: actionAskContinue, Costly: true, Moderators: true, Run: h.askContinue},
-		{Name: actionDrawAgain, Costly: true, Moderators: true, Run: h.drawAgain},
+		{Name: actionDrawAgain, Costly: true, Moderators: true, Anew: true, Run: h.drawAgain},
 		{Name: actionRevoke, Private: true, Run: h.revokeConfirmed},
 	}
 }
 
 // Listeners returns what reacts to messages that are no command.
 func Listeners(h House) []bot.Listener {
-	return []bot.Listener{{Name: listenerReply, Costly: true, Match: h.continues, Run: h.reply}}
+	return []bot.Listener{
+		{Name: listenerReply, Costly: true, Match: h.continues, Run: h.reply},
+		{Name: listenerHint, Match: h.cannotContinue, Run: h.hint},
+	}
 }
 
 // origin says for whom a job of this invocation is done. What people ask for in a chat that is not private may be done by any worker.
@@ -158,6 +163,26 @@ func (h House) footer(in *bot.Invocation, key string, r workers.Result, args ...
 	}
 	args = append(args, "took", r.Took, "worker", r.WorkerName, "model", r.Model, "job", r.Job)
 	return small(in.Say(key, args...))
+}
+
+// pressed returns the line that names who pressed a button on somebody else's answer.
+func pressed(in *bot.Invocation, a bot.Action) bot.Text {
+	if a.Owner == 0 || a.Owner == in.Request.Member {
+		return bot.Text{}
+	}
+	return small(in.Say("answer.pressed", "name", in.Request.Name))
+}
+
+// jobLine is what stands below a job that came to nothing: its number, and that it cost nothing where the ledger says so.
+func (h House) jobLine(ctx context.Context, in *bot.Invocation, job int64) bot.Text {
+	if job == 0 {
+		return bot.Text{}
+	}
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), keepTime)
+	defer done()
+	b, ok, err := h.Credits.Bill(ctx, job)
+	free := err == nil && ok && (b.State == workers.Failed || b.State == workers.Cancelled)
+	return small(in.Say("answer.ended", "job", job, "free", free))
 }
 
 // cut shortens s to at most n characters as people count them.

@@ -76,6 +76,9 @@ func TestReplyContinuesConversation(t *testing.T) {
 	s.emit(bot.Event{Text: bot.Plain("and at sunset?"), ReplyTo: first.ID})
 	second := s.final()
 	third := s.press(second, "Again")
+	if third.ReplyTo != second.ReplyTo || third.ReplyTo == "" || strings.Contains(third.Text.Plain, "Asked again by") {
+		t.Errorf("Again replies to %q, the question is %q: %s", third.ReplyTo, second.ReplyTo, third.Text.Plain)
+	}
 	s.emit(bot.Event{Text: bot.Plain("in short?"), ReplyTo: third.ID, User: s.platform.User("ken"), Name: "Ken"})
 	s.final()
 
@@ -101,7 +104,6 @@ func TestPeopleTalkingToEachOtherAreLeftAlone(t *testing.T) {
 	for _, e := range []bot.Event{
 		{Text: bot.Plain("why is the sky blue?")},
 		{Text: bot.Plain("I agree"), ReplyTo: "in-1"},
-		{Text: bot.Plain("thanks"), ReplyTo: translated.ID},
 		{Text: bot.Plain("/ask@otherbot hello"), FromBot: true},
 		{ReplyTo: translated.ID},
 	} {
@@ -111,6 +113,119 @@ func TestPeopleTalkingToEachOtherAreLeftAlone(t *testing.T) {
 	if all := s.platform.Messages(""); len(all) != 2 || len(s.questions) != 0 {
 		t.Errorf("%d messages, asked %+v", len(all), s.questions)
 	}
+}
+
+// A reply to what the bot cannot talk about gets one sentence, and a reply to that sentence none.
+func TestReplyToWhatIsNoAnswerIsToldWhatWorks(t *testing.T) {
+	s := open(t)
+	s.translate = func(context.Context, translate.Request, func(workers.Event)) (translate.Translation, error) {
+		return translate.Translation{Text: "Hola", From: "en", To: "es", Result: result(13)}, nil
+	}
+	for _, m := range []bottest.Message{s.say("/translate to:es Hello"), s.say("/trnslate hello")} {
+		s.emit(bot.Event{Text: bot.Plain("more formal, please"), ReplyTo: m.ID})
+		hint := s.final()
+		if !strings.HasPrefix(hint.Text.Plain, "I can only go on from answers of /ask.") {
+			t.Errorf("%q", hint.Text.Plain)
+		}
+		s.emit(bot.Event{Text: bot.Plain("ah"), ReplyTo: hint.ID})
+	}
+	s.say("/language")
+	if all := s.platform.Messages(""); len(all) != 5 || len(s.questions) != 0 {
+		t.Errorf("%d messages, asked %+v", len(all), s.questions)
+	}
+}
+
+// An admin who presses Again is named, for the answer stands below somebody else's question.
+func TestAgainNamesWhoPressedForSomebodyElse(t *testing.T) {
+	s := open(t)
+	s.answer = answers("Soup.", 12)
+	first := s.say("/ask what is for dinner?")
+	if err := s.platform.Press(s.ctx, first, "ken", "Again", community.Admin); err != nil {
+		t.Fatal(err)
+	}
+	if m := s.final(); m.ReplyTo != first.ReplyTo || !strings.Contains(m.Text.Plain, "\nAsked again by ken") {
+		t.Errorf("replies to %q: %s", m.ReplyTo, m.Text.Plain)
+	}
+}
+
+func TestMistypedPrivateCommandIsRefusedPrivately(t *testing.T) {
+	s := open(t)
+	for _, text := range []string{"/worker lnik x", "/worker foo", "/worker", "/worker_foo", "/worker revoke", "/worker link shrae:x", "/credits why", "/credits whyy:3"} {
+		if m := s.say(text); m.Only != s.platform.User("rita") {
+			t.Errorf("%s is refused for all to see: %s", text, m.Text.Plain)
+		}
+	}
+	if m := s.say("/ask"); m.Only != "" {
+		t.Errorf("/ask is refused privately: %s", m.Text.Plain)
+	}
+}
+
+// A job that came to nothing is named by its number; that it was free is said where the ledger says so.
+func TestJobThatCameToNothingHasItsNumber(t *testing.T) {
+	s := open(t)
+	s.bills[20], s.bills[21], s.bills[22] = commands.Bill{Job: 20, State: workers.Cancelled}, commands.Bill{Job: 21, State: workers.Failed}, commands.Bill{Job: 22, State: workers.Done}
+	s.overview = online()
+	s.answer = func(ctx context.Context, _ ask.Question, show func(ask.Draft)) (ask.Answer, error) {
+		show(ask.Draft{Event: workers.Event{Job: 20, Kind: workers.Waiting, Position: 2}})
+		<-ctx.Done()
+		return ask.Answer{}, context.Cause(ctx)
+	}
+	s.emit(bot.Event{Text: bot.Plain("/ask hm?")})
+	if err := s.platform.Press(s.ctx, s.watch("2nd"), "rita", "Stop", community.Everyone); err != nil {
+		t.Fatal(err)
+	}
+	if got := rendered(s.final().Text); got != "Stopped.\n<small>Job 20 · cost nothing</small>" {
+		t.Errorf("stopped: %s", got)
+	}
+	s.translate = func(_ context.Context, _ translate.Request, progress func(workers.Event)) (translate.Translation, error) {
+		progress(workers.Event{Job: 21, Kind: workers.Started, Attempt: 1})
+		return translate.Translation{}, fault.New(fault.BadResult, "kind", protocol.Translate)
+	}
+	if got := s.say("/translate to:es hello").Text.Plain; !strings.HasSuffix(got, "\nJob 21 · cost nothing") {
+		t.Errorf("failed: %s", got)
+	}
+	s.draw = func(_ context.Context, _ imagegen.Request, progress func(workers.Event)) (imagegen.Drawing, error) {
+		progress(workers.Event{Job: 22, Kind: workers.Started, Attempt: 1})
+		return imagegen.Drawing{}, fault.New(fault.Erased)
+	}
+	if got := s.say("/imagine soup").Text.Plain; !strings.HasSuffix(got, "\nJob 22") {
+		t.Errorf("paid: %s", got)
+	}
+}
+
+// online is a pool with one machine that can do everything.
+func online() workers.Overview {
+	var offers []workers.OfferView
+	for _, k := range []protocol.Kind{protocol.Chat, protocol.Image, protocol.Translate} {
+		offers = append(offers, workers.OfferView{Offer: protocol.Offer{Kind: k}})
+	}
+	return workers.Overview{Workers: []workers.WorkerView{{State: workers.Online, Offers: offers}}}
+}
+
+// While nobody is there to take a job, its place in the line says nothing.
+func TestWaitWithNobodyOnlineSaysSo(t *testing.T) {
+	s := open(t, func(h *commands.House) {
+		h.Now, h.Patience = time.Now, 10*time.Minute
+	})
+	s.overview = online()
+	s.overview.Workers[0].State = workers.Away
+	next := make(chan workers.Event)
+	s.translate = func(_ context.Context, _ translate.Request, progress func(workers.Event)) (translate.Translation, error) {
+		for e := range next {
+			progress(e)
+		}
+		return translate.Translation{Text: "Hola", From: "en", To: "es", Result: result(13)}, nil
+	}
+	s.emit(bot.Event{Text: bot.Plain("/translate to:es Hello")})
+	next <- workers.Event{Kind: workers.Started, Attempt: 1}
+	next <- workers.Event{Kind: workers.Waiting, Position: 1}
+	got := s.watch("looking for another").Text
+	if !strings.HasPrefix(got.Plain, "That machine left; looking for another.\nNo machine that could take this is online now. I wait for one, until ") || strings.Contains(got.Plain, "next") ||
+		len(got.Spans) != 1 || got.Spans[0].Kind != bot.Timestamp {
+		t.Errorf("%+v", got)
+	}
+	close(next)
+	s.final()
 }
 
 // watch returns what the reply shows once it says want.
@@ -138,6 +253,7 @@ func TestAskShowsHowItGoesAndStopKeepsWhatIsThere(t *testing.T) {
 			}
 		}
 	}
+	s.overview = online()
 	s.emit(bot.Event{Text: bot.Plain("/ask tell me a story")})
 	var views strings.Builder
 	for _, step := range []struct {
@@ -148,7 +264,7 @@ func TestAskShowsHowItGoesAndStopKeepsWhatIsThere(t *testing.T) {
 		{ask.Draft{Event: workers.Event{Kind: workers.Waiting, Position: 1}}, "next"},
 		{ask.Draft{Event: workers.Event{Kind: workers.Started, Attempt: 1, WorkerName: "Rita's RTX 3060"}}, "Rita's RTX 3060 is on it"},
 		{ask.Draft{Event: workers.Event{Kind: workers.Text, Attempt: 1}, Markdown: "Once **upon"}, "Once"},
-		{ask.Draft{Event: workers.Event{Kind: workers.Waiting, Attempt: 1, Position: 1, ETA: 3 * time.Second}}, "Another one takes over"},
+		{ask.Draft{Event: workers.Event{Kind: workers.Waiting, Attempt: 1, Position: 1, ETA: 3 * time.Second}}, "looking for another"},
 		{ask.Draft{Event: workers.Event{Kind: workers.Started, Attempt: 2}}, "A community machine"},
 		{ask.Draft{Event: workers.Event{Kind: workers.Text, Attempt: 2}, Markdown: "Once **upon** a time"}, "a time"},
 	} {
@@ -418,7 +534,7 @@ func TestWorkerListAndRevoke(t *testing.T) {
 	s.workers = nil
 	golden(t, "worker_list", out+"--- none\n"+shown(s.say("/worker list"))+"--- pressed again\n"+shown(s.press(ask, "Unlink it")))
 	for _, m := range s.platform.Messages("") {
-		if m.Only == "" && !strings.Contains(m.Text.Plain, "Type it like this") {
+		if m.Only == "" {
 			t.Errorf("shown to everybody: %s", m.Text.Plain)
 		}
 	}
@@ -434,6 +550,19 @@ func TestCredits(t *testing.T) {
 	for _, m := range s.platform.Messages("") {
 		if m.Only == "" {
 			t.Errorf("shown to everybody: %s", m.Text.Plain)
+		}
+	}
+}
+
+func TestCreditsSayThatAnAllowanceIsShared(t *testing.T) {
+	s := open(t, func(h *commands.House) {
+		h.Payer = func(r bot.Request) ledger.Payer {
+			return ledger.Payer{Allowance: ledger.AllowanceOf(r.Chat.Community), Daily: 2000 * ledger.Credit, Spend: ledger.SpendOf(r.Member)}
+		}
+	})
+	for l, want := range map[string]string{"en": "shared by everyone on this page", "es": "compartidos entre todos", "de": "für alle auf dieser Seite zusammen", "ja": "このページの全員で共有"} {
+		if got := s.sayIn(l, "/credits").Text.Plain; !strings.Contains(got, want) {
+			t.Errorf("%s: %s", l, got)
 		}
 	}
 }

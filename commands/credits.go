@@ -8,6 +8,7 @@ import (
 
 	"potluck/bot"
 	"potluck/fault"
+	"potluck/ledger"
 	"potluck/workers"
 )
 
@@ -27,14 +28,15 @@ func (h House) credits() bot.Command {
 
 func (h House) balance(ctx context.Context, in *bot.Invocation) error {
 	now := h.Now()
-	b, err := h.Credits.Balance(ctx, in.Member.ID, h.Payer(in.Request), now)
+	payer := h.Payer(in.Request)
+	b, err := h.Credits.Balance(ctx, in.Member.ID, payer, now)
 	if err != nil {
 		return fmt.Errorf("balance: %w", err)
 	}
 	reset := now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
 	lines := []bot.Text{in.Say("credits.spendable", "amount", b.Spendable)}
 	if b.Daily > 0 {
-		lines = append(lines, in.Say("credits.free", "amount", b.Free, "daily", b.Daily, "left", reset.Sub(now), "reset", reset))
+		lines = append(lines, in.Say("credits.free", "amount", b.Free, "daily", b.Daily, "left", reset.Sub(now), "reset", reset, "shared", payer.Allowance == ledger.AllowanceOf(in.Request.Chat.Community)))
 	}
 	if b.Held > 0 {
 		lines = append(lines, in.Say("credits.held", "amount", b.Held))

@@ -36,7 +36,7 @@ func (h House) imagine() bot.Command {
 			{Name: "model", Kind: bot.String, Max: 100, Suggest: h.suggestModel(protocol.Image)},
 		},
 		Run: func(ctx context.Context, in *bot.Invocation) error {
-			return h.picture(ctx, in, in.Options)
+			return h.picture(ctx, in, in.Options, bot.Text{})
 		},
 	}
 }
@@ -54,10 +54,10 @@ func (h House) drawAgain(ctx context.Context, in *bot.Invocation, a bot.Action) 
 	h32 := fnv.New32a()
 	h32.Write([]byte(in.Request.ID))
 	options["seed"] = strconv.FormatUint(uint64(h32.Sum32()), 10)
-	return h.picture(ctx, in, options)
+	return h.picture(ctx, in, options, pressed(in, a))
 }
 
-func (h House) picture(ctx context.Context, in *bot.Invocation, options map[string]string) error {
+func (h House) picture(ctx context.Context, in *bot.Invocation, options map[string]string, by bot.Text) error {
 	r := imagegen.Request{
 		Origin: h.origin(in),
 		Prompt: options["prompt"],
@@ -86,11 +86,11 @@ func (h House) picture(ctx context.Context, in *bot.Invocation, options map[stri
 
 	title := bot.Plain(shown(cut(r.Prompt, 200))).In(bot.Bold, "")
 	var mu sync.Mutex
-	view := progress{say: in.Say}
+	view := h.progress(in, protocol.Image)
 	var preview []bot.Picture
 	var worker int64 // that draws now
 	show := func() {
-		in.Reply.Show(bot.Reply{Text: joined("\n", title, view.text(), notice), Pictures: preview, Status: true})
+		in.Reply.Show(bot.Reply{Text: joined("\n", title, view.text()), Pictures: preview, Status: true})
 	}
 	show()
 	d, err := h.Draw.Draw(ctx, r, func(e workers.Event) {
@@ -106,6 +106,7 @@ func (h House) picture(ctx context.Context, in *bot.Invocation, options map[stri
 		show()
 	})
 	if err != nil {
+		in.Reply.Below(joined("\n", h.jobLine(ctx, in, view.job), by))
 		return fmt.Errorf("draw: %w", err)
 	}
 
@@ -121,7 +122,7 @@ func (h House) picture(ctx context.Context, in *bot.Invocation, options map[stri
 	if d.Snapped != "" {
 		notes = append(notes, small(in.Say("picture.snapped", "asked", r.Aspect, "aspect", d.Snapped)))
 	}
-	notes = append(notes, h.footer(in, "picture.footer", d.Result, "seed", d.Seed, "width", d.Width, "height", d.Height, "steps", d.Steps), notice)
+	notes = append(notes, h.footer(in, "picture.footer", d.Result, "seed", d.Seed, "width", d.Width, "height", d.Height, "steps", d.Steps), by, notice)
 	final.Text = joined("\n", append([]bot.Text{title}, notes...)...)
 	data, err := json.Marshal(options)
 	if err != nil {

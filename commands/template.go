@@ -25,6 +25,7 @@ import (
 //	{name, clock|date}                              a moment: 18:30 UTC, or with its day
 //	{name, language|languages|list}                 names of languages, or several values
 //	{name, bare}                                    a command without its slash
+//	{name, text}                                    the text of the key that the value is
 //	{name, plural, one {# job} other {# jobs}}      also "ordinal"; # is the number, =0 an exact case
 //	{name, select, chat {answer} other {do that}}   "none" is the case of an empty or missing value
 //
@@ -48,7 +49,7 @@ type branch struct {
 
 var formats = map[string]bool{
 	"number": true, "percent": true, "credits": true, "duration": true, "clock": true, "date": true, "language": true, "languages": true,
-	"list": true, "bare": true, "plural": true, "ordinal": true, "select": true,
+	"list": true, "bare": true, "text": true, "plural": true, "ordinal": true, "select": true,
 }
 
 func parseTemplate(s string) (template, error) {
@@ -269,6 +270,8 @@ func (r *rendering) place(n node) {
 		r.out.Add(translate.Name(shown(v), r.lang))
 	case "languages", "list":
 		r.list(v, n.as)
+	case "text":
+		r.out.Append(r.catalogue.Say(r.lang)(shown(v)))
 	case "bare":
 		r.out.Add(strings.TrimLeft(shown(v), "/"))
 	default:

@@ -10,6 +10,7 @@ import (
 	"potluck/fault"
 	"potluck/translate"
 	"potluck/workers"
+	"potluck/workers/protocol"
 )
 
 func (h House) translate() bot.Command {
@@ -42,15 +43,16 @@ func (h House) translateText(ctx context.Context, in *bot.Invocation) error {
 		return err
 	}
 	var mu sync.Mutex
-	view := progress{say: in.Say}
-	in.Reply.Show(bot.Reply{Text: joined("\n", view.text(), notice), Status: true})
+	view := h.progress(in, protocol.Translate)
+	in.Reply.Show(bot.Reply{Text: view.text(), Status: true})
 	t, err := h.Translate.Translate(ctx, r, func(e workers.Event) {
 		mu.Lock()
 		defer mu.Unlock()
 		view.see(e)
-		in.Reply.Show(bot.Reply{Text: joined("\n", view.text(), notice), Status: true})
+		in.Reply.Show(bot.Reply{Text: view.text(), Status: true})
 	})
 	if err != nil {
+		in.Reply.Below(h.jobLine(ctx, in, view.job))
 		return fmt.Errorf("translate: %w", err)
 	}
 	var notes []bot.Text
