@@ -65,7 +65,7 @@ func newYardOn(t testing.TB, store simStore, cfg Config) *yard {
 		t.Fatal(err)
 	}
 	y := &yard{t: t, store: store, pool: pool, key: cfg.ServerKey.Public().(ed25519.PublicKey), addr: listener.Addr().String()}
-	server := &http.Server{Handler: pool.Handler()}
+	server := &http.Server{Handler: pool.Handler(), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
 	ctx, cancel := context.WithCancel(context.Background())
 	var parts sync.WaitGroup
 	parts.Go(func() { _ = server.Serve(listener) })
@@ -199,7 +199,7 @@ func TestBadNetwork(t *testing.T) {
 		faults faultproxy.Faults
 	}{
 		{"good", faultproxy.Faults{}},
-		{"late", faultproxy.Faults{Latency: pick(20*time.Millisecond, 500*time.Millisecond), Jitter: pick(100*time.Millisecond, 2*time.Second)}},
+		{"late", faultproxy.Faults{Latency: 20 * time.Millisecond, Jitter: pick(100*time.Millisecond, 800*time.Millisecond)}},
 		{"cut", faultproxy.Faults{CutAfter: pick(200*time.Millisecond, 3*time.Second)}},
 		{"half-open", faultproxy.Faults{HalfOpenAfter: pick(500*time.Millisecond, 5*time.Second)}},
 		{"1 byte per second", faultproxy.Faults{BytesPerSecond: 1}},

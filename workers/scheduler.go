@@ -662,7 +662,12 @@ func (s *scheduler) settled(id int64, actual float64, now time.Time) {
 		return
 	}
 	if w := s.nodes[e.last]; w != nil && e.offer != nil {
-		delete(w.troubles, speedKey{w.id, e.offer.Kind, e.offer.canonical})
+		key := speedKey{w.id, e.offer.Kind, e.offer.canonical}
+		t := w.troubles[key]
+		if delete(w.troubles, key); t != nil && !t.until.IsZero() { // its rest is over: what was kept from it may come
+			s.changed(w)
+			defer func() { s.fill(w, now) }()
+		}
 	}
 	if e.charged != 0 {
 		s.correct(e, actual)

@@ -582,6 +582,7 @@ type task struct {
 	final   *protocol.Event
 	text    string
 	seq     int
+	on      *websocket.Conn // where its text was told last: anywhere else it begins with the whole
 }
 
 func (w *world) enlist(i int) *machine {
@@ -1029,8 +1030,12 @@ func (m *machine) event(t *task, e protocol.Event) {
 	m.mu.Lock()
 	t.seq++
 	e.Lease, e.Seq = t.assign.Lease, t.seq
+	conn := m.conn
+	if e.Kind == protocol.EventText && t.on != conn {
+		e.Text, e.Reset, t.on = t.text, true, conn
+	}
 	m.mu.Unlock()
-	m.tell(e)
+	m.send(conn, e)
 }
 
 // finish keeps the final event until it is acknowledged.

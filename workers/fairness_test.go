@@ -1,0 +1,332 @@
+package workers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"potluck/community"
+	"potluck/workers/protocol"
+)
+
+// serve answers each assignment after d, one after another per slot.
+func (h *hand) serve(d time.Duration) {
+	for {
+		f := h.read()
+		if f == nil {
+			return
+		}
+		if a, ok := f.(protocol.Assign); ok {
+			h.send(protocol.Accept{Lease: a.Lease})
+			time.AfterFunc(d, func() {
+				write(context.Background(), h.conn, protocol.Event{Lease: a.Lease, Seq: 1, Kind: protocol.EventDone, Done: &protocol.Done{Text: "ok"}})
+				write(context.Background(), h.conn, protocol.Beat{Free: 1})
+			})
+		}
+	}
+}
+
+func TestNextMemberStartsNextBehindAFlood(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(9).connect()
+		defer h.close()
+		for i := range 500 {
+			j := asked(fmt.Sprint("flood", i), 1)
+			j.Wait = time.Hour
+			b.do(j)
+		}
+		first := h.take()
+		second := asked("second", 2)
+		second.Chat.Messages[0].Text = "second"
+		c := b.do(second)
+		synctest.Wait()
+		h.done(first.Lease, protocol.Done{Text: "ok"})
+		a := h.take()
+		if a.Chat.Messages[0].Text != "second" {
+			t.Error("the flooding member was served again before the other")
+		}
+		h.done(a.Lease, protocol.Done{Text: "ok"})
+		c.ok()
+	})
+}
+
+// waits plays a heavy community against light ones in fake time and returns how long light jobs took.
+func waits(t *testing.T, heavy bool) (p95 time.Duration) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		const light, each, work = 50, 4, 2 * time.Second
+		b.decided()
+		for w := range 4 {
+			h := b.enlist(community.MemberID(900 + w)).connect()
+			defer h.close()
+			go h.serve(work)
+		}
+		ask := func(c string, m community.MemberID, n int) *call {
+			j := asked(fmt.Sprint(c, "-", m, "-", n), m)
+			j.Community, j.Wait = community.CommunityID(c), 2*time.Hour
+			return b.do(j)
+		}
+		if heavy {
+			for n := range 100 * each {
+				ask("heavy", community.MemberID(1+n%20), n)
+			}
+			synctest.Wait()
+		}
+		var took []time.Duration
+		for round := range each {
+			began := time.Now()
+			ends := make([]time.Duration, light)
+			done := make(chan bool)
+			for i := range light {
+				c := ask(fmt.Sprint("light", i), community.MemberID(100+i), round)
+				go func() {
+					c.ok()
+					ends[i] = time.Since(began)
+					done <- true
+				}()
+			}
+			for range light {
+				<-done
+			}
+			took = append(took, ends...)
+		}
+		slices.Sort(took)
+		p95 = took[len(took)*95/100]
+	})
+	return p95
+}
+
+// shares has every community wait all the time, one of them with 100 times the jobs, and returns Jain's index of what they were given.
+func shares(t *testing.T) (jain float64) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		const light, each, work = 50, 10, 2 * time.Second
+		b.decided()
+		for w := range 4 {
+			h := b.enlist(community.MemberID(900 + w)).connect()
+			defer h.close()
+			go h.serve(work)
+		}
+		for i := range light + 1 {
+			jobs := each
+			if i == 0 {
+				jobs = 100 * each
+			}
+			for n := range jobs {
+				j := asked(fmt.Sprint("share", i, "-", n), community.MemberID(1+i))
+				j.Community, j.Wait = community.CommunityID(fmt.Sprint("c", i)), 2*time.Hour
+				b.do(j)
+			}
+		}
+		<-time.After(2 * time.Minute) // about 240 of 1,500 jobs
+		given := map[community.CommunityID]float64{}
+		b.store.mu.Lock()
+		for _, j := range b.store.jobs {
+			if j.State == Done {
+				given[j.Community]++
+			}
+		}
+		b.store.mu.Unlock()
+		var sum, squares float64
+		for _, v := range given {
+			sum += v
+			squares += v * v
+		}
+		jain = sum * sum / ((light + 1) * squares)
+	})
+	return jain
+}
+
+func TestHeavyCommunityDoesNotDelayLightOnes(t *testing.T) {
+	solo, beside, jain := waits(t, false), waits(t, true), shares(t)
+	if ratio := beside.Seconds() / solo.Seconds(); ratio > 1.5 || jain < 0.95 {
+		t.Errorf("light p95 is %v alone and %v beside the heavy community (%.2f×), Jain %.3f", solo, beside, ratio, jain)
+	}
+	t.Logf("light p95 %v alone, %v beside the heavy community, Jain %.3f", solo, beside, jain)
+}
+
+// In each trial a machine at work is unlinked; from 5 s after that was acknowledged it must get nothing, on whatever connection.
+func TestRevokedWorkerGetsNothing(t *testing.T) {
+	trials, late := 1000, 0
+	for i := range trials {
+		inBubble(t, func(t *testing.T, b *bed) {
+			b.decided()
+			h := b.enlist(9).connect()
+			defer h.close()
+			b.do(asked("r1", 1))
+			b.do(asked("r2", 2))
+			<-time.After(time.Duration(i) * 7 * time.Millisecond)
+			if err := b.pool.Revoke(t.Context(), 1, community.Member{ID: 9}); err != nil {
+				t.Fatal(err)
+			}
+			at := time.Now()
+			again := make(chan bool)
+			go func() { // it comes back at once and again
+				defer close(again)
+				for range 3 {
+					n := *h
+					if n.connect(); n.bye == nil {
+						t.Error("let in after it was revoked")
+					}
+					<-time.After(time.Second)
+				}
+			}()
+			b.do(asked("r3", 3))
+			for f := h.read(); f != nil; f = h.read() {
+				if _, ok := f.(protocol.Assign); ok && time.Since(at) > 5*time.Second {
+					late++
+				}
+			}
+			<-again
+		})
+	}
+	if late > 0 {
+		t.Errorf("%d of %d revoked workers got a job", late, trials)
+	}
+}
+
+// Whatever happens, the scheduler gives no worker more than its slots or what it may not see, leaves nobody idle who could work, and in the
+// end every job is done.
+func TestSchedulerKeepsItsRules(t *testing.T) {
+	operations := 0
+	rapid.Check(t, func(t *rapid.T) {
+		s := testScheduler()
+		now := start
+		jobs, queued, running := map[int64]*Job{}, map[int64]bool{}, map[int64]int64{}
+		machines, offers := map[int64]Worker{}, map[int64][]*offer{}
+		slots := map[int64]int{}
+		var id int64
+		settle := func() {
+			operations++
+			for _, a := range s.take() {
+				if !queued[a.job] {
+					t.Fatalf("job %d was given out and is not queued", a.job)
+				}
+				delete(queued, a.job)
+				running[a.job] = a.worker
+				n := needOf(jobs[a.job])
+				w := s.nodes[a.worker]
+				if w == nil || !a.offer.suits(&n) || !w.admits(jobs[a.job].Class, jobs[a.job].Community) {
+					t.Fatalf("job %d went to worker %d, who may not do it", a.job, a.worker)
+				}
+			}
+			used := map[int64]int{}
+			for _, w := range running {
+				if used[w]++; used[w] > slots[w] {
+					t.Fatalf("worker %d has %d jobs in %d slots", w, used[w], slots[w])
+				}
+			}
+			for w, node := range s.nodes {
+				if !node.usable() || used[w] >= slots[w] {
+					continue
+				}
+				for j := range queued {
+					n := needOf(jobs[j])
+					for _, o := range offers[w] {
+						if o.suits(&n) && node.admits(jobs[j].Class, jobs[j].Community) && len(s.jobs[j].barred) == 0 && !s.resting(node, o) {
+							t.Fatalf("worker %d is idle and job %d waits", w, j)
+						}
+					}
+				}
+			}
+		}
+		pick := func(name string, m map[int64]int64) int64 {
+			var ids []int64
+			for k := range m {
+				ids = append(ids, k)
+			}
+			slices.Sort(ids)
+			if len(ids) == 0 {
+				return 0
+			}
+			return rapid.SampledFrom(ids).Draw(t, name)
+		}
+		models := []string{"a", "b", "c"}
+		connect := func(w int64) {
+			row := Worker{ID: w, Owner: community.MemberID(w % 3), Operator: w%2 == 0}
+			machines[w] = row
+			offers[w] = []*offer{chatOffer(models[w%3], true), chatOffer(models[(w+1)%3], false)}
+			if s.nodes[w] == nil {
+				slots[w] = rapid.IntRange(1, 3).Draw(t, "slots")
+			}
+			s.connect(row, offers[w], slots[w], false, now)
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"submit": func(t *rapid.T) {
+				id++
+				j := chatJob(id, community.CommunityID(rapid.SampledFrom(models).Draw(t, "community")), community.MemberID(rapid.IntRange(1, 5).Draw(t, "member")), rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(t, "model"))
+				j.Class = rapid.SampledFrom([]Class{Public, Community, Private}).Draw(t, "class")
+				jobs[id], queued[id] = j, true
+				s.submit(j, rapid.Float64Range(0.1, 50).Draw(t, "seconds"), now)
+				settle()
+			},
+			"done": func(t *rapid.T) {
+				if j := pick("job", running); j != 0 {
+					delete(running, j)
+					s.settled(j, rapid.Float64Range(0.1, 50).Draw(t, "seconds"), now)
+					settle()
+				}
+			},
+			"failed": func(t *rapid.T) {
+				if j := pick("job", running); j != 0 {
+					delete(running, j)
+					s.end(j, rapid.SampledFrom([]verdict{blameless, crowded, failed}).Draw(t, "verdict"), now)
+					queued[j] = true
+					s.again(j, now)
+					settle()
+				}
+			},
+			"connect": func(t *rapid.T) { connect(rapid.Int64Range(1, 5).Draw(t, "worker")); settle() },
+			"leave": func(t *rapid.T) {
+				w := rapid.Int64Range(1, 5).Draw(t, "worker")
+				for j, at := range running {
+					if at == w {
+						delete(running, j)
+						s.change(w, now, func(n *node) { n.away = true })
+						s.end(j, blameless, now)
+						queued[j] = true
+						s.again(j, now)
+					}
+				}
+				s.leave(w, now)
+				settle()
+			},
+			"stop": func(t *rapid.T) {
+				if id > 0 {
+					j := rapid.Int64Range(1, id).Draw(t, "job")
+					delete(queued, j)
+					delete(running, j)
+					s.drop(j, now)
+					settle()
+				}
+			},
+			"time": func(t *rapid.T) {
+				now = now.Add(time.Duration(rapid.IntRange(1, 60000).Draw(t, "ms")) * time.Millisecond)
+				s.tick(now)
+				settle()
+			},
+		})
+		// Nobody starves: with all machines there, everything comes to its end.
+		for w := range int64(6) {
+			connect(w + 1)
+			settle()
+		}
+		for round := 0; len(queued)+len(running) > 0; round++ {
+			if round > 10*len(jobs)+100 {
+				t.Fatalf("%d jobs are never done", len(queued)+len(running))
+			}
+			now = now.Add(time.Minute)
+			s.tick(now)
+			settle()
+			for j := range running {
+				delete(running, j)
+				s.settled(j, 1, now)
+				settle()
+			}
+		}
+	})
+	t.Logf("%d operations", operations)
+}
