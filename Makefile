@@ -39,5 +39,12 @@ fuzz:
 faults:
 	$(GO) test ./workers -run '^TestBadNetwork$$' -v -count=1 -timeout 24h -faults $(TIME)
 
+## chaos: kill the real programs N times while visitors ask, by the schedule of SEED; every kill is printed
+SEED ?= 1
+N ?= 2000
+.PHONY: chaos
+chaos:
+	$(GO) test -run '^TestChaos$$' -v -count=1 -timeout 24h . -chaos.seed $(SEED) -chaos.kills $(N)
+
 clean:
 	rm -rf bin dist

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"image"
 	_ "image/png"
 	"io"
@@ -162,32 +163,14 @@ func (v *visitor) listen() {
 	go func() {
 		defer close(ended)
 		defer res.Body.Close()
-		lines := bufio.NewScanner(res.Body)
-		lines.Buffer(nil, 1<<20)
-		var e pageEvent
 		emit := func(e pageEvent) {
 			select {
 			case stream <- e:
 			case <-ctx.Done():
 			}
 		}
-		for lines.Scan() {
-			field, value, _ := strings.Cut(lines.Text(), ": ")
-			switch field {
-			case "id":
-				e.id, _ = strconv.ParseInt(value, 10, 64)
-			case "event":
-				e.kind = value
-			case "data":
-				if err := json.Unmarshal([]byte(value), &e.message); err != nil {
-					v.t.Errorf("event %q: %v", value, err)
-				}
-			case "":
-				if e.kind != "" {
-					emit(e)
-				}
-				e = pageEvent{}
-			}
+		if err := readEvents(res.Body, emit); err != nil {
+			v.t.Error(err)
 		}
 		emit(pageEvent{kind: "gone"})
 	}()
@@ -196,6 +179,32 @@ func (v *visitor) listen() {
 		cancel()
 		<-ended
 	}
+}
+
+// readEvents calls emit for each event of a stream until that ends. Its error is an event that is no JSON.
+func readEvents(r io.Reader, emit func(pageEvent)) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	var e pageEvent
+	for lines.Scan() {
+		field, value, _ := strings.Cut(lines.Text(), ": ")
+		switch field {
+		case "id":
+			e.id, _ = strconv.ParseInt(value, 10, 64)
+		case "event":
+			e.kind = value
+		case "data":
+			if err := json.Unmarshal([]byte(value), &e.message); err != nil {
+				return fmt.Errorf("event %q: %w", value, err)
+			}
+		case "":
+			if e.kind != "" {
+				emit(e)
+			}
+			e = pageEvent{}
+		}
+	}
+	return nil
 }
 
 func (v *visitor) close() {
