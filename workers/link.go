@@ -462,7 +462,7 @@ func (l *link) identify(address string, key []byte, hello *protocol.Hello) (w Wo
 		case w.Revoked:
 			return Worker{}, protocol.ByeRevoked
 		}
-		return w, ""
+		return l.pool.calledByDefault(ctx, w), ""
 	}
 	// Whatever is wrong with a code, the answer is the same.
 	if !l.mayTry(address, now) {
@@ -484,7 +484,7 @@ func (l *link) identify(address string, key []byte, hello *protocol.Hello) (w Wo
 		l.pool.log.Error("worker not linked", "err", err)
 		return Worker{}, protocol.ByeShutdown
 	}
-	return w, ""
+	return l.pool.keepName(ctx, w, hello.Name, now), ""
 }
 
 // mayGreet tells whether a linked worker has not connected too often.
@@ -599,9 +599,13 @@ func (s *session) read() {
 
 // discard reads what a worker still sends until the writer has closed the connection: unread bytes would make a reset of the close, and the
 // worker would never learn why.
+//
+// A worker that goes on flooding is not read for long: it would cost more than it did before it was put out.
 func (s *session) discard() {
-	for {
-		if _, _, err := s.conn.Read(context.Background()); err != nil {
+	bytes := 0
+	for range 2 * protocol.FramesPerSec {
+		_, data, err := s.conn.Read(context.Background())
+		if bytes += len(data); err != nil || bytes > bytesPerSec {
 			return
 		}
 	}

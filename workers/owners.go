@@ -30,9 +30,10 @@ func (p *Pool) Link(ctx context.Context, owner community.Member, name string, sh
 	return protocol.Join{Server: strings.TrimRight(p.cfg.PublicURL, "/"), Fingerprint: protocol.Fingerprint(public), Code: code}, expires, nil
 }
 
-// Workers lists an owner's linked workers, live or not; Overview tells which are live. Owner 0 lists all.
+// Workers lists an owner's linked workers, live or not; Overview tells which are live. Owner 0 lists all. Each has a name.
 func (p *Pool) Workers(ctx context.Context, owner community.MemberID) ([]Worker, error) {
-	return p.store.Workers(ctx, owner)
+	all, err := p.store.Workers(ctx, owner)
+	return named(all), err
 }
 
 // Revoke unlinks a worker: its connection is cut and its jobs go elsewhere at once. Only its owner and operators may; to everybody else the
@@ -120,7 +121,7 @@ func (p *Pool) Refresh(ctx context.Context, id int64) error {
 }
 
 func (p *Pool) find(ctx context.Context, id int64) (Worker, error) {
-	all, err := p.store.Workers(ctx, 0)
+	all, err := p.Workers(ctx, 0)
 	if err != nil {
 		return Worker{}, err
 	}
