@@ -304,6 +304,13 @@ func (p *Pool) restore(ctx context.Context, now time.Time) error {
 	}
 	sweepBlobs(p.cfg.BlobDir, keep, now)
 	p.dirty = true
+	linked, err := p.store.Workers(ctx, 0)
+	if err != nil {
+		return err
+	}
+	if len(linked) == 0 { // nobody can come back, so nobody is waited for
+		p.decide(now)
+	}
 	return nil
 }
 

@@ -618,9 +618,12 @@ func TestRestartWithoutTheWorker(t *testing.T) {
 
 func TestQueuedJobsWaitForWorkersAfterARestart(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.enlist(9)
+		b.end()
+		b.begin()
 		c := b.do(asked("r1", 1)) // nobody is here, but the bot has just begun
 		synctest.Wait()
-		h := b.enlist(9).connect()
+		h.connect()
 		a := h.take()
 		h.done(a.Lease, protocol.Done{Text: "ok"})
 		c.ok()
@@ -632,8 +635,35 @@ func TestQueuedJobsWaitForWorkersAfterARestart(t *testing.T) {
 	})
 }
 
+// TestGraceIsForLinkedWorkers: people waited 20 s for machines where none was linked.
+func TestGraceIsForLinkedWorkers(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.enlist(9, func(w *Worker) { w.Revoked = true })
+		b.end()
+		b.begin()
+		began := time.Now()
+		b.do(asked("r1", 1)).fails(fault.NoWorker)
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("refused after %v", d)
+		}
+		join, _, err := b.pool.Link(t.Context(), community.Member{ID: 9}, "new", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := b.stranger().join(join.Code)
+		defer h.close()
+		c := b.do(asked("r2", 1))
+		a := h.take()
+		h.done(a.Lease, protocol.Done{Text: "ok"})
+		c.ok()
+	})
+}
+
 func TestNobodyComesInTheGrace(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
+		b.enlist(9)
+		b.end()
+		b.begin()
 		began := time.Now()
 		b.do(asked("r1", 1)).fails(fault.NoWorker)
 		if d := time.Since(began); d < 19*time.Second || d > 21*time.Second {

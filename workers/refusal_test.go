@@ -103,7 +103,10 @@ func TestEverybodyRefuses(t *testing.T) {
 // While the grace of a restart runs, more workers may come.
 func TestRefusalInTheGraceWaitsForOthers(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
-		h := b.enlist(9).connect()
+		h := b.enlist(9)
+		b.end()
+		b.begin()
+		h.connect()
 		defer h.close()
 		h.answers(func(a protocol.Assign) { h.send(protocol.Refuse{Lease: a.Lease, Reason: protocol.ReasonLimit}) })
 		c := b.do(asked("r1", 1))
