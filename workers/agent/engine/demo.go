@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"hash/fnv"
 	"image/jpeg"
 	"image/png"
 	"math/rand/v2"
@@ -147,14 +146,7 @@ func demoAnswer(messages []protocol.Message) string {
 		fmt.Fprintf(&b, "It is message %d of our conversation; the earlier ones came along, as they would to a real model. ", turns)
 	}
 	b.WriteString("\n\nEverything around this text is real: your message went through the queue, a worker took it, and its words come back one by one while you read. You can press Stop at any moment and the worker stops.\n\n")
-	tips := []string{
-		"For real answers, start Ollama or llama-server on any machine and link it with /worker link: Potluck finds it by itself.",
-		"To get a real model here, install Ollama, pull a small model, and restart the worker: it will be offered within seconds.",
-		"Anyone with a graphics card can change that: /worker link gives one line to paste, and the next question goes to their model.",
-	}
-	h := fnv.New32a()
-	h.Write([]byte(question))
-	b.WriteString(tips[h.Sum32()%uint32(len(tips))])
+	b.WriteString("For real answers, start an inference program with a model (Ollama, llama-server, …) on a machine that is linked: its worker finds it by itself, within a minute. A machine that is not linked yet gets its join string from /worker link.")
 	return b.String()
 }
 

@@ -24,6 +24,9 @@ func TestDemoSaysWhatItIs(t *testing.T) {
 	if !strings.HasPrefix(res.Done.Text, "This is Potluck's demonstration engine, not a language model") || !strings.Contains(res.Done.Text, "Why is the sky blue?") || strings.Join(out.text, "") != res.Done.Text {
 		t.Fatalf("answered %q", res.Done.Text)
 	}
+	if strings.Contains(res.Done.Text, "restart") || !strings.Contains(res.Done.Text, "finds it by itself") {
+		t.Errorf("a worker looks again every half minute, and the tip says %q", res.Done.Text)
+	}
 	got := run(t, NewDemo(DemoConfig{}), translateJob("en", "es", []protocol.Piece{{Text: "Hi "}, {Keep: 4}}))
 	if len(got[0]) != 2 || got[0][0].Text != "[demo, not a translation: es] Hi " || got[0][1].Keep != 4 {
 		t.Fatalf("translated to %+v", got)
