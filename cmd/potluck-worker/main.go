@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"potluck/failpoint"
@@ -277,7 +278,7 @@ func (c *cli) serve(f agent.Folder) error {
 	for n := 0; ; {
 		select {
 		case err := <-finished:
-			return err
+			return f.NoteEnd(err)
 		case <-signals:
 			if n++; n == 1 {
 				a.Drain()
@@ -300,12 +301,16 @@ func (c *cli) status(args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stdout, "Linked to %s as %s (worker %d), owner %s.\n", l.Server, l.Name, l.Worker, l.Owner)
 	reason, paused := f.Paused()
 	s, running, err := f.Status()
 	if err != nil {
 		return fmt.Errorf("read the worker's status: %w", err)
 	}
+	if l.Unlinked && !running {
+		fmt.Fprintf(c.stdout, "This worker was unlinked by %s, where its owner was %s: /worker link in the chat gives a new string for potluck-worker join%s\n", l.Server, l.Owner, c.dirHint())
+		return nil
+	}
+	fmt.Fprintf(c.stdout, "Linked to %s as %s (worker %d), owner %s.\n", l.Server, l.Name, l.Worker, l.Owner)
 	switch {
 	case !running:
 		fmt.Fprintf(c.stdout, "Not running. To begin: potluck-worker run%s\n", c.dirHint())
@@ -320,7 +325,7 @@ func (c *cli) status(args []string) error {
 		fmt.Fprintf(c.stdout, "Paused%s. To go on: potluck-worker resume%s\n", after(": ", reason), c.dirHint())
 	}
 	if running {
-		if len(s.Offers) == 0 {
+		if len(s.Offers) == 0 && (s.State == "connected" || s.Problem != "") { // it looks for programs before it connects
 			fmt.Fprintf(c.stdout, "Offers nothing: see potluck-worker engines%s\n", c.dirHint())
 		}
 		for _, o := range s.Offers {
@@ -361,12 +366,16 @@ func (c *cli) engines(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	found, missed := settings.Look()(ctx)
+	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	for _, e := range found {
-		fmt.Fprintf(c.stdout, "found      %-14s %s%s\n", e.Engine.Name(), e.Where, after("  ", e.Note))
+		fmt.Fprintf(table, "found\t%s\t%s%s\n", e.Engine.Name(), e.Where, after("  ", e.Note))
 		agent.CloseEngine(e.Engine)
 	}
 	for _, m := range missed {
-		fmt.Fprintf(c.stdout, "not found  %-14s %s\n", m.Name, m.Why)
+		fmt.Fprintf(table, "not found\t%s\t%s\n", m.Name, m.Why)
+	}
+	if err := table.Flush(); err != nil {
+		return err
 	}
 	if len(found) == 0 {
 		fmt.Fprintln(c.stdout, "Nothing that could do a job. Start an inference program, or name its address under openai in", f.ConfigPath())
@@ -382,6 +391,9 @@ func (c *cli) pause(args []string) error {
 	f, err := c.folder()
 	if err != nil {
 		return err
+	}
+	if _, err := f.Link(); errors.Is(err, agent.ErrNotLinked) {
+		return fmt.Errorf("nothing to pause in %s: %w", f, err)
 	}
 	if err := f.Pause(strings.Join(words, " ")); err != nil {
 		return err

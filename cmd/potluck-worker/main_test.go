@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
+	"potluck/workers/agent"
 	"potluck/workers/protocol"
 )
 
@@ -171,6 +173,91 @@ func TestJoinThenStatus(t *testing.T) {
 	other := newServer(t, welcome)
 	if _, stderr, code := worker(t, dir, "join", other.join()); code != 1 || !strings.Contains(stderr, "use -replace") {
 		t.Errorf("join elsewhere: %d %s", code, stderr)
+	}
+}
+
+func TestJoinTakesABrokenString(t *testing.T) {
+	s, dir := newServer(t, welcome), filepath.Join(t.TempDir(), "worker")
+	str := s.join()
+	stdout, stderr, code := worker(t, t.TempDir(), "join", str[:20]+"\r\n  "+str[20:50], str[50:80]+" ", "\n"+str[80:], "-dir", dir)
+	if code != 0 {
+		t.Fatalf("join: %d %s%s", code, stdout, stderr)
+	}
+	want := "What this machine may do stands in " + filepath.Join(dir, "config.yaml") + ".\nTo begin: potluck-worker run -dir " + dir + "\n"
+	if !strings.HasSuffix(stdout, want) {
+		t.Errorf("join says %q, want %q at its end", stdout, want)
+	}
+}
+
+func TestUnlinkedWorkerSaysSo(t *testing.T) {
+	s, dir := newServer(t, protocol.Bye{Code: protocol.ByeRevoked}), filepath.Join(t.TempDir(), "worker")
+	linker := newServer(t, welcome)
+	if _, stderr, code := worker(t, dir, "join", linker.join()); code != 0 {
+		t.Fatalf("join: %d %s", code, stderr)
+	}
+	link, err := os.ReadFile(filepath.Join(dir, "link.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	finger := func(s *server) string {
+		f := protocol.Fingerprint(s.key.Public().(ed25519.PublicKey))
+		return hex.EncodeToString(f[:])
+	}
+	moved := strings.NewReplacer(linker.URL, s.URL, finger(linker), finger(s)).Replace(string(link))
+	if err := os.WriteFile(filepath.Join(dir, "link.yaml"), []byte(moved), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := worker(t, dir, "run"); code != 1 || !strings.Contains(stderr, "the server has revoked this worker") {
+		t.Errorf("run: %d %s", code, stderr)
+	}
+	stdout, _, code := worker(t, dir, "status")
+	if code != 0 || !strings.Contains(stdout, "unlinked by "+s.URL) || !strings.Contains(stdout, "/worker link") || strings.Contains(stdout, "To begin") {
+		t.Errorf("status: %d %s", code, stdout)
+	}
+}
+
+func TestPauseNeedsALink(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "worker")
+	if stdout, stderr, code := worker(t, dir, "pause", "game", "night"); code != 1 || !strings.Contains(stderr, "not linked yet") || !strings.Contains(stderr, dir) {
+		t.Errorf("pause: %d %s%s", code, stdout, stderr)
+	}
+}
+
+func TestStatusOfTheFirstSeconds(t *testing.T) {
+	s, dir := newServer(t, welcome), t.TempDir()
+	if _, stderr, code := worker(t, dir, "join", s.join()); code != 0 {
+		t.Fatal(stderr)
+	}
+	unlock, err := agent.Folder(dir).Lock() // as a worker that runs
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	for state, offersNothing := range map[string]bool{"connecting": false, "connected": true} {
+		if err := os.WriteFile(filepath.Join(dir, "status.json"), []byte(`{"state":"`+state+`"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		stdout, _, code := worker(t, dir, "status")
+		if code != 0 || strings.Contains(stdout, "Offers nothing") != offersNothing || !strings.Contains(stdout, state) {
+			t.Errorf("%s: %d %s", state, code, stdout)
+		}
+	}
+}
+
+func TestEnginesStandInColumns(t *testing.T) {
+	dir := t.TempDir()
+	config := "engines: []\ndemo: true\nopenai:\n  - base_url: http://127.0.0.1:1/a/rather/long/address/v1\n"
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := worker(t, dir, "engines")
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	if code != 0 || len(lines) != 2 {
+		t.Fatalf("%d %s%s", code, stdout, stderr)
+	}
+	where, why := strings.Index(lines[0], "built in"), strings.Index(lines[1], "it does not list its models")
+	if where < 0 || where != why || !strings.Contains(lines[1], "/v1  it does") {
+		t.Errorf("the last column begins at %d and %d:\n%s", where, why, stdout)
 	}
 }
 

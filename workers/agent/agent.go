@@ -159,6 +159,13 @@ func (a *Agent) Run(ctx context.Context) error {
 	if a.cfg.Paused != nil {
 		a.reason, a.paused = a.cfg.Paused()
 	}
+	if a.paused {
+		why := ""
+		if a.reason != "" {
+			why = ": " + a.reason
+		}
+		a.cfg.Log.Warn("paused" + why + " – potluck-worker resume to take jobs")
+	}
 
 	status := make(chan Status, 1)
 	a.parts.Go(func() { a.look(stopped) })
@@ -231,6 +238,7 @@ func (a *Agent) loop(ctx context.Context, status chan Status) error {
 	}()
 	statusTicker := time.NewTicker(statusEvery)
 	defer statusTicker.Stop()
+	status <- a.report() // has room; what an earlier run wrote would be taken for this one's
 	flush := time.NewTimer(time.Hour)
 	defer flush.Stop()
 	drain := a.drain
@@ -350,7 +358,7 @@ func (a *Agent) connected(s *session, saidPaused bool) {
 	if a.draining {
 		a.send(protocol.Drain{Reason: "the owner stops the worker"})
 	}
-	if a.paused != saidPaused && !a.draining {
+	if !a.draining && (a.paused != saidPaused || a.paused && a.reason != "") { // a hello gives no reason
 		a.sayPause()
 	}
 	a.sayOffers()
@@ -512,11 +520,11 @@ func (a *Agent) watchPause(ctx context.Context) {
 		}
 		reason, paused := a.cfg.Paused()
 		a.tell(func() {
-			if paused == a.paused {
+			if paused == a.paused && reason == a.reason {
 				return
 			}
 			a.paused, a.reason = paused, reason
-			a.cfg.Log.Info("pause", "paused", paused)
+			a.cfg.Log.Info("pause", "paused", paused, "reason", reason)
 			a.sayPause()
 			a.beat(time.Now())
 		})

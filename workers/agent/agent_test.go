@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"log/slog"
 	mathrand "math/rand/v2"
 	"slices"
 	"strings"
@@ -394,6 +396,47 @@ func TestPauseMarker(t *testing.T) {
 		next[protocol.Resume](l)
 		l.send(chatJob(2))
 		l.event(protocol.EventDone)
+	})
+}
+
+func TestPauseOfBeforeTheStartSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inMemory(t)
+		var reason atomic.Value
+		reason.Store("game night")
+		var log bytes.Buffer
+		w := s.work(newToy(says("x")), func(c *Config) {
+			c.Paused = func() (string, bool) { return reason.Load().(string), true }
+			c.Log = slog.New(slog.NewTextHandler(&log, nil))
+		})
+		l := s.accept()
+		if !l.hello.Paused {
+			t.Error("the hello does not say that it is paused")
+		}
+		if p := next[protocol.Pause](l); p.Reason != "game night" {
+			t.Errorf("after the hello: %+v", p)
+		}
+		reason.Store("too hot")
+		if p := next[protocol.Pause](l); p.Reason != "too hot" {
+			t.Errorf("after the reason changed: %+v", p)
+		}
+		w.end()
+		if want := `level=WARN msg="paused: game night – potluck-worker resume to take jobs"`; !strings.Contains(log.String(), want) {
+			t.Errorf("log %s, want %s", &log, want)
+		}
+	})
+}
+
+func TestStatusOfAnEarlierRunIsReplacedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inMemory(t)
+		began := time.Now()
+		said := make(chan Status, 100)
+		s.work(newToy(says("x")), func(c *Config) { c.Status = func(st Status) { said <- st } })
+		if st := <-said; time.Since(began) != 0 || st.State != "connecting" || len(st.Offers) != 0 {
+			t.Errorf("after %v: %+v", time.Since(began), st)
+		}
+		s.accept()
 	})
 }
 

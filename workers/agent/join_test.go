@@ -165,6 +165,38 @@ func TestJoinOnceTakesTheLinkThatIsThere(t *testing.T) {
 	}
 }
 
+func TestRevokedWorkerIsRememberedUntilTheNextJoin(t *testing.T) {
+	s, f := onLoopback(t), Folder(t.TempDir())
+	linked := func(o JoinOptions) {
+		t.Helper()
+		done := join(t, s, f, s.joinString(), o)
+		s.accept()
+		if r := <-done; r.err != nil || r.link.Unlinked {
+			t.Fatalf("%+v", r)
+		}
+	}
+	linked(JoinOptions{})
+	for _, err := range []error{nil, errors.New("the power failed"), &ByeError{Code: protocol.ByeShutdown}} {
+		if got := f.NoteEnd(err); got != err {
+			t.Errorf("%v became %v", err, got)
+		}
+		if l, err := f.Link(); err != nil || l.Unlinked {
+			t.Errorf("%+v, %v", l, err)
+		}
+	}
+	end := &ByeError{Code: protocol.ByeRevoked}
+	if err := f.NoteEnd(end); err != error(end) {
+		t.Errorf("NoteEnd: %v", err)
+	}
+	if l, err := f.Link(); err != nil || !l.Unlinked || l.Owner != "Anna" {
+		t.Errorf("%+v, %v", l, err)
+	}
+	linked(JoinOptions{})
+	if l, err := f.Link(); err != nil || l.Unlinked {
+		t.Errorf("after the next join: %+v, %v", l, err)
+	}
+}
+
 func TestKeyMustNotBeReadableByOthers(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such modes")

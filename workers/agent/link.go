@@ -41,7 +41,7 @@ func (e *ByeError) Error() string {
 	var s string
 	switch e.Code {
 	case protocol.ByeRevoked:
-		s = "the server has revoked this worker: link it again with a new join string and -replace"
+		s = "the server has revoked this worker: write /worker link in the chat, then potluck-worker join with the new string"
 	case protocol.ByeBadCode:
 		s = "the code in the join string is expired, already used or mistyped: write /worker link again and copy all of the answer"
 	case protocol.ByeBadSignature:
@@ -268,6 +268,22 @@ func Join(ctx context.Context, f Folder, joinString string, o JoinOptions) (Link
 	return l, nil
 }
 
+// NoteEnd keeps in link.yaml that the server unlinked this worker, when that is what err says; the next Join forgets it. It returns err, and with it
+// why that could not be kept.
+func (f Folder) NoteEnd(err error) error {
+	if e, ok := errors.AsType[*ByeError](err); ok && e.Code == protocol.ByeRevoked {
+		l, failure := f.Link()
+		if failure == nil {
+			l.Unlinked = true
+			failure = f.saveLink(l)
+		}
+		if failure != nil {
+			return fmt.Errorf("%w (and this cannot be noted: %w)", err, failure)
+		}
+	}
+	return err
+}
+
 // JoinOnce links unless the folder is linked to the join string's server already and that server still knows the worker. An address that
 // has changed is saved. It is for programs that start a worker and need not know whether it ran before.
 func JoinOnce(ctx context.Context, f Folder, joinString string, o JoinOptions) (Link, error) {
@@ -308,7 +324,7 @@ func JoinOnce(ctx context.Context, f Folder, joinString string, o JoinOptions) (
 		if _, ok := errors.AsType[*unreachable](err); ok {
 			return l, nil // Run keeps trying
 		}
-		return Link{}, err
+		return Link{}, f.NoteEnd(err)
 	}
 	sayBye(c.conn)
 	return l, nil

@@ -135,6 +135,7 @@ type Link struct {
 	Worker      int64  `yaml:"worker"`
 	Name        string `yaml:"name"`
 	Owner       string `yaml:"owner"`
+	Unlinked    bool   `yaml:"unlinked,omitempty"` // the server said that this worker is revoked
 }
 
 func (l Link) fingerprint() (fp [32]byte, err error) {
