@@ -601,8 +601,6 @@ func (s *session) read() {
 // worker would never learn why.
 //
 // A worker that goes on flooding is not read for long: it would cost more than it did before it was put out.
-//
-// A worker that goes on flooding is not read for long: it would cost more than it did before it was put out.
 func (s *session) discard() {
 	bytes := 0
 	for range 2 * protocol.FramesPerSec {
