@@ -274,6 +274,9 @@ func play(t *testing.T, seed uint64, open func(testing.TB) simStore) (hash strin
 		}
 		slices.Sort(w.log)
 		sum := sha256.Sum256([]byte(strings.Join(w.log, "\n")))
+		if t.Failed() {
+			t.Log(strings.Join(w.log, "\n"))
+		}
 		hash, log, explored = hex.EncodeToString(sum[:]), w.log, w.explored
 	})
 	return hash, log, explored
@@ -1227,8 +1230,7 @@ func TestSimulation(t *testing.T) {
 			explored[k] += n
 		}
 		if t.Failed() {
-			t.Logf("seed %d with %s:\n%s", seed, kind, strings.Join(log, "\n"))
-			t.FailNow()
+			t.Fatalf("the store of seed %d was in %s", seed, kind)
 		}
 		if seed%*replay == 1%*replay {
 			if again, log2, _ := play(t, seed, open); again != hash {
