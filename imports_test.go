@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"community":            {"fault"},
 	"ledger":               {"community", "fault"},
 	"bot":                  {"community", "fault", "nearest", "failpoint"},
-	"bot/webchat":          {"bot", "community", "fault"},
+	"bot/webchat":          {"bot", "community", "fault", "hygiene"},
 	"bot/discord":          {"bot", "community", "fault"},
 	"bot/telegram":         {"bot", "community", "fault"},
 	"bot/bottest":          {"bot", "community", "fault"},

@@ -142,6 +142,17 @@ func key(t *testing.T, tab context.Context, init string) {
 func TestThePageInABrowser(t *testing.T) {
 	tb := lay(t)
 	tab, complaints := browser(t)
+
+	// A refused name says why until another one is typed.
+	if err := chromedp.Do(tab, chromedp.Navigate(tb.url+"/"), chromedp.WaitVisible(chromedp.CSS("#name-dialog[open]")), chromedp.SendKeys(chromedp.CSS("#name"), "Operator"), chromedp.Click(chromedp.CSS("#name-save"))); err != nil {
+		t.Fatal(err)
+	}
+	until(t, tab, `document.querySelector("#name-error").textContent.includes("Choose another one")`)
+	if err := chromedp.Do(tab, chromedp.SendKeys(chromedp.CSS("#name"), "a")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, tab, `document.querySelector("#name-error").textContent === ""`)
+	run(t, tab, `document.querySelector("#name").value = ""`)
 	enter(t, tab, tb, "Anna")
 
 	// Typing and Enter.

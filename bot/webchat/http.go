@@ -242,8 +242,8 @@ func (p *Page) enter(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "bad_name", "Choose a name with 1 to 32 characters, without control characters.")
 		return
 	}
-	if strings.EqualFold(name, p.config.Title) {
-		refuse(w, http.StatusBadRequest, "taken_name", "That is the bot's name. Choose another one.")
+	if speaksFor(name, p.config.Title) && !(known && s.User == OperatorUser && name == operatorName) {
+		refuse(w, http.StatusBadRequest, "taken_name", "People would take that name for the bot, the operator or everybody. Choose another one.")
 		return
 	}
 	if p.limited(w, p.limits.sessions, p.config.Address(r)) {
@@ -303,7 +303,7 @@ func (p *Page) becomeOperator(w http.ResponseWriter, r *http.Request) {
 	s, known, err := p.session(r)
 	if err == nil {
 		if !known {
-			s = Session{Name: "Operator", Created: p.config.Now()}
+			s = Session{Name: operatorName, Created: p.config.Now()}
 		}
 		s.User = OperatorUser
 		ctx, cancel := durable(r.Context())
@@ -319,6 +319,9 @@ func (p *Page) becomeOperator(w http.ResponseWriter, r *http.Request) {
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
+
+// operatorName is what a visitor is called who opened the operator URL first.
+const operatorName = "Operator"
 
 const usedToken = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

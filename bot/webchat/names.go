@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -11,32 +12,46 @@ import (
 	"github.com/rivo/uniseg"
 
 	"potluck/community"
+	"potluck/hygiene"
 )
 
 var errName = errors.New("a name has 1 to 32 characters and no control characters")
 
-// cleanName returns the name as it is shown: trimmed, one space at a time, 1 to 32 graphemes. Control and bidi characters are refused:
-// they would let a visitor rearrange the line that the name stands in.
+// cleanName returns the name as it is shown: trimmed, one space at a time, 1 to 32 graphemes, without what cannot be seen. Control and bidi
+// characters are refused: they would let a visitor rearrange the line that the name stands in.
 func cleanName(name string) (string, error) {
 	if len(name) > 1024 || !utf8.ValidString(name) {
 		return "", errName
 	}
 	name = strings.TrimSpace(name)
-	visible := false
 	for _, r := range name {
 		switch {
 		case unicode.Is(unicode.Cc, r), r == utf8.RuneError, r == '\u2028', r == '\u2029', unicode.Is(unicode.Bidi_Control, r):
 			return "", errName
+		}
+	}
+	name = strings.Join(strings.Fields(hygiene.Line(name)), " ")
+	visible := false
+	for _, r := range name {
+		switch {
 		case unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.M, r) && !blank[r]:
 			visible = true
 		}
 	}
-	name = strings.Join(strings.Fields(name), " ")
 	// The 1024 bytes above fit 32 family emoji, and end towers of accents, which count as one grapheme.
 	if !visible || uniseg.GraphemeClusterCount(name) > 32 {
 		return "", errName
 	}
 	return name, nil
+}
+
+// reserved are names that nobody may have but those who have them: what stands for the house, and what calls everybody.
+var reserved = []string{"Potluck", "Operator", "Operador", "Betreiber", "運営者", "everyone", "here"}
+
+// speaksFor tells whether people would take a name for that of the bot or for a reserved one.
+func speaksFor(name, title string) bool {
+	looks := hygiene.Alike(name)
+	return looks != "" && slices.ContainsFunc(append([]string{title}, reserved...), func(r string) bool { return hygiene.Alike(r) == looks })
 }
 
 // blank are letters that look like nothing.

@@ -650,7 +650,8 @@ func TestSessions(t *testing.T) {
 			t.Errorf("post with cookie %.20q: %d", bad, status)
 		}
 	}
-	for _, bad := range []any{"", "   ", "a\x00b", "a\nb", "\u202eevil", "x\u2066y", strings.Repeat("x", 33), "\u200b", "\u3164", "potluck", "a\u2028b"} {
+	for _, bad := range []any{"", "   ", "a\x00b", "a\nb", "\u202eevil", "x\u2066y", strings.Repeat("x", 33), "\u200b", "\u3164", "potluck", "a\u2028b",
+		"Роtluсk", "Pot\u200bluck", "Ｐｏｔｌｕｃｋ", "Operator", "Орerator", "@everyone", "@here", "P0tluck!"} {
 		if status, body, _ := v.post("/webchat/session", map[string]any{"name": bad}); status != http.StatusBadRequest {
 			t.Errorf("name %q: %d %s", bad, status, body)
 		}
@@ -668,6 +669,9 @@ func TestSessions(t *testing.T) {
 	status, body, _ = v.post("/webchat/session", map[string]any{"name": "Zoë"})
 	if status != http.StatusOK || field(t, body, "user") != user || field(t, body, "name") != "Zoë" {
 		t.Errorf("rename: %d %s", status, body)
+	}
+	if _, body, _ := tb.stranger().post("/webchat/session", map[string]any{"name": "An\u200bna\u00ad \U000E0041"}); field(t, body, "name") != "Anna" {
+		t.Errorf("what cannot be seen stays in a name: %s", body)
 	}
 	status, body, _ = v.get("/webchat/session")
 	var who struct {

@@ -32,7 +32,7 @@ const words = {
     connecting: "Conectando…", live: "Conectado", lost: "Volviendo a conectar…", today: "Hoy",
     error: {
       too_fast: "Eso fue un poco rápido. Espera un momento y prueba otra vez.", too_long: "Es demasiado largo.", bad_name: "Elige un nombre de 1 a 32 caracteres.",
-      taken_name: "Así se llama el bot. Elige otro nombre.", gone: "Ya no está aquí.", starting: "Potluck está arrancando o parando. Prueba en un momento.",
+      taken_name: "Con ese nombre te tomarían por el bot, el operador o todo el grupo. Elige otro.", gone: "Ya no está aquí.", starting: "Potluck está arrancando o parando. Prueba en un momento.",
       storage: "El disco de este Potluck está lleno o no admite nada. Prueba más tarde.", busy: "Hay mucho trabajo ahora mismo. Prueba en un momento.", internal: "Algo salió mal aquí. Prueba en un momento.", full: "La mesa está llena. Prueba en un momento.",
       too_many_streams: "Esta página está abierta en demasiadas pestañas. Cierra una.",
     },
@@ -53,7 +53,7 @@ const words = {
     connecting: "Verbinden …", live: "Verbunden", lost: "Verbindung wird wiederhergestellt …", today: "Heute",
     error: {
       too_fast: "Das war etwas schnell. Warte einen Moment.", too_long: "Das ist zu lang.", bad_name: "Wähle einen Namen mit 1 bis 32 Zeichen.",
-      taken_name: "So heißt der Bot. Wähle einen anderen Namen.", gone: "Das gibt es nicht mehr.", starting: "Potluck startet oder stoppt gerade. Versuch es gleich noch einmal.",
+      taken_name: "Mit diesem Namen hält man dich für den Bot, den Betreiber oder alle. Wähle einen anderen.", gone: "Das gibt es nicht mehr.", starting: "Potluck startet oder stoppt gerade. Versuch es gleich noch einmal.",
       storage: "Der Speicher dieses Potluck ist voll oder nimmt nichts an. Versuch es später noch einmal.", busy: "Gerade ist viel los. Versuch es gleich noch einmal.", internal: "Hier ging etwas schief. Versuch es gleich noch einmal.", full: "Der Tisch ist gerade voll. Versuch es gleich noch einmal.",
       too_many_streams: "Diese Seite ist in zu vielen Tabs offen. Schließe einen.",
     },
@@ -74,7 +74,7 @@ const words = {
     connecting: "接続中…", live: "接続済み", lost: "再接続中…", today: "今日",
     error: {
       too_fast: "少し速すぎます。しばらくしてからもう一度どうぞ。", too_long: "長すぎます。", bad_name: "1〜32 文字の名前にしてください。",
-      taken_name: "それはボットの名前です。別の名前にしてください。", gone: "もうありません。", starting: "起動中または停止中です。少し待ってからどうぞ。",
+      taken_name: "ボットや運営者、全員への呼びかけと紛らわしい名前です。別の名前にしてください。", gone: "もうありません。", starting: "起動中または停止中です。少し待ってからどうぞ。",
       storage: "この Potluck のディスクに書き込めません。しばらくしてからどうぞ。", busy: "いま混み合っています。少し待ってからどうぞ。", internal: "問題が起きました。少し待ってからどうぞ。", full: "いま満席です。少し待ってからどうぞ。",
       too_many_streams: "このページを開いているタブが多すぎます。一つ閉じてください。",
     },
@@ -172,8 +172,10 @@ function askName() {
     dialog.oncancel = (e) => { if (first) e.preventDefault(); };
     dialog.onclose = () => { if (first && !me) dialog.showModal(); else resolve(); };
     $("name-cancel").onclick = () => dialog.close();
+    $("name").oninput = () => { $("name-error").textContent = ""; };
     $("name-form").onsubmit = async (e) => {
       e.preventDefault();
+      $("name-error").textContent = "";
       try {
         me = await call("session", { name: $("name").value });
         storage("potluck-name", me.name);
