@@ -415,7 +415,7 @@ func stranger(f found, s string, rest []word, p *Parsed) error {
 		if near == "" && absent != nil && i == 0 && len(rest) > 1 {
 			near = absent.Name
 		}
-		if near != "" {
+		if _, given := p.Options[near]; near != "" && !given {
 			return strange(f, name, near)
 		}
 	}

@@ -65,6 +65,7 @@ func TestParseCommand(t *testing.T) {
 		"/imagine note: http://a.b/c?d=e 1:30":          `imagine {prompt=note: http://a.b/c?d=e 1:30}`,
 		"/imagine count: 2 cats":                        `imagine {count=2, prompt=cats}`,
 		"/worker keep 2":                                `worker keep {job=2}`,
+		"/translate to:es so:la":                        `translate {text=so:la, to=es}`,
 		"/imagine line one\n\n  line two\u3000end":      "imagine {prompt=line one\n\n  line two\u3000end}",
 		"／ｉｍａｇｉｎｅ\u3000ｃｏｕｎｔ：２\u3000ｃａｔ：１":              `imagine {count=2, prompt=ｃａｔ：１}`,
 		"/translate to:es Good morning":                 `translate {text=Good morning, to=es}`,
