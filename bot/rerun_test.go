@@ -2,12 +2,14 @@ package bot_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"potluck/bot"
 	"potluck/bot/bottest"
+	"potluck/community"
 )
 
 // The bot was killed between the final and Delivered. The next run may show nothing over the answer but the answer itself.
@@ -41,5 +43,36 @@ func TestRestartPutsNoStatusOverAFinal(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		h.settle()
 		h.want("found")
+	})
+}
+
+// Stop comes while a command that runs again is still reading something: it is answered as stopped, and what the earlier run began is ended.
+func TestStopDuringAReadOfARerunIsAStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reading := func(ctx context.Context) error {
+			<-ctx.Done()
+			return fmt.Errorf("consent: %w", ctx.Err()) // as database/sql does: without the cause
+		}
+		c := echo("look")
+		c.Costly = true
+		c.Run = func(ctx context.Context, in *bot.Invocation) error { return reading(ctx) }
+		var ended []string
+		h := open(t, bot.Config{Commands: []bot.Command{c}, Cancel: func(_ context.Context, request string) error {
+			ended = append(ended, request)
+			return nil
+		}})
+		h.say("ann", "/look here")
+		time.Sleep(5 * time.Second)
+		h.kill()
+		h.start()
+		m := h.p.Messages("lobby")[0]
+		if err := h.p.Press(t.Context(), m, "ann", "button.stop", community.Everyone); err != nil {
+			t.Fatal(err)
+		}
+		h.settle()
+		h.want("fault.cancelled")
+		if len(ended) != 1 {
+			t.Errorf("the jobs of %d requests were ended", len(ended))
+		}
 	})
 }

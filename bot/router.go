@@ -106,7 +106,6 @@ type invocation struct {
 	member  community.Member
 	costly  bool
 	rerun   bool
-	begun   bool            // its command was called; owned by perform
 	ctx     context.Context // the request's own
 	cancel  context.CancelCauseFunc
 	posted  chan struct{} // closed by post
@@ -655,8 +654,12 @@ func (r *Router) perform(inv *invocation) {
 	if err == nil {
 		err = r.conclude(resp)
 	}
+	if cause := context.Cause(inv.ctx); errors.Is(err, context.Canceled) && fault.Has(cause, fault.Cancelled) {
+		err = cause // Stop was pressed during a call that tells only that it was interrupted
+	}
 	if err != nil {
-		if inv.rerun && !inv.begun && !r.cancelJobs(inv) {
+		// Also when the command has begun: it may have failed before it came to its job.
+		if inv.rerun && !r.cancelJobs(inv) {
 			<-resp.done
 			return // as above
 		}
@@ -705,7 +708,6 @@ func (r *Router) attempt(inv *invocation, in *Invocation) (err error) {
 		}
 		defer through()
 	}
-	inv.begun = true
 	if err := run(inv.ctx, in); err != nil {
 		return fmt.Errorf("%s: %w", inv.request.Command, err)
 	}
