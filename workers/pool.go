@@ -471,9 +471,10 @@ func (p *Pool) submit(in submission, now time.Time) {
 		var err error
 		hold := holds[0]
 		if why != nil {
-			// Perhaps it is done already: an answer that is there is no matter of who could give it now.
+			// Perhaps it is done already: an answer that is there is no matter of who could give it now. And a job that was saved although
+			// the store said no must be ended there too, or its hold stays.
 			var known bool
-			if stored, known, err = p.store.JobByKey(ctx, wanted.Key); err == nil && (!known || !stored.State.Final()) {
+			if stored, known, err = p.store.JobByKey(ctx, wanted.Key); err == nil && !known {
 				err = why
 			}
 		} else {
@@ -487,6 +488,7 @@ func (p *Pool) submit(in submission, now time.Time) {
 		}
 		return func(now time.Time) {
 			j.estimate, j.cost = hold.Seconds, hold.cost
+			j.undecided = j.undecided || why != nil
 			p.submitted(j, stored, err, now)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"potluck/fault"
+	"potluck/ledger"
 	"potluck/workers/protocol"
 )
 
@@ -176,5 +177,27 @@ func TestErasedResultIsCalledThat(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.do(asked("r1", 1)).fails(fault.Erased)
+	})
+}
+
+// A store may save a job and say that it did not (the disk answered too late). When the same wish comes again and nobody can do it, that
+// job must end too, with its hold.
+func TestJobSavedInSecretIsEndedWhenNobodyCanDoIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.decided()
+		j := asked("r1", 1)
+		saved, err := b.store.Submit(t.Context(), j, ledger.Charge{Amount: 5 * ledger.Credit}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.do(j).fails(fault.NoWorker)
+		synctest.Wait()
+		if got, _, _ := b.store.JobByKey(t.Context(), j.Key); got.ID != saved.ID || got.State != Failed {
+			t.Errorf("job %d is %s", got.ID, got.State)
+		}
+		b.settledOnce(saved.ID)
+		if b.store.balance[1] != 0 {
+			t.Errorf("the hold was kept: balance %v", b.store.balance[1])
+		}
 	})
 }
