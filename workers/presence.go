@@ -1,0 +1,254 @@
+package workers
+
+import (
+	"context"
+	"time"
+
+	"potluck/fault"
+	"potluck/workers/protocol"
+)
+
+func (p *Pool) arrive(in arrival, now time.Time) {
+	if in.joined {
+		delete(p.revoked, in.worker.ID)
+	}
+	if p.closing || p.revoked[in.worker.ID] {
+		code := protocol.ByeRevoked
+		if p.closing {
+			code = protocol.ByeShutdown
+		}
+		in.reply <- protocol.Bye{Code: code}
+		return
+	}
+	w := p.present[in.worker.ID]
+	if w == nil {
+		w = &presence{leases: map[string]*lease{}}
+		p.present[in.worker.ID] = w
+	} else if w.session != nil {
+		w.session.end(protocol.Bye{Code: protocol.ByeReplaced, Reason: "this worker connected again"})
+	}
+	if r, ok := p.fresh[in.worker.ID]; ok && r.read.After(in.read) { // a Refresh overtook the handshake
+		in.worker, in.read = r.Worker, r.read
+	}
+	w.Worker, w.read, w.session, w.since, w.away = in.worker, in.read, in.session, now, time.Time{}
+	w.Seen, w.Hardware = now, in.hello.Hardware
+	w.slots, w.free, w.draining, w.load, w.paused = in.hello.Slots, in.hello.Slots, false, nil, ""
+	if in.hello.Paused {
+		w.paused = "paused"
+	}
+	w.raw, w.offers = in.hello.Offers, p.offers(in.hello.Offers)
+	announced := map[string]bool{}
+	for _, r := range in.hello.Running {
+		announced[r.Lease] = true
+	}
+	for id, l := range p.restored {
+		if l.Worker == w.ID {
+			w.leases[id] = l
+		}
+	}
+	p.sched.connect(w.Worker, w.offers, w.slots, true, now) // nothing new before the leases are sorted out
+	var adopted []string
+	var fresh, gone []*lease
+	for _, l := range inOrder(w.leases) {
+		id := l.Lease
+		switch {
+		case announced[id]:
+			adopted = append(adopted, id)
+			l.sent, l.accepted = true, true
+			if delete(p.restored, id); l.restored { // it is at work: it may go on as long as its lease
+				l.job.deadline = later(l.job.deadline, l.Deadline)
+			}
+			if l.offer == nil {
+				l.offer = p.offerOf(w, l)
+			}
+			if l.job.phase == running {
+				p.sched.attach(l.job.ID, w.ID)
+			}
+			in.session.bind(l.binding)
+			l.job.feed.start(l.Number, w.Worker)
+		case l.job.phase == settling:
+		case l.durable && !l.sent:
+			fresh = append(fresh, l)
+		case l.durable:
+			gone = append(gone, l)
+		}
+	}
+	welcome := protocol.Welcome{
+		Worker: w.ID, Name: w.Name, Owner: w.OwnerName, Token: in.session.token(), BeatMS: int(p.cfg.Beat.Milliseconds()), Adopted: adopted,
+	}
+	in.session.send(welcome)
+	in.reply <- welcome
+	for _, l := range fresh {
+		p.assign(w, l, now)
+	}
+	for _, l := range gone {
+		if l.restored {
+			p.attemptOver(l, OutcomeRestart, blameless, false, now)
+		} else {
+			p.attemptOver(l, OutcomeLost, failed, l.accepted, now)
+		}
+	}
+	paused := in.hello.Paused
+	p.sched.change(w.ID, now, func(n *node) { n.paused = paused })
+	p.seen(w, now)
+}
+
+func (p *Pool) seen(w *presence, now time.Time) {
+	p.dirty, p.moved = true, true
+	id, hw, raw := w.ID, w.Hardware, w.raw
+	p.task(func(ctx context.Context) func(time.Time) {
+		if err := p.store.Seen(ctx, id, hw, raw, now); err != nil {
+			p.log.Error("worker's visit not saved", "worker", id, "err", err)
+		}
+		return nil
+	})
+}
+
+func (p *Pool) offers(raw []protocol.Offer) []*offer {
+	out := make([]*offer, 0, len(raw))
+	for _, o := range raw {
+		n := newOffer(o, p.rates.Canonical(o.Model))
+		n.cost = p.rates.Price(n.canonical, usualWork[o.Kind]).Seconds
+		out = append(out, n)
+	}
+	return out
+}
+
+// offerOf finds what an adopted lease was given for; the worker may have stopped offering it.
+func (p *Pool) offerOf(w *presence, l *lease) *offer {
+	for _, o := range w.offers {
+		if o.Kind == l.job.Kind && o.Engine == l.Engine && o.Model == l.Model {
+			return o
+		}
+	}
+	return newOffer(protocol.Offer{Kind: l.job.Kind, Engine: l.Engine, Model: l.Model, Quality: l.job.Quality, AnyPair: true}, p.rates.Canonical(l.Model))
+}
+
+func (p *Pool) depart(in departure, now time.Time) {
+	w := p.present[in.worker]
+	if w == nil || w.session != in.session || p.closing {
+		return
+	}
+	w.session, w.away = nil, now
+	p.dirty = true
+	if in.final {
+		p.gone(w, now)
+		return
+	}
+	p.sched.change(w.ID, now, func(n *node) { n.away = true })
+}
+
+// gone ends what a worker that does not come back was doing.
+func (p *Pool) gone(w *presence, now time.Time) {
+	delete(p.present, w.ID)
+	if w.session != nil {
+		w.session.end(protocol.Bye{Code: protocol.ByeRevoked, Reason: "this worker was unlinked"})
+	}
+	p.sched.change(w.ID, now, func(n *node) { n.away = true })
+	for _, l := range inOrder(w.leases) {
+		if l.job.phase != settling && l.durable {
+			p.attemptOver(l, OutcomeLost, failed, l.accepted && !p.revoked[w.ID], now)
+		}
+	}
+	p.sched.leave(w.ID, now)
+	p.seen(w, now)
+}
+
+func (p *Pool) hear(in word, now time.Time) {
+	w := p.present[in.worker]
+	if w == nil || w.session != in.session {
+		return
+	}
+	switch f := in.frame.(type) {
+	case protocol.Beat:
+		w.Seen, w.free, w.load = now, f.Free, f.GPUs
+		p.sched.beat(w.ID, f.Free, now)
+	case protocol.OfferFrame:
+		w.raw, w.offers, w.slots = f.Offers, p.offers(f.Offers), f.Slots
+		p.sched.change(w.ID, now, func(n *node) { n.offers, n.slots = w.offers, w.slots })
+		p.seen(w, now)
+	case protocol.Pause:
+		w.paused = f.Reason
+		fill(&w.paused, "paused")
+		p.dirty = true
+		p.sched.change(w.ID, now, func(n *node) { n.paused = true })
+	case protocol.Resume:
+		w.paused = ""
+		p.dirty = true
+		p.sched.change(w.ID, now, func(n *node) { n.paused = false })
+	case protocol.Drain:
+		w.draining = true
+		p.dirty = true
+		p.sched.change(w.ID, now, func(n *node) { n.draining = true })
+	case protocol.Accept:
+		if l := w.leases[f.Lease]; l != nil && !l.accepted {
+			l.accepted = true
+			l.job.feed.start(l.Number, w.Worker)
+		}
+	case protocol.Refuse:
+		if l := w.leases[f.Lease]; l != nil && l.job.phase == running {
+			v := declined
+			switch f.Reason {
+			case protocol.ReasonBusy, protocol.ReasonPaused:
+				v = crowded
+			case protocol.ReasonPolicy:
+				l.job.refused = fault.New(fault.EngineRefused, "kind", l.job.Kind)
+			default: // a model, a feature or a size that it does not do after all
+				l.job.refused = fault.New(fault.NoFit, "what", "", "max", 0)
+			}
+			p.attemptOver(l, OutcomeRefused, v, false, now)
+		}
+	case protocol.Event:
+		p.hearEnd(w, f, now)
+	}
+}
+
+// hearEnd takes the event that ends an attempt, done or error.
+func (p *Pool) hearEnd(w *presence, f protocol.Event, now time.Time) {
+	l := w.leases[f.Lease]
+	if l == nil {
+		w.session.send(protocol.Ack{Lease: f.Lease}) // too late, or twice: nobody waits for it and nothing is paid
+		return
+	}
+	if l.job.phase != running {
+		return // being settled; the acknowledgement follows
+	}
+	l.accepted, l.heard = true, true
+	switch {
+	case f.Kind == protocol.EventDone && f.Done != nil:
+		p.sched.free(l.job.ID, now)
+		done := *f.Done
+		l.done, l.took = &done, now.Sub(l.Started)
+		l.job.phase = settling
+		if l.job.attached {
+			p.settle(l.job, now)
+		} else {
+			l.job.parked = true
+		}
+	case f.Error != nil:
+		p.hearError(l, *f.Error, now)
+	default:
+		p.attemptOver(l, OutcomeRejected, failed, true, now)
+	}
+}
+
+func (p *Pool) hearError(l *lease, e protocol.Error, now time.Time) {
+	j := l.job
+	p.log.Debug("attempt failed", "job", j.ID, "worker", l.Worker, "model", l.Model, "fault", e.Fault, "detail", printable(e.Detail, 200))
+	switch e.Fault {
+	case protocol.FaultOverload:
+		p.attemptOver(l, OutcomeOverload, crowded, false, now)
+	case protocol.FaultRequest:
+		p.object(l, fault.New(fault.EngineRefused, "kind", j.Kind), false, now)
+	case protocol.FaultBlocked:
+		p.object(l, fault.New(fault.Blocked), false, now)
+	case protocol.FaultTooLong:
+		size := 0
+		if l.offer != nil {
+			size = l.offer.Context
+		}
+		p.object(l, fault.New(fault.NoFit, "what", "context", "max", size), p.sched.larger(j.ID), now)
+	default:
+		p.attemptOver(l, OutcomeEngine, failed, true, now)
+	}
+}
