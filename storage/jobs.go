@@ -350,6 +350,20 @@ func (s *Jobs) Open(ctx context.Context) (jobs []workers.Job, attempts []workers
 	return jobs, attempts, nil
 }
 
+// Unerased returns the leases of finished jobs whose results are kept still.
+func (s *Jobs) Unerased(ctx context.Context) (leases []string, err error) {
+	rows, err := s.DB.reads.QueryContext(ctx, `
+		SELECT a.lease FROM jobs j JOIN attempts a ON a.job = j.id
+		WHERE j.ended_ms IS NOT NULL AND NOT j.erased AND a.outcome = 'done'`)
+	err = each(rows, err, func(r *sql.Rows) error {
+		var lease string
+		err := r.Scan(&lease)
+		leases = append(leases, lease)
+		return err
+	})
+	return leases, wrap("unerased jobs", err)
+}
+
 const eraseJob = `UPDATE jobs SET payload_sealed = NULL, input_sealed = NULL, result_sealed = NULL, failure_sealed = NULL, erased = 1 WHERE id = ?`
 
 // Erase forgets payload and result of a request's jobs that are final. One that still runs keeps what its worker needs; EraseEnded takes it

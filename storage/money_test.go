@@ -451,6 +451,9 @@ func TestEraseTakesOnlyTheRequestsFinalJobs(t *testing.T) {
 	finish("req2:1")
 	finish("req;")
 	w.submit("req:running", 0)
+	if kept, err := w.jobs.Unerased(ctx); err != nil || len(kept) != 4 {
+		t.Errorf("unerased: %v %v", kept, err)
+	}
 	blobs, err := w.jobs.Erase(ctx, "req")
 	if d := cmp.Diff([]string{"req:1", "req:2"}, blobs); err != nil || d != "" {
 		t.Errorf("%v (-want +got):\n%s", err, d)
@@ -466,6 +469,9 @@ func TestEraseTakesOnlyTheRequestsFinalJobs(t *testing.T) {
 	}
 	if blobs, err := w.jobs.EraseEnded(ctx, now.Add(time.Hour), 10); err != nil || len(blobs) != 1 {
 		t.Errorf("the other: %v %v", blobs, err)
+	}
+	if kept, err := w.jobs.Unerased(ctx); err != nil || len(kept) != 0 {
+		t.Errorf("unerased after all: %v %v", kept, err)
 	}
 }
 

@@ -16,9 +16,6 @@ import (
 	"potluck/workers/protocol"
 )
 
-// leftoverAge is how old a picture without a running lease must be to be swept at a start: delivered ones are erased within 15 minutes.
-const leftoverAge = time.Hour
-
 // uploadsAtOnce is how many of one lease may be under way: a picture and a preview. sendsOfEach is how often each picture may come, for those that broke
 // off; the same again is for previews.
 const (
@@ -251,8 +248,9 @@ func removeBlobs(dir string, paths []string) error {
 	return errors.Join(errs...)
 }
 
-// sweepBlobs deletes broken uploads and old pictures at a start, but not those of leases that may go on.
-func sweepBlobs(dir string, leases map[string]bool, now time.Time) {
+// sweepBlobs deletes broken uploads and pictures at a start, but not those of leases that may go on or whose results are kept still. What
+// is left is what a kill kept from being deleted.
+func sweepBlobs(dir string, leases map[string]bool) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return
@@ -260,8 +258,7 @@ func sweepBlobs(dir string, leases map[string]bool, now time.Time) {
 	for _, f := range files {
 		name := f.Name()
 		lease, _, _ := strings.Cut(name, "-")
-		info, err := f.Info()
-		if err != nil || !strings.HasPrefix(name, ".upload-") && (!blobName.MatchString(name) || leases[lease] || now.Sub(info.ModTime()) < leftoverAge) {
+		if !strings.HasPrefix(name, ".upload-") && (!blobName.MatchString(name) || leases[lease]) {
 			continue
 		}
 		os.Remove(filepath.Join(dir, name))

@@ -211,6 +211,8 @@ type Store interface {
 	Abandon(ctx context.Context, job int64, failure *fault.Error, o Outcome, now time.Time) error
 	// Open returns every job that is not final, and the running attempts of the leased ones, in the order of submission.
 	Open(ctx context.Context) ([]Job, []Attempt, error)
+	// Unerased returns the leases whose results are kept still: their pictures are needed until Erase.
+	Unerased(ctx context.Context) (leases []string, err error)
 	// Erase forgets payload and result of all jobs whose key is request + ":" + anything, and returns the blob paths that may be deleted.
 	Erase(ctx context.Context, request string) ([]string, error)
 	Registry

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -208,6 +209,21 @@ func (s *memStore) Open(context.Context) ([]Job, []Attempt, error) {
 		}
 	}
 	return jobs, attempts, nil
+}
+
+func (s *memStore) Unerased(context.Context) (leases []string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		if j.Result == nil {
+			continue
+		}
+		for _, path := range j.Result.Blobs {
+			lease, _, _ := strings.Cut(filepath.Base(path), "-")
+			leases = append(leases, lease)
+		}
+	}
+	return leases, nil
 }
 
 func (s *memStore) Erase(_ context.Context, request string) ([]string, error) {

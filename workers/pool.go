@@ -296,7 +296,14 @@ func (p *Pool) restore(ctx context.Context, now time.Time) error {
 		p.sched.adopt(&j.Job, j.estimate, a.Worker, now)
 		keep[a.Lease] = true
 	}
-	sweepBlobs(p.cfg.BlobDir, keep, now)
+	unerased, err := p.store.Unerased(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range unerased {
+		keep[l] = true
+	}
+	sweepBlobs(p.cfg.BlobDir, keep)
 	p.dirty = true
 	linked, err := p.store.Workers(ctx, 0)
 	if err != nil {
