@@ -100,7 +100,7 @@ func (h *house) buildPool(key ed25519.PrivateKey, rates *ledger.Rates, demo bool
 	w := h.config.Workers
 	cfg := workers.DefaultConfig()
 	cfg.Name, cfg.ServerKey, cfg.BlobDir = h.config.Page.Name, key, filepath.Join(h.config.DataDir, "blobs")
-	cfg.PublicURL, cfg.AllowLoopback = h.publicURL(), demo
+	cfg.PublicURL, cfg.AllowLoopback, cfg.ExpectWorker = h.publicURL(), demo, demo
 	cfg.MaxPerOwner, cfg.MaxAttempts = w.MaxPerOwner, w.Attempts
 	cfg.Beat, cfg.Silence, cfg.Reconnect, cfg.RestartGrace = w.Heartbeat, w.Silence, w.Lost, w.RestartGrace
 	cfg.LeaseMin, cfg.LeaseMax, cfg.EscrowFor = w.LeaseMin, w.LeaseMax, h.config.Credits.Escrow

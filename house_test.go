@@ -1,21 +1,56 @@
 package main
 
 import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"log/slog"
 	"net/http/httptest"
 	"testing"
+	"time"
+
+	"potluck/storage"
+	"potluck/workers/protocol"
 )
+
+// withAwayWorker returns a data folder in which a worker is linked that never comes: what people ask waits for it during the restart grace.
+func withAwayWorker(t *testing.T) string {
+	t.Helper()
+	c := defaultConfig()
+	c.DataDir, c.HTTP.Addr = t.TempDir(), "127.0.0.1:0"
+	h, err := build(t.Context(), c, slog.New(slog.DiscardHandler), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	owner, err := h.people.Member(t.Context(), "page:zoe", "Zoe", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs, code := &storage.Jobs{DB: h.db}, sha256.Sum256([]byte(protocol.NewCode()))
+	if err := jobs.SaveJoinCode(t.Context(), code, owner.ID, "attic", true, time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := jobs.Enrol(t.Context(), code, key, protocol.Hardware{}, 3, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	return c.DataDir
+}
 
 // An orderly stop is no answer: whoever waits for a worker then gets one after the next start, not "something went wrong" for good.
 func TestStopLeavesWaitingRequestsToTheNextStart(t *testing.T) {
 	t.Parallel()
-	data := t.TempDir()
+	data := withAwayWorker(t)
 	var questions []string
 	for range 8 { // it took luck to see the mended bug: about 3 stops of 4 showed it
 		p, base := serveHere(t, "POTLUCK_DATA_DIR="+data)
 		v := visit(t, base, "Anna")
 		question := v.say("/ask are you there?")
 		questions = append(questions, question)
-		v.await("a placeholder", func(m message) bool { return m.ReplyTo == question })
+		v.await("a placeholder", func(m message) bool { return m.ReplyTo == question && !m.Final })
 		p.stopGently()
 		<-p.ended
 		v.close()

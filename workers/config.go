@@ -14,7 +14,9 @@ type Config struct {
 	Name      string `yaml:"name"`       // the server's name, for people
 	PublicURL string `yaml:"public_url"` // what workers dial: https://potluck.example.org
 	// AllowLoopback lets Link hand out a PublicURL that only this machine can reach (demo).
-	AllowLoopback  bool     `yaml:"allow_loopback"`
+	AllowLoopback bool `yaml:"allow_loopback"`
+	// ExpectWorker says that a worker is about to be linked (demo): what people ask before it is there waits for it, as after a restart.
+	ExpectWorker   bool     `yaml:"expect_worker"`
 	BlobDir        string   `yaml:"blob_dir"`        // where pictures of workers stand until they are fetched
 	TrustedProxies []string `yaml:"trusted_proxies"` // CIDRs whose X-Forwarded-For is believed
 	MaxPerOwner    int      `yaml:"max_per_owner"`   // workers of one member

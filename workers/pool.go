@@ -309,7 +309,7 @@ func (p *Pool) restore(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if len(linked) == 0 { // nobody can come back, so nobody is waited for
+	if len(linked) == 0 && !p.cfg.ExpectWorker { // nobody can come back, so nobody is waited for
 		p.decide(now)
 	}
 	return nil

@@ -62,7 +62,6 @@ type world struct {
 	names    map[string]string // of leases, without what is random in them
 	revoked  map[int]time.Time
 	calls    map[string]int
-	settled  int
 	explored map[string]int
 }
 
@@ -563,19 +562,17 @@ func (w *world) final(j Job, what string) {
 
 // machine is a worker of the world. It outlives its connections.
 type machine struct {
-	w      *world
-	i      int
-	id     int64
-	key    ed25519.PrivateKey
-	honest bool
-	lies   int // per cent of jobs that go wrong in some way
+	w    *world
+	i    int
+	id   int64
+	key  ed25519.PrivateKey
+	lies int // per cent of jobs that go wrong in some way
 
 	mu      sync.Mutex
 	conn    *websocket.Conn // nil while away
 	token   string
 	net     *pipes
 	running map[string]*task
-	gen     int
 }
 
 type task struct {
@@ -745,6 +742,7 @@ func (m *machine) connect(ctx context.Context, r *rand.Rand) error {
 			}
 		}
 	}()
+	var ended error
 	for n := 0; ; n++ {
 		_, data, err := conn.Read(ctx)
 		if err != nil {
@@ -761,7 +759,7 @@ func (m *machine) connect(ctx context.Context, r *rand.Rand) error {
 		if b, ok := f.(protocol.Bye); ok {
 			m.w.note("machine %d: bye %s", m.i, b.Code)
 			if b.Code == protocol.ByeRevoked {
-				err = errors.New(b.Code)
+				ended = errors.New(b.Code)
 			}
 			break
 		}
@@ -774,7 +772,7 @@ func (m *machine) connect(ctx context.Context, r *rand.Rand) error {
 	m.mu.Unlock()
 	conn.CloseNow()
 	m.w.note("machine %d is off", m.i)
-	return nil
+	return ended
 }
 
 func write(ctx context.Context, conn *websocket.Conn, f protocol.Frame) {
