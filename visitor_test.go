@@ -186,6 +186,7 @@ func readEvents(r io.Reader, emit func(pageEvent)) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	var e pageEvent
+	var data string // read when the event is complete: a stream that is cut may end in the middle of a line
 	for lines.Scan() {
 		field, value, _ := strings.Cut(lines.Text(), ": ")
 		switch field {
@@ -194,14 +195,15 @@ func readEvents(r io.Reader, emit func(pageEvent)) error {
 		case "event":
 			e.kind = value
 		case "data":
-			if err := json.Unmarshal([]byte(value), &e.message); err != nil {
-				return fmt.Errorf("event %q: %w", value, err)
-			}
+			data = value
 		case "":
 			if e.kind != "" {
+				if err := json.Unmarshal([]byte(data), &e.message); err != nil {
+					return fmt.Errorf("event %q: %w", data, err)
+				}
 				emit(e)
 			}
-			e = pageEvent{}
+			e, data = pageEvent{}, ""
 		}
 	}
 	return nil

@@ -64,6 +64,7 @@ func (s *memStore) enter(call string) (func(), error) {
 func stored(j *Job) Job {
 	c := *j
 	c.Check, c.Visible = nil, nil
+	c.Chat, c.Image, c.Translate, c.Result = nil, nil, nil, nil
 	for _, p := range []struct{ from, to any }{{j.Chat, &c.Chat}, {j.Image, &c.Image}, {j.Translate, &c.Translate}, {j.Result, &c.Result}} {
 		b, err := json.Marshal(p.from)
 		if err == nil {
