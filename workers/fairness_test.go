@@ -22,7 +22,7 @@ func (h *hand) serve(d time.Duration) {
 			return
 		}
 		if a, ok := f.(protocol.Assign); ok {
-			h.send(protocol.Accept{Lease: a.Lease})
+			write(context.Background(), h.conn, protocol.Accept{Lease: a.Lease}) // the test may be over and the connection gone
 			time.AfterFunc(d, func() {
 				write(context.Background(), h.conn, protocol.Event{Lease: a.Lease, Seq: 1, Kind: protocol.EventDone, Done: &protocol.Done{Text: "ok"}})
 				write(context.Background(), h.conn, protocol.Beat{Free: 1})
