@@ -504,3 +504,20 @@ func (s *stores) writeSecrets() []string {
 	}
 	return []string{"the plain", "picture bytes", "cGljdHVyZSBieXRlcw"}
 }
+
+func TestNameIsGivenOnce(t *testing.T) {
+	s := newStores(t)
+	ctx := t.Context()
+	code := [32]byte{7}
+	owner, err := s.people.Member(ctx, "page:rita", "Rita", now)
+	s.ok(err)
+	s.ok(s.jobs.SaveJoinCode(ctx, code, owner.ID, "", false, now.Add(time.Minute)))
+	w, err := s.jobs.Enrol(ctx, code, bytes.Repeat([]byte{7}, 32), protocol.Hardware{}, 3, now)
+	s.ok(err)
+	s.ok(s.jobs.Name(ctx, w.ID, "RTX 3060"))
+	s.ok(s.jobs.Revoke(ctx, w.ID, now))
+	s.ok(s.jobs.Name(ctx, w.ID, "another"))
+	if got, _, err := s.jobs.WorkerByKey(ctx, w.Key); err != nil || got.Name != "RTX 3060" || !got.Revoked {
+		t.Errorf("%q, revoked %v, %v", got.Name, got.Revoked, err)
+	}
+}

@@ -115,6 +115,14 @@ func (s *Jobs) Enrol(ctx context.Context, codeHash [32]byte, key []byte, hw prot
 	return w, nil
 }
 
+// Name gives a name to a worker that has none.
+func (s *Jobs) Name(ctx context.Context, worker int64, name string) error {
+	return s.DB.write(ctx, "name worker", func(t *tx) error {
+		_, err := t.exec(`UPDATE workers SET name = ? WHERE id = ? AND name = ''`, name, worker)
+		return err
+	})
+}
+
 func (t *tx) worker(id int64) (workers.Worker, error) {
 	w, err := scanWorker(t.row(`SELECT `+workerColumns+` FROM workers w JOIN members m ON m.id = w.owner WHERE w.id = ?`, id))
 	if err != nil {

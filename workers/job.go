@@ -225,6 +225,8 @@ type Registry interface {
 	// Enrol uses the code up and adds the worker, in one transaction. ErrBadCode when the code is unknown, used or expired; fault.TooManyWorkers
 	// when the owner has max already. A key that is linked already (even if revoked) is moved to the code's owner with its id kept.
 	Enrol(ctx context.Context, codeHash [32]byte, key []byte, hw protocol.Hardware, max int, now time.Time) (Worker, error)
+	// Name gives a name to a worker that has none; one that has a name keeps it.
+	Name(ctx context.Context, worker int64, name string) error
 	// WorkerByKey returns ok false for a key that was never linked.
 	WorkerByKey(ctx context.Context, key []byte) (w Worker, ok bool, err error)
 	// Workers lists an owner's workers that are not revoked; owner 0 lists all.

@@ -484,7 +484,7 @@ func (l *link) identify(address string, key []byte, hello *protocol.Hello) (w Wo
 		l.pool.log.Error("worker not linked", "err", err)
 		return Worker{}, protocol.ByeShutdown
 	}
-	return l.pool.keepName(ctx, w, hello.Name, now), ""
+	return l.pool.keepName(ctx, w, hello.Name), ""
 }
 
 // mayGreet tells whether a linked worker has not connected too often.

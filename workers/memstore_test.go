@@ -275,6 +275,15 @@ func (s *memStore) Enrol(_ context.Context, hash [32]byte, key []byte, hw protoc
 	return *w, nil
 }
 
+func (s *memStore) Name(_ context.Context, worker int64, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.workers[worker-1]; w.Name == "" {
+		w.Name = name
+	}
+	return nil
+}
+
 func (s *memStore) WorkerByKey(_ context.Context, key []byte) (Worker, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

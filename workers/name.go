@@ -2,11 +2,9 @@ package workers
 
 import (
 	"context"
-	"crypto/sha256"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"potluck/community"
@@ -78,9 +76,9 @@ func (p *Pool) calledByDefault(ctx context.Context, w Worker) Worker {
 	return w
 }
 
-// keepName saves how a worker is called that was linked a moment ago with a code that named nothing: as it wishes, else by default. It links the same
-// key once more, with a code that has the name. When the store refuses, the name is only good for this connection.
-func (p *Pool) keepName(ctx context.Context, w Worker, wish string, now time.Time) Worker {
+// keepName saves how a worker is called that was linked a moment ago with a code that named nothing: as it wishes, else by default.
+// When the store refuses, the name is only good for this connection.
+func (p *Pool) keepName(ctx context.Context, w Worker, wish string) Worker {
 	if w.Name != "" {
 		return w
 	}
@@ -89,12 +87,7 @@ func (p *Pool) keepName(ctx context.Context, w Worker, wish string, now time.Tim
 	} else {
 		w = p.calledByDefault(ctx, w)
 	}
-	code := sha256.Sum256([]byte(protocol.NewCode()))
-	err := p.store.SaveJoinCode(ctx, code, w.Owner, w.Name, w.Share, now.Add(protocol.JoinLifetime))
-	if err == nil {
-		_, err = p.store.Enrol(ctx, code, w.Key, w.Hardware, p.cfg.MaxPerOwner, now)
-	}
-	if err != nil {
+	if err := p.store.Name(ctx, w.ID, w.Name); err != nil {
 		p.log.Error("name of a worker not saved", "worker", w.ID, "err", err)
 	}
 	return w
