@@ -19,7 +19,7 @@ func TestRestartPutsNoStatusOverAFinal(t *testing.T) {
 		c.Costly = true
 		c.Run = func(ctx context.Context, in *bot.Invocation) error {
 			in.Reply.Show(bot.Reply{Text: bot.Plain("looking for a machine"), Status: true})
-			time.Sleep(2 * time.Second) // of the bubble: what a status needs to go out
+			pass(2 * time.Second) // of the bubble: what a status needs to go out
 			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("found")})
 		}
 		h := open(t, bot.Config{Commands: []bot.Command{c}})
@@ -31,7 +31,7 @@ func TestRestartPutsNoStatusOverAFinal(t *testing.T) {
 			return nil
 		}})
 		h.say("ann", "/look here")
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		h.kill()
 		h.p.Set(bottest.Hooks{Before: func(_ context.Context, what string, m bot.Outgoing) error {
 			if !m.Final {
@@ -40,7 +40,7 @@ func TestRestartPutsNoStatusOverAFinal(t *testing.T) {
 			return nil
 		}})
 		h.start()
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		h.settle()
 		h.want("found")
 	})
@@ -62,7 +62,7 @@ func TestStopDuringAReadOfARerunIsAStop(t *testing.T) {
 			return nil
 		}})
 		h.say("ann", "/look here")
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		h.kill()
 		h.start()
 		m := h.p.Messages("lobby")[0]

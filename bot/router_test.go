@@ -19,6 +19,9 @@ import (
 	"potluck/fault"
 )
 
+// pass lets the fake time of a synctest bubble go on; no real time passes.
+func pass(d time.Duration) { <-time.After(d) }
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // house is a Router with its platform and store; restart makes a new process on the same store and platform.
@@ -87,7 +90,7 @@ func (h *house) say(user, text string) {
 
 // settle lets a minute pass, so that everything that waits for a time has happened.
 func (h *house) settle() {
-	time.Sleep(time.Minute) // synctest: no real time
+	pass(time.Minute) // synctest: no real time
 	synctest.Wait()
 }
 
@@ -235,7 +238,7 @@ func TestRestartEditsTheSameMessage(t *testing.T) {
 				if when == "between the final and Delivered" {
 					close(gate)
 				}
-				time.Sleep(5 * time.Second)
+				pass(5 * time.Second)
 				h.kill()
 				before := h.p.Messages("lobby")
 				h.start()
@@ -441,7 +444,7 @@ func TestButtonsWorkAfterRestart(t *testing.T) {
 		h.say("ann", "/draw x")
 		h.settle()
 		h.close()
-		time.Sleep(29 * 24 * time.Hour)
+		pass(29 * 24 * time.Hour)
 		h.start()
 		m := h.p.Messages("lobby")[0]
 		for _, user := range []string{"ann", "bob"} {
@@ -455,7 +458,7 @@ func TestButtonsWorkAfterRestart(t *testing.T) {
 		}
 		h.settle()
 		h.want("drawn", "again 42 ann", "fault.not_yours what=again", "again 42 eve")
-		time.Sleep(2 * 24 * time.Hour)
+		pass(2 * 24 * time.Hour)
 		if err := h.p.Press(t.Context(), m, "ann", "Again", 0); err != nil {
 			t.Fatal(err)
 		}
@@ -472,7 +475,7 @@ func TestOrderInAChat(t *testing.T) {
 		// The platform is slower with the first message than with the others.
 		h.p.Set(bottest.Hooks{Before: func(ctx context.Context, what string, m bot.Outgoing) error {
 			if what == "send" && len(h.p.Calls()) == 0 {
-				time.Sleep(5 * time.Second)
+				pass(5 * time.Second)
 			}
 			return nil
 		}})
@@ -576,7 +579,7 @@ func TestShowsAreCoalesced(t *testing.T) {
 		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
 			for i := range 1000 {
 				in.Reply.Show(bot.Reply{Text: bot.Plain(fmt.Sprint("word ", i))})
-				time.Sleep(10 * time.Millisecond)
+				pass(10 * time.Millisecond)
 			}
 			if err := in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("all")}); err != nil {
 				return err
@@ -632,7 +635,7 @@ func TestFinalSurvivesFailures(t *testing.T) {
 				cmd := echo("work")
 				cmd.Costly = true
 				cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
-					time.Sleep(2 * time.Second)
+					pass(2 * time.Second)
 					return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("done")})
 				}
 				h := open(t, bot.Config{Commands: []bot.Command{cmd}})
@@ -642,7 +645,7 @@ func TestFinalSurvivesFailures(t *testing.T) {
 					return c.before(n, what, m)
 				}})
 				h.say("ann", "/work x")
-				time.Sleep(10 * time.Minute)
+				pass(10 * time.Minute)
 				synctest.Wait()
 				h.want(c.want...)
 				if h.m.states()[bot.Delivered] != 1 {
@@ -661,7 +664,7 @@ func TestHangingEdit(t *testing.T) {
 		var took time.Duration
 		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
 			in.Reply.Show(bot.Reply{Text: bot.Plain("hangs")})
-			time.Sleep(time.Second)
+			pass(time.Second)
 			began := time.Now()
 			defer func() { took = time.Since(began) }()
 			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("done")})
@@ -716,7 +719,7 @@ func TestStopRacesWithFinal(t *testing.T) {
 			h.settle()
 			m := h.p.Messages("lobby")[0]
 			go func() {
-				time.Sleep(time.Duration(i%2) * time.Nanosecond)
+				pass(time.Duration(i%2) * time.Nanosecond)
 				close(gate)
 			}()
 			_ = h.p.Press(t.Context(), m, "ann", "button.stop", 0)
@@ -741,7 +744,7 @@ func TestFailureAfterShow(t *testing.T) {
 		cmd.Costly = true
 		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
 			in.Reply.Show(bot.Reply{Text: in.Rest, Status: in.Rest.Plain == "40 %"})
-			time.Sleep(2 * time.Second)
+			pass(2 * time.Second)
 			return fmt.Errorf("draw: %w", fault.New(fault.WorkerFailed, "kind", "image", "attempts", 3))
 		}
 		h := open(t, bot.Config{Commands: []bot.Command{cmd}})
@@ -799,7 +802,7 @@ func TestSilentListener(t *testing.T) {
 		}
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}, Listeners: []bot.Listener{
 			listen("quiet", "q", func(_ context.Context, in *bot.Invocation) error {
-				time.Sleep(5 * time.Second) // long enough for a placeholder, which is taken back
+				pass(5 * time.Second) // long enough for a placeholder, which is taken back
 				heard = append(heard, in.Rest.Plain)
 				return nil
 			}),
