@@ -18,6 +18,10 @@ func audit(ctx context.Context, c call) error {
 	}
 	defer db.Close()
 	begun := time.Now()
+	// Invariants of a file that cannot be trusted say nothing.
+	if err := db.Sound(ctx); err != nil {
+		return err
+	}
 	report, err := (&storage.Credits{DB: db}).Audit(ctx)
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)

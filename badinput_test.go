@@ -104,7 +104,7 @@ func TestJoinCodesThatDoNotWork(t *testing.T) {
 	}
 	refused("a code for the second time", newOne, func(*protocol.Join) {})
 	_, stderr, code := execute(t, "potluck-worker", nil, "join", "-dir", t.TempDir(), good.String()[:40])
-	if code != 1 || !strings.Contains(stderr, "this is not a join string: copy all of what /worker link answered") {
+	if code != 1 || !strings.Contains(stderr, "part of the join string is missing: copy all of what /worker link answered") {
 		t.Errorf("half a join string: %d %s", code, stderr)
 	}
 }

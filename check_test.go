@@ -55,3 +55,18 @@ func TestCheckSaysAllThatIsWrong(t *testing.T) {
 	says(said, "server.key is damaged", "potluck.db", "the address "+l.Addr().String()+" is in use", "stop that one, or choose another with http.addr",
 		"/nowhere/rates.yaml cannot be read", "has no TLS")
 }
+
+// Invariants of a damaged file say nothing, so audit does not praise them.
+func TestAuditRefusesADamagedDatabase(t *testing.T) {
+	t.Parallel()
+	data := withAwayWorker(t)
+	path := filepath.Join(data, "potluck.db")
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for page := int64(20); page < info.Size()/4096; page += 3 {
+		overwrite(t, path, page*4096, []byte(strings.Repeat("damage", 500)))
+	}
+	refuses(t, 1, []string{"POTLUCK_DATA_DIR=" + data}, []string{"audit"}, "is damaged", "restore the latest backup")
+}

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,7 +40,7 @@ func demo(ctx context.Context, c call) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.Run(ctx) })
-	g.Go(func() error { return runWorker(ctx, program, filepath.Join(c.config.DataDir, "worker"), join, c.out) })
+	g.Go(func() error { return keepWorker(ctx, program, filepath.Join(c.config.DataDir, "worker"), join, c.out) })
 	g.Go(func() error {
 		h.welcome(ctx, program, c.out)
 		return nil
@@ -87,7 +86,33 @@ func workerProgram() (string, error) {
 	return found, nil
 }
 
-// runWorker runs the worker as a child process until ctx ends; then it may finish what it does.
+// keepWorker has the worker run until ctx ends. One that dies is started again, after a pause that grows: the chat goes on meanwhile, and
+// other people's workers with it.
+func keepWorker(ctx context.Context, program, dir string, join protocol.Join, out io.Writer) error {
+	const first, longest = time.Second, 30 * time.Second
+	for pause := first; ; pause = min(2*pause, longest) {
+		begun := time.Now()
+		err := runWorker(ctx, program, dir, join, out)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(begun) > longest {
+			pause = first
+		}
+		why := "it stopped by itself"
+		if err != nil {
+			why = err.Error()
+		}
+		fmt.Fprintf(out, "\n  The demo's worker has gone (%s). Another one starts in %v.\n", why, pause)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// runWorker runs the worker as a child process until it ends or ctx does.
 func runWorker(ctx context.Context, program, dir string, join protocol.Join, out io.Writer) error {
 	cmd := exec.CommandContext(ctx, program, "run", "-dir", dir, "-demo", "fill", "-join", "-")
 	// The join string goes by standard input: arguments can be read by every user of the machine.
@@ -104,16 +129,11 @@ func runWorker(ctx context.Context, program, dir string, join protocol.Join, out
 	}
 	lines := bufio.NewScanner(said)
 	for lines.Scan() {
-		fmt.Fprintln(out, "worker |", lines.Text())
+		if ctx.Err() == nil { // that it loses a server which has stopped is no news
+			fmt.Fprintln(out, "worker |", lines.Text())
+		}
 	}
-	err = cmd.Wait()
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err == nil {
-		err = errors.New("it stopped by itself")
-	}
-	return fmt.Errorf("the demo's worker: %w", err)
+	return cmd.Wait()
 }
 
 // welcome says where Potluck is and what its worker can do, once the worker is there.

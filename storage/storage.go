@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -257,7 +258,8 @@ func checkHeader(path string) error {
 }
 
 func damaged(path string, detail error) error {
-	return &refusal{fmt.Sprintf("the database %s is damaged (%v): stop Potluck, keep a copy of the file and restore the latest backup", path, detail), ErrDamaged, detail}
+	said := strings.Join(strings.Fields(detail.Error()), " ") // SQLite's verdict has several lines
+	return &refusal{fmt.Sprintf("the database %s is damaged (%s): stop Potluck, keep a copy of the file and restore the latest backup", path, said), ErrDamaged, detail}
 }
 
 // opening turns SQLite's own codes into sentences that say what to do.

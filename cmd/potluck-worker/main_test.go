@@ -265,7 +265,7 @@ func TestJoinFailuresAreOneSentence(t *testing.T) {
 	s := newServer(t, protocol.Bye{Code: protocol.ByeBadCode})
 	wrong := protocol.Join{Server: s.URL, Code: "ABCD2345"}.String()
 	for str, want := range map[string]string{
-		"potluck1.abc": "this is not a join string",
+		"potluck1.abc": "part of the join string is missing",
 		wrong:          "this is not the server that gave out the join string",
 		s.join():       "expired, already used or mistyped",
 	} {

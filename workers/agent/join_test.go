@@ -105,7 +105,7 @@ func TestJoinFailures(t *testing.T) {
 		bye  string
 		want string
 	}{
-		"damaged":     {s.joinString()[:40], "", "not a join string"},
+		"damaged":     {s.joinString()[:40], "", "part of the join string is missing"},
 		"wrong key":   {wrong, "", "this is not the server that gave out the join string"},
 		"old code":    {s.joinString(), protocol.ByeBadCode, "expired, already used or mistyped"},
 		"too many":    {s.joinString(), protocol.ByeTooMany, "as many workers as this server allows"},

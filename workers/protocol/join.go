@@ -66,6 +66,9 @@ func (j Join) String() string {
 // ParseJoin reads a join string; the errors are sentences for the owner.
 func ParseJoin(s string) (Join, error) {
 	parts := strings.Split(strings.Join(strings.Fields(s), ""), ".")
+	if parts[0] == joinPrefix && len(parts) < 4 {
+		return Join{}, errors.New("part of the join string is missing: copy all of what /worker link answered")
+	}
 	if len(parts) != 4 || parts[0] != joinPrefix {
 		return Join{}, errors.New(`this is not a join string: copy all of what /worker link answered, it begins with "potluck1."`)
 	}

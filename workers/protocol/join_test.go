@@ -34,7 +34,7 @@ func TestDamagedJoinStrings(t *testing.T) {
 	server := func(s string) string { return strings.Split(Join{Server: s, Code: "ABCD2345"}.String(), ".")[1] }
 	for s, want := range map[string]string{
 		"":                                       "not a join string",
-		strings.Join(good[:3], "."):              "not a join string",
+		strings.Join(good[:3], "."):              "part of the join string is missing",
 		with(0, "potluck2"):                      "not a join string",
 		with(1, "%%"):                            "server address",
 		with(1, server("ftp://x")):               "not a server address",
