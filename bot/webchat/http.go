@@ -366,7 +366,7 @@ func (p *Page) postMessage(w http.ResponseWriter, r *http.Request, s Session) {
 	if p.limited(w, p.limits.visitor, string(s.User)) || p.limited(w, p.limits.address, p.config.Address(r)) {
 		return
 	}
-	if !p.running() {
+	if !p.running(r.Context()) {
 		p.broken(w, r, errNotRunning)
 		return
 	}

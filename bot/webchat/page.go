@@ -126,7 +126,8 @@ type Page struct {
 	seed     maphash.Seed
 
 	mu       sync.Mutex
-	handler  bot.Handler // nil while Run does not run
+	handler  bot.Handler   // nil while Run does not run
+	begun    chan struct{} // closed by the first Run
 	handling sync.WaitGroup
 
 	operator oneTimeToken
@@ -185,6 +186,7 @@ func New(c Config) (*Page, error) {
 		}
 	}
 	return &Page{
+		begun:    make(chan struct{}),
 		config:   c,
 		hub:      newHub(c.Limits),
 		assets:   a,
@@ -228,6 +230,11 @@ func (p *Page) Run(ctx context.Context, h bot.Handler) error {
 		return errors.New("webchat: runs already")
 	}
 	p.handler = h
+	select {
+	case <-p.begun:
+	default:
+		close(p.begun)
+	}
 	p.mu.Unlock()
 	p.hub.open()
 
@@ -269,7 +276,18 @@ func (p *Page) handle(ctx context.Context, e bot.Event) error {
 	return h(ctx, e)
 }
 
-func (p *Page) running() bool {
+// startTime is how long somebody who writes while the program starts is kept waiting.
+const startTime = 5 * time.Second
+
+// running tells whether events can be handed over. While the program starts, it waits for that a little.
+func (p *Page) running(ctx context.Context) bool {
+	late := time.NewTimer(startTime)
+	defer late.Stop()
+	select {
+	case <-p.begun:
+	case <-late.C:
+	case <-ctx.Done():
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.handler != nil
