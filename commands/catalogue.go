@@ -3,6 +3,7 @@ package commands
 import (
 	"embed"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +15,7 @@ import (
 	"potluck/bot"
 )
 
-//go:embed texts/*.yaml
+//go:embed texts/*/*.yaml
 var textFiles embed.FS
 
 // Languages lists the languages of the catalogue; the first one stands in where nothing else fits.
@@ -31,13 +32,9 @@ type Catalogue struct {
 var Texts = sync.OnceValue(func() *Catalogue {
 	c := &Catalogue{texts: make(map[string]map[string]template)}
 	for _, l := range Languages() {
-		b, err := textFiles.ReadFile("texts/" + l + ".yaml")
+		texts, err := readTexts(textFiles, "texts/"+l)
 		if err != nil {
 			panic(err)
-		}
-		texts, err := parseTexts(b)
-		if err != nil {
-			panic(fmt.Errorf("texts/%s.yaml: %w", l, err))
 		}
 		c.texts[l] = texts
 		c.tags = append(c.tags, language.MustParse(l))
@@ -45,6 +42,32 @@ var Texts = sync.OnceValue(func() *Catalogue {
 	c.matcher = language.NewMatcher(c.tags)
 	return c
 })
+
+// readTexts reads every file of one language. A section may go on in another file, a key stands in one only.
+func readTexts(files fs.FS, folder string) (map[string]template, error) {
+	names, err := fs.Glob(files, folder+"/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]template)
+	for _, name := range names {
+		b, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, err
+		}
+		texts, err := parseTexts(b)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		for key, t := range texts {
+			if _, twice := all[key]; twice {
+				return nil, fmt.Errorf("%s: %s stands in another file, too", name, key)
+			}
+			all[key] = t
+		}
+	}
+	return all, nil
+}
 
 // parseTexts reads one file: sections of keys, each key with its template; "section.key" is how it is asked for.
 func parseTexts(b []byte) (map[string]template, error) {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 	"unicode/utf8"
 
@@ -303,5 +304,20 @@ func TestCutCountsWhatPeopleSee(t *testing.T) {
 		if got := cut(c.s, c.n); got != c.want {
 			t.Errorf("%q to %d: %q, want %q", c.s, c.n, got, c.want)
 		}
+	}
+}
+
+func TestTextsOfSeveralFiles(t *testing.T) {
+	files := fstest.MapFS{
+		"texts/en/a.yaml": {Data: []byte("x:\n  one: One\n")},
+		"texts/en/b.yaml": {Data: []byte("x:\n  two: Two\n")},
+	}
+	texts, err := readTexts(files, "texts/en")
+	if err != nil || len(texts) != 2 {
+		t.Fatalf("%d texts, %v; want the section of both files", len(texts), err)
+	}
+	files["texts/en/c.yaml"] = &fstest.MapFile{Data: []byte("x:\n  one: Uno\n")}
+	if _, err = readTexts(files, "texts/en"); err == nil || !strings.Contains(err.Error(), "x.one") {
+		t.Errorf("%v; want the key that stands in two files", err)
 	}
 }
