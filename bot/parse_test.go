@@ -1,13 +1,16 @@
 package bot_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"potluck/bot"
 	"potluck/bot/bottest"
@@ -142,13 +145,15 @@ func TestRestKeepsItsSpans(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want bot.Builder
-	if diff := cmp.Diff(want.Bold("Good").Add(" ").Mark(bot.Mention, "test:ann", "@ann").Add("\nx").Text(), p.Rest); diff != "" {
+	if diff := gocmp.Diff(want.Bold("Good").Add(" ").Mark(bot.Mention, "test:ann", "@ann").Add("\nx").Text(), p.Rest); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func FuzzParseCommand(f *testing.F) {
-	for _, s := range []string{"/imagine a cat --seed 5", `/imagine style:"x y" “z`, "/worker pause a b", "／imagine　count：２", "/imagine --", "/imagine prompt:", "/translate to:", `/imagine "a "a "a`} {
+	for _, s := range []string{"/imagine a cat --seed 5", `/imagine style:"x y" “z`, "/worker pause a b", "／imagine　count：２", "/imagine --", "/imagine prompt:", "/translate to:", `/imagine "a "a "a`,
+		"/translate to:es from:en hello to:fr", `/imagine style:"film „noir“" --count 4 --private a cat`, "/worker_pause box 30", "/worker pause worker:«a b» minutes:-5", "/imagine x aspect:9 seed:00１2",
+		"/imagine private:on prompt:« a »", "／worker　keep　１２", "/imagine cat --setps 30", "/imagine colour:red a cat", "/" + strings.Repeat("x", 100), "/imagine " + strings.Repeat("é", 1001)} {
 		f.Add(s)
 	}
 	commands := tree()
@@ -158,15 +163,85 @@ func FuzzParseCommand(f *testing.F) {
 		}
 		p, err := bot.ParseCommand(commands, bot.Plain(s))
 		if err != nil {
-			if fault.Of(err).Code == fault.Internal {
+			e := fault.Of(err)
+			if e.Code == fault.Internal {
 				t.Fatalf("%q: %v", s, err)
+			}
+			for name, v := range e.Args { // they stand in the answer
+				if n := utf8.RuneCountInString(v); n > 200 {
+					t.Fatalf("%q: %s of %s has %d characters", s, name, e.Code, n)
+				}
 			}
 			return
 		}
 		if !strings.Contains(s, p.Rest.Plain) {
 			t.Fatalf("%q: the rest %q is not what was typed", s, p.Rest.Plain)
 		}
+		sound(t, commands, s, p)
 	})
+}
+
+// sound: what was parsed fits the command, and typed again in the plainest way it is the same.
+func sound(t *testing.T, commands []bot.Command, s string, p bot.Parsed) {
+	t.Helper()
+	c := bot.Command{Subcommands: commands}
+	for _, name := range p.Path {
+		i := slices.IndexFunc(c.Subcommands, func(c bot.Command) bool { return c.Name == name })
+		if i < 0 {
+			t.Fatalf("%q: there is no %v", s, p.Path)
+		}
+		c = c.Subcommands[i]
+	}
+	if c.Run == nil {
+		t.Fatalf("%q: %v cannot run", s, p.Path)
+	}
+	known, again, rest := 0, "/"+strings.Join(p.Path, " "), ""
+	for _, o := range c.Options {
+		v, ok := p.Options[o.Name]
+		if !ok {
+			if o.Required {
+				t.Fatalf("%q: %v has no %s", s, p, o.Name)
+			}
+			continue
+		}
+		known++
+		switch o.Kind {
+		case bot.Integer:
+			n, err := strconv.Atoi(v)
+			ok = err == nil && strconv.Itoa(n) == v && (o.Min == 0 && o.Max == 0 || o.Min <= n && n <= o.Max)
+		case bot.Bool:
+			ok = v == "true" || v == "false"
+		case bot.Choice:
+			ok = slices.Contains(o.Choices, v)
+		default:
+			ok = strings.TrimSpace(v) != "" && utf8.RuneCountInString(v) <= cmp.Or(o.Max, 2000)
+		}
+		if !ok {
+			t.Fatalf("%q: %q is no %s", s, v, o.Name)
+		}
+		if o.Rest {
+			if rest = " plain words"; v != p.Rest.Plain {
+				t.Fatalf("%q: the rest is %q and %q", s, v, p.Rest.Plain)
+			}
+			continue
+		}
+		if strings.ContainsAny(v, `"＂“”„«»`) {
+			return // nothing to put it in
+		}
+		again += " " + o.Name + `:"` + v + `"`
+	}
+	if known != len(p.Options) {
+		t.Fatalf("%q: %v has options that %v does not know", s, p.Options, p.Path)
+	}
+	q, err := bot.ParseCommand(commands, bot.Plain(again+rest))
+	if err != nil {
+		t.Fatalf("%q, as %q: %v", s, again+rest, err)
+	}
+	for name, v := range p.Options {
+		if got := q.Options[name]; got != v && got != strings.TrimSpace(rest) {
+			t.Fatalf("%q, as %q: %s is %q, was %q", s, again+rest, name, got, v)
+		}
+	}
 }
 
 func TestCheckCommands(t *testing.T) {

@@ -1,13 +1,16 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -91,23 +94,50 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	f.Add([]byte(`{"type":"event","data":null}`))
+	for _, s := range []string{
+		`{"type":"event","data":null}`, `{"type":"beat"}`, `{"TYPE":"beat","Data":{"FREE":1,"free":2}}`, ` {"data":{"slots":64},"type":"offer","type":"pause"} `,
+		`{"type":"hello","data":{"offers":[{},null,{"pairs":[{}]}],"running":[],"hardware":{"gpus":[null]}}}`, `{"type":"event","data":{"text":"\ud800\u0000","fraction":1e308,"seq":-1}}`,
+		`{"type":"assign","data":{"chat":{"temperature":-0,"messages":null},"translate":{"segments":[null,[{}]],"glossary":{"":""}}}}`, `{"type":"beat","data":{}} {}`, "[[[[", `"`,
+	} {
+		f.Add([]byte(s))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		frame, err := Decode(b)
+		buffer := bytes.Clone(b)
+		frame, err := Decode(buffer)
 		if err != nil {
+			if frame != nil {
+				t.Errorf("%q is both %+v and %v", b, frame, err)
+			}
 			return
+		}
+		if readers[frame.frameType()] == nil || reflect.ValueOf(frame).Kind() != reflect.Struct {
+			t.Fatalf("%q became a %T, which no side takes", b, frame)
 		}
 		once, err := Encode(frame)
 		if err != nil {
 			t.Fatal(err)
 		}
+		clear(buffer) // whoever read it from the connection may use the bytes again
 		again, err := Decode(once)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if d := cmp.Diff(frame, again, cmpopts.EquateEmpty()); d != "" {
+			t.Errorf("%s reads as something else: %s", once, d)
+		}
 		twice, err := Encode(again)
 		if err != nil || string(once) != string(twice) {
 			t.Errorf("%s\n%s\n%v", once, twice, err)
+		}
+		if bytes.ContainsAny(once, "\n\r") || !utf8.Valid(once) {
+			t.Errorf("%q is not one line of UTF-8", once)
+		}
+		body := once[:len(once)-1]
+		if newer, err := Decode(append(bytes.Clone(body), `,"future":{"a":[1]}}`...)); err != nil || cmp.Diff(again, newer) != "" {
+			t.Errorf("%s with something new: %+v, %v", once, newer, err)
+		}
+		if cut, err := Decode(body); err == nil {
+			t.Errorf("%s was cut and is still %+v", once, cut)
 		}
 	})
 }

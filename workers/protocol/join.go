@@ -14,6 +14,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // JoinLifetime is how long a join code works; JoinTries is how many wrong proofs one code survives.
@@ -92,11 +94,12 @@ func ParseJoin(s string) (Join, error) {
 	return j, nil
 }
 
-// CheckServer refuses an address that a worker must not dial: no http(s) URL, or plain http to a public address (without TLS the
-// handshake proves the server once, and nothing after it).
+// CheckServer refuses an address that a worker must not dial: no http(s) URL, one with more than a host and a path (the path of the link is put
+// behind it, and people see it), or plain http to a public address (without TLS the handshake proves the server once, and nothing after it).
 func CheckServer(server string) error {
 	u, err := url.Parse(server)
-	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") {
+	if err != nil || u.Hostname() == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") || strings.ContainsAny(server, "?#") ||
+		strings.ContainsFunc(server, func(c rune) bool { return c == utf8.RuneError || c == ' ' || !unicode.IsGraphic(c) }) {
 		return fmt.Errorf("%q is not a server address: want https://host", server)
 	}
 	if u.Scheme == "http" && !privateHost(u.Hostname()) {

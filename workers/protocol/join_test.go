@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
+	"net/url"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 func TestJoinStringRoundTrips(t *testing.T) {
@@ -55,6 +58,9 @@ func TestCheckServer(t *testing.T) {
 	for server, ok := range map[string]bool{
 		"https://potluck.example.org": true, "http://127.0.0.1:8080": true, "http://[::1]:8080": true, "http://192.168.1.2": true, "http://100.100.1.1": true, "http://nas.local": true,
 		"http://8.8.8.8": false, "http://localhost.example.org": false, "ws://127.0.0.1": false, "https://": false, "": false, "http://[::ffff:8.8.8.8]": false,
+		// What a link's path behind it would make another address, and what would not look on a terminal like what it is.
+		"https://:443": false, "https://x.org?y": false, "https://x.org/#y": false, "https://x.org/\u202ey": false, "https://a\u009bb": false, "https://a b": false, "https://x\xff": false,
+		"https://bücher.example/potluck": true,
 	} {
 		if err := CheckServer(server); (err == nil) != ok {
 			t.Errorf("%q: %v, want ok %v", server, err, ok)
@@ -97,18 +103,51 @@ func FuzzCleanCode(f *testing.F) {
 func FuzzParseJoin(f *testing.F) {
 	f.Add(Join{Server: "https://potluck.example.org", Code: "ABCD2345"}.String())
 	f.Add("potluck1.aHR0cDovLzEyNy4wLjAuMQ..")
+	for _, server := range []string{"http://127.0.0.1:8080", "http://[fe80::1%25eth0]:1/", "https://bücher.example/a/b", "https://:443", "https://x?y", "https://x#y", "https://x/\u202ey", "http://8.8.8.8",
+		"https://u:p@x", "https://x:99999", "https://%41", "HTTPS://X.local.", "http://nas.local", "https://a b", "https://a\u009bb", "ftp://x", "https://x/%2e%2e?"} {
+		f.Add(Join{Server: server, Code: "ABCD2345"}.String())
+	}
+	f.Add(" POTLUCK1.aHR0cDovLzEyNy4wLjAuMQ." + strings.Repeat("A", 43) + ".oil0-oil0\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		j, err := ParseJoin(s)
 		if err != nil {
+			// The sentence goes to a terminal as it is.
+			if e := err.Error(); j != (Join{}) || !printable(e) {
+				t.Errorf("%q: %+v and %q", s, j, e)
+			}
 			return
 		}
-		if err := CheckServer(j.Server); err != nil {
-			t.Errorf("%q was accepted: %v", j.Server, err)
+		u, err := url.Parse(j.Server)
+		if CheckServer(j.Server) != nil || err != nil || u.Hostname() == "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.ContainsAny(j.Server, "?#") || !printable(j.Server) {
+			t.Errorf("%q was accepted: %v, %v", j.Server, CheckServer(j.Server), err)
 		}
-		if again, err := ParseJoin(j.String()); err != nil || again != j {
+		if u.Scheme == "http" && !privateHost(u.Hostname()) {
+			t.Errorf("%q is public and has no TLS", j.Server)
+		}
+		if code, err := CleanCode(j.Code); err != nil || code != j.Code {
+			t.Errorf("%q has the code %q", s, j.Code)
+		}
+		clean := j.String()
+		if again, err := ParseJoin(clean); err != nil || again != j {
 			t.Errorf("%+v became %+v, %v", j, again, err)
 		}
+		// Chats and terminals break it anywhere, and people type the code in their own way.
+		at := len(s) % len(clean)
+		code := len(clean) - len(j.Code)
+		typed := "\n " + clean[:at] + " \r\n\t" + clean[at:code] + strings.ToLower(clean[code:code+4]) + "-" + clean[code+4:]
+		if at < code {
+			if again, err := ParseJoin(typed); err != nil || again != j {
+				t.Errorf("%q became %+v, %v", typed, again, err)
+			}
+		}
+		if cut, err := ParseJoin(clean[:len(clean)-1]); err == nil {
+			t.Errorf("%q was cut and is still %+v", clean, cut)
+		}
 	})
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsGraphic(c) })
 }
 
 func TestTranscriptBindsEverything(t *testing.T) {
