@@ -140,7 +140,7 @@ func (s *Jobs) JobByKey(ctx context.Context, key string) (workers.Job, bool, err
 // Lease saves a new attempt and makes its job leased. ErrStale when the job is not queued; a number that the job had before is refused.
 func (s *Jobs) Lease(ctx context.Context, a workers.Attempt) error {
 	return s.DB.write(ctx, "lease job", func(t *tx) error {
-		n, err := t.exec(`UPDATE jobs SET state = 'leased' WHERE id = ? AND state = 'queued'`, a.Job)
+		n, err := t.exec(`UPDATE jobs SET state = 'leased', started_ms = coalesce(started_ms, ?) WHERE id = ? AND state = 'queued'`, ms(a.Started), a.Job)
 		if err != nil {
 			return err
 		}
@@ -216,8 +216,8 @@ func (s *Jobs) Finish(ctx context.Context, f workers.Settlement) error {
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(`UPDATE jobs SET state = 'done', ended_ms = ?, result_sealed = ?, bill = ?, earner = ? WHERE id = ?`,
-			ms(f.At), result, string(bill), null(f.Earner), f.Attempt.Job)
+		_, err = t.exec(`UPDATE jobs SET state = 'done', ended_ms = ?, result_sealed = ?, bill = ?, earner = ?, worker = ? WHERE id = ?`,
+			ms(f.At), result, string(bill), null(f.Earner), worker, f.Attempt.Job)
 		if err != nil {
 			return err
 		}
