@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -440,4 +441,48 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-t.C:
 		return true
 	}
+}
+
+// conclude ends a request whose run returned nil without Final: what it showed last is the answer; if that is nothing, nothing is said.
+func (r *Router) conclude(resp *Responder) error {
+	shown := resp.Shown()
+	if !empty(shown) {
+		return resp.final(shown)
+	}
+	if resp.costly {
+		return errors.New("the command ended without an answer")
+	}
+	if !resp.take(Reply{}) {
+		return nil
+	}
+	if len(resp.parts) > 0 { // a placeholder that came up because the run took long
+		if err := resp.platform.Delete(r.deliver, resp.request.Chat.ID, resp.parts); err != nil && !fault.Has(err, fault.Gone) {
+			r.log.Warn("take back a placeholder", "chat", resp.request.Chat.ID, "command", resp.request.Command, "err", err)
+		}
+	}
+	return resp.close(r.deliver)
+}
+
+func empty(rep Reply) bool { return rep.Text.Plain == "" && len(rep.Pictures) == 0 }
+
+// failed is the final of a run that ended with a fault: what there is of the answer, then what happened.
+func (r *Responder) failed(f *fault.Error) Reply {
+	r.mu.Lock()
+	shown, below, say := r.shown, r.below, r.say
+	r.mu.Unlock()
+	args := make([]any, 0, 2*len(f.Args))
+	for _, name := range slices.Sorted(maps.Keys(f.Args)) {
+		args = append(args, name, f.Args[name])
+	}
+	line := say("fault."+string(f.Code), args...)
+	if !shown.Status {
+		line = Join(Plain("\n\n"), shown.Text, line)
+	}
+	return Reply{Text: Join(Plain("\n"), line, below)}
+}
+
+func (r *Responder) isClaimed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.claimed
 }

@@ -193,3 +193,11 @@ func border(s string, at int) int {
 	}
 	return at
 }
+
+// valid returns t as valid UTF-8 with well-formed spans: platforms and people can send anything.
+func (t Text) valid() Text {
+	if !utf8.ValidString(t.Plain) {
+		return Plain(strings.ToValidUTF8(t.Plain, "\uFFFD"))
+	}
+	return t.normal()
+}
