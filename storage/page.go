@@ -22,18 +22,27 @@ var _ webchat.Store = (*Page)(nil)
 
 func (s *Page) NewSession(ctx context.Context, tokenHash [32]byte, v webchat.Session) error {
 	return s.DB.write(ctx, "new page session", func(t *tx) error {
-		_, err := t.exec(`INSERT INTO page_sessions (hash, user, name, created_ms) VALUES (?, ?, ?, ?)`, tokenHash[:], v.User, v.Name, ms(v.Created))
+		_, err := t.exec(`INSERT INTO page_sessions (hash, user, name, created_ms, seen_ms) VALUES (?, ?, ?, ?, ?)`,
+			tokenHash[:], v.User, v.Name, ms(v.Created), ms(v.Seen))
+		return err
+	})
+}
+
+// SeeSession remembers when a session was used last.
+func (s *Page) SeeSession(ctx context.Context, tokenHash [32]byte, now time.Time) error {
+	return s.DB.write(ctx, "see page session", func(t *tx) error {
+		_, err := t.exec(`UPDATE page_sessions SET seen_ms = ? WHERE hash = ? AND seen_ms < ?`, ms(now), tokenHash[:], ms(now))
 		return err
 	})
 }
 
 func (s *Page) Session(ctx context.Context, tokenHash [32]byte) (v webchat.Session, ok bool, err error) {
-	var created int64
-	err = s.DB.reads.QueryRowContext(ctx, `SELECT user, name, created_ms FROM page_sessions WHERE hash = ?`, tokenHash[:]).Scan(&v.User, &v.Name, &created)
+	var created, seen int64
+	err = s.DB.reads.QueryRowContext(ctx, `SELECT user, name, created_ms, seen_ms FROM page_sessions WHERE hash = ?`, tokenHash[:]).Scan(&v.User, &v.Name, &created, &seen)
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, false, nil
 	}
-	v.Created = at(created)
+	v.Created, v.Seen = at(created), at(seen)
 	return v, err == nil, wrap("page session", err)
 }
 
@@ -42,6 +51,7 @@ type pageBody struct {
 	Text    bot.Text        `json:"text"`
 	Images  []webchat.Image `json:"images,omitempty"`
 	Buttons []bot.Button    `json:"buttons,omitempty"`
+	Edited  bool            `json:"edited,omitempty"`
 }
 
 const pageMessage = "page_messages.body"
@@ -66,7 +76,7 @@ func (s *Page) scanMessage(row interface{ Scan(...any) error }, before ...any) (
 		s.DB.log.Error("a page message cannot be read", "chat", m.Chat, "message", m.ID, "err", err)
 		return m, true, nil
 	}
-	m.Text, m.Images, m.Buttons = b.Text, b.Images, b.Buttons
+	m.Text, m.Images, m.Buttons, m.Edited = b.Text, b.Images, b.Buttons, b.Edited
 	return m, false, nil
 }
 
@@ -82,7 +92,7 @@ func bare(m webchat.Message) webchat.Message {
 
 // Post saves a new message with its event. When a message of that chat has m.Nonce already, the event carries only that one's id.
 func (s *Page) Post(ctx context.Context, m webchat.Message) (e webchat.PageEvent, ok bool, err error) {
-	body, err := s.DB.seal.sealJSON(pageMessage, pageRow(m.Chat, m.ID), pageBody{m.Text, m.Images, m.Buttons})
+	body, err := s.DB.seal.sealJSON(pageMessage, pageRow(m.Chat, m.ID), pageBody{m.Text, m.Images, m.Buttons, m.Edited})
 	if err != nil {
 		return e, false, fmt.Errorf("post page message: %w", err)
 	}
@@ -138,9 +148,9 @@ func (s *Page) Change(ctx context.Context, m webchat.Message) (e webchat.PageEve
 			return err
 		}
 		now := old
-		now.Text, now.Images, now.Buttons, now.Final, now.ReplyTo = m.Text, m.Images, m.Buttons, m.Final, m.ReplyTo
-		before, err1 := json.Marshal(pageBody{old.Text, old.Images, old.Buttons})
-		after, err2 := json.Marshal(pageBody{now.Text, now.Images, now.Buttons})
+		now.Text, now.Images, now.Buttons, now.Edited, now.Final, now.ReplyTo = m.Text, m.Images, m.Buttons, m.Edited, m.Final, m.ReplyTo
+		before, err1 := json.Marshal(pageBody{old.Text, old.Images, old.Buttons, old.Edited})
+		after, err2 := json.Marshal(pageBody{now.Text, now.Images, now.Buttons, now.Edited})
 		if err := errors.Join(err1, err2); err != nil {
 			return err
 		}
@@ -197,13 +207,19 @@ func (s *Page) Events(ctx context.Context, chat string, user community.UserID, a
 	return events, wrap("page events", err)
 }
 
-// Forget deletes messages older than before with their events.
+// Forget deletes messages older than before with their events, and sessions that nobody used since then. The session of somebody who has
+// linked a machine stays: nobody else could look after that machine.
 func (s *Page) Forget(ctx context.Context, before time.Time) error {
 	if !s.DB.ClockSteady() {
 		return nil
 	}
 	return s.DB.write(ctx, "forget page messages", func(t *tx) error {
-		_, err := t.exec(`DELETE FROM page_messages WHERE at_ms < ?`, ms(before)) // its events go with it
+		if _, err := t.exec(`DELETE FROM page_messages WHERE at_ms < ?`, ms(before)); err != nil { // its events go with it
+			return err
+		}
+		_, err := t.exec(`
+			DELETE FROM page_sessions WHERE seen_ms < ? AND NOT EXISTS (
+				SELECT 1 FROM identities i JOIN workers w ON w.owner = i.member WHERE i.id = page_sessions.user AND w.revoked_ms = 0)`, ms(before))
 		return err
 	})
 }

@@ -345,7 +345,7 @@ func TestTurns(t *testing.T) {
 func TestPage(t *testing.T) {
 	s := newStores(t)
 	ctx := t.Context()
-	session := webchat.Session{User: "page:v", Name: "Visitor", Created: now}
+	session := webchat.Session{User: "page:v", Name: "Visitor", Created: now, Seen: now}
 	s.ok(s.page.NewSession(ctx, [32]byte{1}, session))
 	if err := s.page.NewSession(ctx, [32]byte{1}, session); err == nil {
 		t.Error("one cookie for two sessions")
@@ -380,7 +380,7 @@ func TestPage(t *testing.T) {
 	if _, ok, err := s.page.Change(ctx, hello); ok || err != nil {
 		t.Errorf("an edit that changes nothing: %v %v", ok, err)
 	}
-	hello.Text = bot.Plain("edited")
+	hello.Text, hello.Edited = bot.Plain("edited"), true
 	e3, ok, err := s.page.Change(ctx, hello)
 	same(t, "edit", webchat.PageEvent{ID: e3.ID, Kind: webchat.EditEvent, Message: hello, Final: hello.Final}, e3, err)
 	if !ok || e3.ID <= e2.ID || e2.ID <= e1.ID {
@@ -429,6 +429,22 @@ func TestPage(t *testing.T) {
 	s.ok(s.page.Forget(ctx, now.Add(time.Second)))
 	events, err = s.page.Events(ctx, "lobby", "page:v", 0, 10)
 	same(t, "after Forget", []webchat.PageEvent{{ID: e2.ID, Kind: webchat.MessageEvent, Message: gone}, e4}, events, err)
+}
+
+func TestPageForgetsSessionsThatNobodyUses(t *testing.T) {
+	s := newStores(t)
+	ctx := t.Context()
+	for i, user := range []community.UserID{"page:unused", "page:used", "page:owner"} { // the owner has a machine
+		s.ok(s.page.NewSession(ctx, [32]byte{byte(i)}, webchat.Session{User: user, Name: "Visitor", Created: now, Seen: now}))
+	}
+	s.ok(s.page.SeeSession(ctx, [32]byte{1}, now.Add(time.Hour)))
+	s.ok(s.page.SeeSession(ctx, [32]byte{1}, now)) // a clock that goes back takes nothing away
+	s.ok(s.page.Forget(ctx, now.Add(time.Minute)))
+	for i, stays := range []bool{false, true, true} {
+		if v, ok, err := s.page.Session(ctx, [32]byte{byte(i)}); ok != stays || err != nil {
+			t.Errorf("session %d: %+v %v %v", i, v, ok, err)
+		}
+	}
 }
 
 // One damaged row used to keep the whole house from starting.

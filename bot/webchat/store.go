@@ -23,6 +23,7 @@ type Message struct {
 	ReplyTo community.MessageID
 	Nonce   string // unique within the chat when not empty
 	At      time.Time
+	Edited  bool // by who wrote it, after it was posted
 	Deleted bool
 }
 
@@ -57,6 +58,7 @@ type Session struct {
 	User    community.UserID // "page:<random>"
 	Name    string
 	Created time.Time
+	Seen    time.Time // used last, to the day
 }
 
 // Store keeps the page. Every method is one durable transaction.
@@ -64,6 +66,8 @@ type Store interface {
 	// NewSession saves a session under the SHA-256 of its cookie; Session finds it again (ok false: unknown).
 	NewSession(ctx context.Context, tokenHash [32]byte, s Session) error
 	Session(ctx context.Context, tokenHash [32]byte) (s Session, ok bool, err error)
+	// SeeSession remembers that a session was used.
+	SeeSession(ctx context.Context, tokenHash [32]byte, now time.Time) error
 	// Post saves a new message with its event. When a message of that chat has m.Nonce already, it returns that one's id with ok false and no event.
 	Post(ctx context.Context, m Message) (e PageEvent, ok bool, err error)
 	// Change saves a message as it is now (edited or Deleted) with its event. An edit that changes nothing makes no event (ok false).
@@ -72,6 +76,6 @@ type Store interface {
 	// Events returns at most limit events of a chat with id > after, oldest first, only those that user may see. For a message that was edited
 	// since, its first event carries the newest text (a replay needs only the end), and of its edits the newest event is left.
 	Events(ctx context.Context, chat string, user community.UserID, after int64, limit int) ([]PageEvent, error)
-	// Forget deletes messages and events older than before.
+	// Forget deletes messages and events older than before, and sessions that were not used since, but not those of people who lend a machine.
 	Forget(ctx context.Context, before time.Time) error
 }
