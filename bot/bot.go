@@ -105,6 +105,8 @@ type Button struct {
 	ID    string
 	Label string
 	Style ButtonStyle
+	// Only may press it, besides moderators; empty: everybody. A platform that can hides it from the others.
+	Only community.UserID `json:",omitempty"`
 }
 
 type ButtonStyle string
