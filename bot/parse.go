@@ -169,10 +169,11 @@ func example(o Option) string {
 // ASCII, capitals small.
 func fold(s string) string { return strings.ToLower(width.Fold.String(s)) }
 
-// isCommand tells whether a message is meant as a command: a slash and a word, not a path ("/etc/passwd") or a lone slash.
+// isCommand tells whether a message is meant as a command: a slash and a word, or nothing but a slash, of somebody who wonders what there is.
+// A path ("/etc/passwd") and a slash in front of other words are text.
 func isCommand(s string) bool {
 	word, _, ok := commandWord(s)
-	return ok && word != ""
+	return ok && (word != "" || utf8.RuneCountInString(strings.TrimSpace(s)) == 1)
 }
 
 // commandWord returns the word after the slash as typed and where it ends.
