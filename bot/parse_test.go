@@ -281,18 +281,3 @@ func TestCheckCommands(t *testing.T) {
 func sayLine(key string, args ...any) string {
 	return bottest.Catalogue{}.Say("en")(key, args...).Plain
 }
-
-// A lone slash was taken for talk, and whoever typed it to see the commands heard nothing.
-func TestWhatIsMeantAsACommand(t *testing.T) {
-	for text, want := range map[string]bool{
-		"/": true, "／": true, " / \n": true, "/help": true, "/nonsense": true,
-		"": false, "//": false, "/ or what": false, "/etc/passwd": false, "and/or": false,
-	} {
-		if got := isCommand(text); got != want {
-			t.Errorf("isCommand(%q) = %v", text, got)
-		}
-	}
-	if _, err := ParseCommand(nil, Plain("/")); !fault.Has(err, fault.UnknownCommand) {
-		t.Errorf("a lone slash: %v", err)
-	}
-}
