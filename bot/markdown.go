@@ -576,7 +576,8 @@ func (t Text) markdown(b *strings.Builder, from, to int, spans []Span) {
 			}
 		case Code:
 			fence := strings.Repeat("`", longestTicks(body)+1)
-			b.WriteString(fence + body + fence)
+			// What follows a line break could be read as the beginning of a block, and the closing marks themselves as a fence.
+			b.WriteString(fence + strings.ReplaceAll(body, "\n", " ") + fence)
 		case Quote, Heading:
 			var in strings.Builder
 			t.markdown(&in, s.Start, s.End, spans[1:inner])

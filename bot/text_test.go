@@ -97,6 +97,16 @@ func TestParseMarkdown(t *testing.T) {
 	}
 }
 
+// Code with a line break was written so that its closing marks opened a code block, and what followed was lost.
+func TestCodeWithLineBreaksIsWrittenOnOneLine(t *testing.T) {
+	for plain, want := range map[string]string{"0``\n": "0``", "a\n~~~b": "a ~~~b", "a\n\n> c": "a  > c"} {
+		written := bot.Plain(plain).In(bot.Code, "").Markdown() + "end"
+		if got := bot.ParseMarkdown(written).Plain; strings.TrimSpace(strings.TrimSuffix(got, "end")) != want {
+			t.Errorf("%q as %q is read as %q", plain, written, got)
+		}
+	}
+}
+
 // What Markdown writes is read back as the same text.
 func TestMarkdownRoundTrip(t *testing.T) {
 	for _, c := range markdown {
@@ -148,6 +158,9 @@ func FuzzParseMarkdown(f *testing.F) {
 	for _, c := range markdown {
 		f.Add(c.in)
 	}
+	for _, s := range []string{"> # a\n> ```go\n> **x\n", "[[a](http://b)](http://c)", "`` ` `` ```", "1) a\n   * b\n\t+ __c__", "**a\u3000** ***", "<http://a>b</http://c>", "||a~~b||c~~", "\\\\*\\", "~~~\n```\n~~~ x\n"} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got := bot.ParseMarkdown(s)
 		wellFormed(t, got)
@@ -164,7 +177,36 @@ func FuzzParseMarkdown(f *testing.F) {
 		if len(have) < len(want) && !lostLanguage(s) {
 			t.Fatalf("%q became %q", s, all)
 		}
+		// Written down and read again it is as well formed, and nothing is missing.
+		again := bot.ParseMarkdown(got.Markdown())
+		wellFormed(t, again)
+		want, have = letters(got.Plain), letters(again.Plain)
+		slices.Sort(want)
+		slices.Sort(have)
+		if !contains(have, want) {
+			t.Fatalf("%q as %q became %q", tags(got), got.Markdown(), tags(again))
+		}
+		// A text without marks is never taken for one with marks.
+		plain := strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\r", "")
+		if back := bot.ParseMarkdown(bot.Plain(plain).Markdown()); back.Plain != plain || len(back.Spans) > 0 {
+			t.Fatalf("the plain %q as %q became %q", plain, bot.Plain(plain).Markdown(), tags(back))
+		}
 	})
+}
+
+// contains tells whether every letter of want is in have as often; both are sorted.
+func contains(have, want []rune) bool {
+	i := 0
+	for _, c := range want {
+		for i < len(have) && have[i] < c {
+			i++
+		}
+		if i == len(have) || have[i] != c {
+			return false
+		}
+		i++
+	}
+	return true
 }
 
 // lostLanguage: the language of an empty code block has no place to stand.

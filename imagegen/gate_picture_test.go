@@ -2,13 +2,16 @@ package imagegen
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"hash/crc32"
 	"image"
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,20 +176,83 @@ func FuzzPictureGate(f *testing.F) {
 	f.Add(asPNG(painted(8, 8)))
 	f.Add(asJPEG(painted(8, 8)))
 	f.Add(bomb(8, 8))
+	f.Add(bomb(1024, 1024))
+	f.Add(bomb(1<<31-1, 1<<31-1))
+	grey, deep, few := image.NewGray(image.Rect(0, 0, 8, 8)), image.NewNRGBA64(image.Rect(0, 0, 8, 8)), image.NewPaletted(image.Rect(0, 0, 8, 8), color.Palette{color.Black, color.White, color.Transparent})
+	for i := range 64 {
+		grey.Pix[i], few.Pix[i], deep.Pix[8*i+7] = uint8(4*i), uint8(i%3), uint8(i)
+	}
+	for _, m := range []image.Image{grey, deep, few} {
+		f.Add(asPNG(m))
+	}
+	f.Add(asJPEG(grey))
+	f.Add(append([]byte("\xff\xd8\xff\xe1\x00\x0aExif\x00\x00hi"), asJPEG(painted(8, 8))[2:]...))
+	f.Add(append(asPNG(painted(8, 8)), "<script>"...))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := checked(data, 8, 8)
-		if err != nil {
-			return
-		}
-		if c, err := png.DecodeConfig(bytes.NewReader(p.PNG)); err != nil || c.Width != 8 || c.Height != 8 {
-			t.Errorf("%+v, %v", c, err)
-		}
-		for _, kind := range chunks(t, p.PNG) {
-			if !strings.Contains("IHDR iTXt IDAT IEND", kind) {
-				t.Errorf("chunk %q came through", kind)
-			}
+		passGate(t, data)
+		if mended := withChecksums(data); mended != nil { // a changed byte alone would only ever meet the checksum
+			passGate(t, mended)
 		}
 	})
+}
+
+// withChecksums is a PNG whose chunks have the right checksums; nil for what is none.
+func withChecksums(data []byte) []byte {
+	if !bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")) {
+		return nil
+	}
+	out := bytes.Clone(data)
+	for at := 8; at+12 <= len(out); {
+		n := int(binary.BigEndian.Uint32(out[at:]))
+		if n > len(out)-at-12 {
+			break
+		}
+		binary.BigEndian.PutUint32(out[at+8+n:], crc32.ChecksumIEEE(out[at+4:at+8+n]))
+		at += 12 + n
+	}
+	return out
+}
+
+// passGate: whatever comes in, a known refusal comes out or a picture of exactly our making.
+func passGate(t *testing.T, data []byte) {
+	t.Helper()
+	refusals := []error{errNoPicture, errSize, errTooLarge, errOneColour}
+	refused := func(err error) bool {
+		return slices.ContainsFunc(refusals, func(known error) bool { return errors.Is(err, known) })
+	}
+	preview, err := SafePreview(data)
+	if err == nil {
+		c, err := jpeg.DecodeConfig(bytes.NewReader(preview))
+		if err != nil || c.Width*c.Height > maxPreviewPixels || bytes.Contains(preview, []byte("Exif")) {
+			t.Errorf("a preview of %dx%d: %v", c.Width, c.Height, err)
+		}
+	} else if !refused(err) {
+		t.Errorf("the preview: %v", err)
+	}
+	p, err := checked(data, 8, 8)
+	if err != nil {
+		if !refused(err) || p.PNG != nil {
+			t.Errorf("%v, with a picture of %d bytes", err, len(p.PNG))
+		}
+		return
+	}
+	m, err := png.Decode(bytes.NewReader(p.PNG))
+	if err != nil || m.Bounds() != image.Rect(0, 0, 8, 8) || len(p.PNG) > 4<<10 {
+		t.Fatalf("%d bytes: %v", len(p.PNG), err)
+	}
+	if o, ok := m.(interface{ Opaque() bool }); !ok || !o.Opaque() {
+		t.Errorf("a %T that can be seen through", m)
+	}
+	if got := strings.Join(chunks(t, p.PNG), " "); got != "IHDR iTXt IDAT IEND" {
+		t.Errorf("chunks %s", got)
+	}
+	if sum := sha256.Sum256(p.PNG); p.Name != hex.EncodeToString(sum[:])+".png" || p.Width != 8 || p.Height != 8 {
+		t.Errorf("%s, %dx%d", p.Name, p.Width, p.Height)
+	}
+	// What stands behind a picture is no part of it.
+	if tailed, err := checked(append(bytes.Clone(data), "<script>"...), 8, 8); err == nil && tailed.Name != p.Name {
+		t.Error("a tail changes the picture")
+	}
 }
 
 func BenchmarkChecked(b *testing.B) {
