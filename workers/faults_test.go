@@ -293,13 +293,13 @@ func testFault(t *testing.T, faults faultproxy.Faults, long time.Duration) {
 	if err := y.store.Sound(false); err != nil {
 		t.Error(err)
 	}
-	stats := y.pool.Stats()
 	proxy.Set(faultproxy.Faults{})
 	proxy.CutAll()
 	for _, stop := range stops {
 		stop()
 	}
 	y.stop()
+	stats := y.pool.Stats() // the last ones: while the pool runs they may be a tick old
 	cancel()
 	if err := <-proxied; err != nil {
 		t.Error(err)

@@ -40,6 +40,7 @@ type link struct {
 	stranger int            // all of them
 	failures map[string][]time.Time
 	greeted  map[int64]*rate.Limiter // handshakes per worker
+	bars     bars
 }
 
 const (
@@ -49,10 +50,10 @@ const (
 	pingEvery           = 20 * time.Second
 	queuedFrames        = 256
 	bytesPerSec         = 2 << 20 // from one worker, sustained; text of 64 streams needs far less
-	offersPerSec        = 2       // offer, pause, resume and drain frames: each is much work for the scheduler, and an offer is a write to the store
-	offersBurst         = 30
+	offersPerSec        = 1       // offer, pause, resume and drain frames: each is much work for the scheduler, and an offer is a write to the store
+	offersBurst         = 15
 	greetsPerSec        = 0.5 // handshakes of one worker: each is what an offer frame is, and more
-	greetsBurst         = 30
+	greetsBurst         = 15
 	lingerFor           = 500 * time.Millisecond
 	storePatience       = 5 * time.Second
 )
@@ -166,6 +167,7 @@ type session struct {
 	id   uint64
 	link *link
 	conn *websocket.Conn
+	key  string // the worker's public key
 	// secret is the second half of the token for blobs; the first says which session.
 	secret string
 
@@ -183,6 +185,8 @@ type session struct {
 	writing  bool
 	ending   bool // a Bye is queued: nothing more goes in
 	dead     bool
+	offered  *protocol.OfferFrame // that the loop has not taken yet
+	prepared []*offer             // of it
 }
 
 // binding is a lease as the link sees it. It moves to the next session when its worker reconnects.
@@ -339,12 +343,17 @@ func (l *link) connect(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this is where Potluck workers connect", http.StatusBadRequest)
 		return
 	}
+	if wait := l.bars.left(string(key), time.Now()); wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
+		http.Error(w, "this worker was put out, and may come back later", http.StatusTooManyRequests)
+		return
+	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has answered
 	}
 	conn.SetReadLimit(protocol.MaxFrame)
-	s := &session{id: l.ids.Add(1), link: l, conn: conn, secret: newSecret(), done: make(chan struct{})}
+	s := &session{id: l.ids.Add(1), link: l, conn: conn, key: string(key), secret: newSecret(), done: make(chan struct{})}
 	l.mu.Lock()
 	l.sessions[s.id] = s
 	closed := l.closed
@@ -413,6 +422,7 @@ func (l *link) greet(s *session, address string, key, nonce []byte) bool {
 		return s.refuse(code, "")
 	}
 	if !l.mayGreet(worker.ID, began) {
+		l.bars.strike(s.key, began)
 		return s.refuse(protocol.ByeProtocol, "this worker connects too often")
 	}
 	reply := make(chan protocol.Frame, 1)
@@ -422,7 +432,7 @@ func (l *link) greet(s *session, address string, key, nonce []byte) bool {
 	s.frames = rate.NewLimiter(protocol.FramesPerSec, 2*protocol.FramesPerSec)
 	s.bytes = rate.NewLimiter(bytesPerSec, 2*bytesPerSec)
 	s.offers = rate.NewLimiter(offersPerSec, offersBurst)
-	if !l.pool.post(arrival{session: s, worker: worker, read: began, hello: hello, reply: reply, joined: hello.JoinCode != ""}) {
+	if !l.pool.post(arrival{session: s, worker: worker, read: began, hello: hello, offers: l.pool.offers(hello.Offers), reply: reply, joined: hello.JoinCode != ""}) {
 		return s.refuse(protocol.ByeShutdown, "")
 	}
 	select {
@@ -640,21 +650,22 @@ func (s *session) readAll() (final bool) {
 		kind, data, err := s.conn.Read(ctx)
 		silent := ctx.Err() != nil
 		cancel()
+		if errors.Is(err, websocket.ErrMessageTooBig) { // the library has said so, and closed
+			s.link.bars.strike(s.key, time.Now())
+		}
 		if err != nil {
 			return silent
 		}
 		now := time.Now()
 		if kind != websocket.MessageText || !s.frames.AllowN(now, 1) || !s.bytes.AllowN(now, len(data)) {
-			s.end(protocol.Bye{Code: protocol.ByeProtocol, Reason: "too many frames or bytes"})
-			return false
+			return s.putOut("too many frames or bytes")
 		}
 		f, err := protocol.Decode(data)
 		if errors.Is(err, protocol.ErrUnknownFrame) {
 			continue
 		}
 		if err != nil {
-			s.end(protocol.Bye{Code: protocol.ByeProtocol, Reason: "a frame that is no JSON of its type"})
-			return false
+			return s.putOut("a frame that is no JSON of its type")
 		}
 		failpoint.HitFrame("link.in.", protocol.Name(f))
 		if _, ok := f.(protocol.Bye); ok {
@@ -676,10 +687,9 @@ func (s *session) hear(f protocol.Frame) bool {
 			return false
 		}
 		if !tidyOffers(&f.Slots, f.Offers) {
-			s.end(protocol.Bye{Code: protocol.ByeProtocol, Reason: "more slots, offers or pairs than any worker may have"})
-			return false
+			return s.putOut("more slots, offers or pairs than any worker may have")
 		}
-		return s.tell(f)
+		return s.offer(f)
 	case protocol.Beat:
 		f.GPUs = f.GPUs[:min(len(f.GPUs), 16)]
 		return s.tell(f)
@@ -700,8 +710,33 @@ func (s *session) mayChange() bool {
 	if s.offers.Allow() {
 		return true
 	}
-	s.end(protocol.Bye{Code: protocol.ByeProtocol, Reason: "what this worker can do changes too often"})
+	return s.putOut("what this worker can do changes too often")
+}
+
+// putOut ends the session of a worker that breaks the rules, and keeps it away for a while. It returns false, for the reader.
+func (s *session) putOut(why string) bool {
+	s.link.bars.strike(s.key, time.Now())
+	s.end(protocol.Bye{Code: protocol.ByeProtocol, Reason: why})
 	return false
+}
+
+// offer hands new offers to the loop; those that it has not taken yet are replaced.
+func (s *session) offer(f protocol.OfferFrame) bool {
+	prepared := s.link.pool.offers(f.Offers)
+	s.mu.Lock()
+	waiting := s.offered != nil
+	s.offered, s.prepared = &f, prepared
+	s.mu.Unlock()
+	return waiting || s.link.pool.post(offering{session: s, worker: s.worker})
+}
+
+// takeOffers returns the newest offers, once for each offering.
+func (s *session) takeOffers() (protocol.OfferFrame, []*offer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, prepared := *s.offered, s.prepared
+	s.offered, s.prepared = nil, nil
+	return f, prepared
 }
 
 func (s *session) tell(f protocol.Frame) bool {

@@ -1,9 +1,10 @@
 package workers
 
 import (
+	"cmp"
 	"context"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"potluck/workers/protocol"
@@ -81,15 +82,28 @@ type Stats struct {
 }
 
 // Overview returns the pool as the loop last described it, at most a quarter of a second ago; the caller must not change it.
-func (p *Pool) Overview() Overview { return *p.view.Load() }
+func (p *Pool) Overview() Overview { return p.view.Load().overview() }
+
+// snapshot is what the loop knows at one moment. Summing up who can do what is left to the first who asks: the loop has no time for that,
+// workers could offer thousands of models.
+type snapshot struct {
+	Overview // without Models and Pairs
+	able     [][]*offer
+	once     sync.Once
+}
+
+func (s *snapshot) overview() Overview {
+	s.once.Do(s.sum)
+	return s.Overview
+}
 
 // Stats returns numbers of the same age.
 func (p *Pool) Stats() Stats { return *p.counts.Load() }
 
 // publish describes the state for readers.
 func (p *Pool) publish(now time.Time) {
-	p.dirty = false
-	v := &Overview{At: now, Queued: map[protocol.Kind]int{}, Running: map[protocol.Kind]int{}}
+	p.dirty, p.published = false, now
+	v := &snapshot{Overview: Overview{At: now, Queued: map[protocol.Kind]int{}, Running: map[protocol.Kind]int{}}}
 	st := &Stats{Workers: map[WorkerState]int{}, Queued: v.Queued, Running: v.Running, Attempts: map[Outcome]int{}, Settled: p.tallied.Settled, SettleTime: p.tallied.SettleTime}
 	for o, n := range p.tallied.Attempts {
 		st.Attempts[o] = n
@@ -105,20 +119,42 @@ func (p *Pool) publish(now time.Time) {
 			v.Queued[j.Kind]++
 		}
 	}
+	for _, w := range p.present {
+		wv := p.describe(w)
+		st.Workers[wv.State]++
+		v.Workers = append(v.Workers, wv)
+		if wv.State != Paused && wv.State != Draining {
+			v.able = append(v.able, w.offers)
+		}
+	}
+	slices.SortFunc(v.Workers, func(a, b WorkerView) int { return cmp.Compare(a.ID, b.ID) })
+	p.view.Store(v)
+	p.counts.Store(st)
+	p.publishing = time.Since(now)
+}
+
+// mayPublish tells whether describing the state again would take less than a twentieth of the loop's time; a tick does it in any case.
+func (p *Pool) mayPublish(now time.Time) bool { return now.Sub(p.published) >= 20*p.publishing }
+
+// sum adds what the workers can do together.
+func (s *snapshot) sum() {
 	type modelKey struct {
 		kind  protocol.Kind
 		model string
 	}
 	models := map[modelKey]*ModelView{}
 	pairs := map[[2]string]*PairView{}
-	for _, w := range p.present {
-		wv := p.describe(w)
-		st.Workers[wv.State]++
-		v.Workers = append(v.Workers, wv)
-		if wv.State == Paused || wv.State == Draining {
-			continue
+	translates := func(from, to string, rank int) {
+		pv := pairs[[2]string{from, to}]
+		if pv == nil {
+			pv = &PairView{From: from, To: to, Quality: protocol.Demo}
+			pairs[[2]string{from, to}] = pv
 		}
-		for _, o := range w.offers {
+		pv.Workers++
+		pv.Quality = qualityOf(max(rank, rankOf(pv.Quality)))
+	}
+	for _, offers := range s.able {
+		for _, o := range offers {
 			k := modelKey{o.Kind, o.canonical}
 			m := models[k]
 			if m == nil {
@@ -126,35 +162,24 @@ func (p *Pool) publish(now time.Time) {
 				models[k] = m
 			}
 			m.add(o)
-			add := func(from, to string, rank int) {
-				pv := pairs[[2]string{from, to}]
-				if pv == nil {
-					pv = &PairView{From: from, To: to, Quality: protocol.Demo}
-					pairs[[2]string{from, to}] = pv
-				}
-				pv.Workers++
-				pv.Quality = qualityOf(max(rank, rankOf(pv.Quality)))
-			}
 			for pair, rank := range o.pairs {
-				add(pair[0], pair[1], rank)
+				translates(pair[0], pair[1], rank)
 			}
 			if o.Kind == protocol.Translate && o.AnyPair {
-				add("*", "*", o.rank)
+				translates("*", "*", o.rank)
 			}
 		}
 	}
+	s.able = nil
 	for _, m := range models {
 		slices.Sort(m.Features)
-		v.Models = append(v.Models, *m)
+		s.Models = append(s.Models, *m)
 	}
 	for _, pv := range pairs {
-		v.Pairs = append(v.Pairs, *pv)
+		s.Pairs = append(s.Pairs, *pv)
 	}
-	slices.SortFunc(v.Workers, func(a, b WorkerView) int { return int(a.ID - b.ID) })
-	slices.SortFunc(v.Models, func(a, b ModelView) int { return strings.Compare(string(a.Kind)+a.Model, string(b.Kind)+b.Model) })
-	slices.SortFunc(v.Pairs, func(a, b PairView) int { return strings.Compare(a.From+" "+a.To, b.From+" "+b.To) })
-	p.view.Store(v)
-	p.counts.Store(st)
+	slices.SortFunc(s.Models, func(a, b ModelView) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Model, b.Model)) })
+	slices.SortFunc(s.Pairs, func(a, b PairView) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
 }
 
 func (m *ModelView) add(o *offer) {
@@ -189,9 +214,13 @@ func (p *Pool) describe(w *presence) WorkerView {
 	if n := p.sched.nodes[w.ID]; n != nil {
 		v.Free = max(n.free(), 0)
 	}
-	for _, o := range w.offers {
-		v.Offers = append(v.Offers, OfferView{o.Offer, o.canonical, p.sched.speeds[speedKey{w.ID, o.Kind, o.canonical}].Rate})
+	if w.shown == nil && len(w.offers) > 0 {
+		w.shown = make([]OfferView, 0, len(w.offers))
+		for _, o := range w.offers {
+			w.shown = append(w.shown, OfferView{o.Offer, o.canonical, p.sched.speeds[speedKey{w.ID, o.Kind, o.canonical}].Rate})
+		}
 	}
+	v.Offers = w.shown
 	for _, l := range w.leases {
 		v.Jobs = append(v.Jobs, l.Job)
 	}

@@ -31,27 +31,29 @@ type Pool struct {
 	inbox   chan any      // submission, cancellation, arrival, departure, word or func(now): read by the loop only
 	stopped chan struct{} // closed when the loop has ended
 	tasks   sync.WaitGroup
-	view    atomic.Pointer[Overview]
+	view    atomic.Pointer[snapshot]
 	counts  atomic.Pointer[Stats]
 
 	// The loop's own.
-	work     context.Context // of the tasks: outlives Run's by a bounded time
-	sched    *scheduler
-	jobs     map[int64]*job
-	keys     map[string]*job
-	leases   map[string]*lease
-	present  map[int64]*presence
-	revoked  map[int64]bool
-	running  int // tasks that have not come back
-	closing  bool
-	begun    time.Time
-	decided  bool // the restart grace is over
-	dirty    bool // the overview is older than the state
-	moved    bool // the queue changed since positions were told
-	told     time.Time
-	tallied  Stats
-	restored map[string]*lease // leases of an earlier run that nobody has announced yet
-	fresh    map[int64]freshRow
+	work       context.Context // of the tasks: outlives Run's by a bounded time
+	sched      *scheduler
+	jobs       map[int64]*job
+	keys       map[string]*job
+	leases     map[string]*lease
+	present    map[int64]*presence
+	revoked    map[int64]bool
+	running    int // tasks that have not come back
+	closing    bool
+	begun      time.Time
+	decided    bool          // the restart grace is over
+	dirty      bool          // the overview is older than the state
+	published  time.Time     // when it was described
+	publishing time.Duration // how long that took
+	moved      bool          // the queue changed since positions were told
+	told       time.Time
+	tallied    Stats
+	restored   map[string]*lease // leases of an earlier run that nobody has announced yet
+	fresh      map[int64]freshRow
 }
 
 // freshRow is what Refresh read of a worker: a handshake that began before may bring an older row, with vouches that were withdrawn.
@@ -135,12 +137,15 @@ type presence struct {
 	away     time.Time
 	offers   []*offer
 	raw      []protocol.Offer
+	shown    []OfferView // the offers as people see them; nil = not made yet, or a speed has changed
 	slots    int
 	free     int
 	paused   string // why, empty = not
 	draining bool
 	load     []protocol.GPULoad
 	leases   map[string]*lease
+	saving   bool // Seen is out
+	unsaved  bool // and what it saves is out of date
 }
 
 type (
@@ -157,8 +162,14 @@ type (
 		worker  Worker
 		read    time.Time // before worker was read from the store
 		hello   protocol.Hello
+		offers  []*offer            // of the hello
 		joined  bool                // just linked, with a code
 		reply   chan protocol.Frame // Welcome (which is queued already) or Bye
+	}
+	// offering says that a session has new offers: takeOffers returns them. They are not in the inbox themselves, for they may be large and many.
+	offering struct {
+		session *session
+		worker  int64
 	}
 	departure struct {
 		session *session
@@ -197,7 +208,7 @@ func New(cfg Config, store Store, rates Rates, log *slog.Logger) (*Pool, error) 
 		fresh: map[int64]freshRow{},
 	}
 	p.tallied.Attempts = map[Outcome]int{}
-	p.view.Store(&Overview{})
+	p.view.Store(&snapshot{})
 	p.counts.Store(&Stats{})
 	p.link = newLink(p)
 	return p, nil
@@ -224,6 +235,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			p.shutdown()
+			p.publish(time.Now()) // the last word: what was done stays readable
 			return nil
 		case in := <-p.inbox:
 			p.handle(in, time.Now())
@@ -231,8 +243,8 @@ func (p *Pool) Run(ctx context.Context) error {
 			p.tick(now)
 		}
 		p.perform(time.Now())
-		if p.dirty && len(p.present) <= 64 {
-			p.publish(time.Now())
+		if now := time.Now(); p.dirty && p.mayPublish(now) {
+			p.publish(now)
 		}
 	}
 }
@@ -354,6 +366,8 @@ func (p *Pool) handle(in any, now time.Time) {
 		p.depart(in, now)
 	case word:
 		p.hear(in, now)
+	case offering:
+		p.reoffer(in, now)
 	}
 }
 
@@ -425,6 +439,14 @@ func (s Speed) with(seconds float64, took time.Duration) Speed {
 	}
 	s.Rate, s.Jobs = rate, s.Jobs+1
 	return s
+}
+
+// measured notes a worker's new speed.
+func (p *Pool) measured(s Speed) {
+	p.sched.speeds[speedKey{s.Worker, s.Kind, s.Model}] = s
+	if w := p.present[s.Worker]; w != nil {
+		w.shown = nil
+	}
 }
 
 func (p *Pool) rejected(l *lease, why error, now time.Time) {

@@ -36,7 +36,7 @@ func (p *Pool) arrive(in arrival, now time.Time) {
 	if in.hello.Paused {
 		w.paused = "paused"
 	}
-	w.raw, w.offers = in.hello.Offers, p.offers(in.hello.Offers)
+	w.raw, w.offers, w.shown = in.hello.Offers, in.offers, nil
 	announced := map[string]bool{}
 	for _, r := range in.hello.Running {
 		announced[r.Lease] = true
@@ -95,15 +95,26 @@ func (p *Pool) arrive(in arrival, now time.Time) {
 
 func (p *Pool) seen(w *presence, now time.Time) {
 	p.dirty, p.moved = true, true
+	if w.saving { // one at a time: a worker that changes faster than the store saves must not fill the memory
+		w.unsaved = true
+		return
+	}
+	w.saving = true
 	id, hw, raw := w.ID, w.Hardware, w.raw
 	p.task(func(ctx context.Context) func(time.Time) {
 		if err := p.store.Seen(ctx, id, hw, raw, now); err != nil {
 			p.log.Error("worker's visit not saved", "worker", id, "err", err)
 		}
-		return nil
+		return func(now time.Time) {
+			again := w.unsaved
+			if w.saving, w.unsaved = false, false; again {
+				p.seen(w, now)
+			}
+		}
 	})
 }
 
+// offers reads what a worker offers. It is the reader's work and not the loop's: there may be hundreds.
 func (p *Pool) offers(raw []protocol.Offer) []*offer {
 	out := make([]*offer, 0, len(raw))
 	for _, o := range raw {
@@ -154,6 +165,18 @@ func (p *Pool) gone(w *presence, now time.Time) {
 	p.seen(w, now)
 }
 
+// reoffer takes a worker's new offers.
+func (p *Pool) reoffer(in offering, now time.Time) {
+	w := p.present[in.worker]
+	if w == nil || w.session != in.session {
+		return
+	}
+	f, offers := in.session.takeOffers()
+	w.raw, w.offers, w.slots, w.shown = f.Offers, offers, f.Slots, nil
+	p.sched.change(w.ID, now, func(n *node) { n.offers, n.slots = w.offers, w.slots })
+	p.seen(w, now)
+}
+
 func (p *Pool) hear(in word, now time.Time) {
 	w := p.present[in.worker]
 	if w == nil || w.session != in.session {
@@ -163,10 +186,6 @@ func (p *Pool) hear(in word, now time.Time) {
 	case protocol.Beat:
 		w.Seen, w.free, w.load = now, f.Free, f.GPUs
 		p.sched.beat(w.ID, f.Free, now)
-	case protocol.OfferFrame:
-		w.raw, w.offers, w.slots = f.Offers, p.offers(f.Offers), f.Slots
-		p.sched.change(w.ID, now, func(n *node) { n.offers, n.slots = w.offers, w.slots })
-		p.seen(w, now)
 	case protocol.Pause:
 		w.paused = f.Reason
 		fill(&w.paused, "paused")

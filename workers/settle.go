@@ -175,7 +175,7 @@ func (p *Pool) settled(l *lease, res Result, speed Speed, err error, took time.D
 		p.tallied.Settled++
 		p.tallied.SettleTime += took
 		if speed.Worker != 0 {
-			p.sched.speeds[speedKey{speed.Worker, speed.Kind, speed.Model}] = speed
+			p.measured(speed)
 		}
 		for _, o := range j.objections {
 			if o.worker != l.Worker {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"potluck/community"
+	"potluck/imagegen"
 	"potluck/ledger"
 	"potluck/storage"
 	"potluck/storage/storagetest"
@@ -19,6 +20,12 @@ func init() {
 		db := storagetest.Open(t)
 		return &storage.Jobs{DB: db}, &house{t, db}
 	})
+	workers.PictureWish = func(ctx context.Context, jobs interface {
+		Do(context.Context, workers.Job, func(workers.Event)) (workers.Result, error)
+	}, o workers.Origin, wait time.Duration) error {
+		_, err := imagegen.New(imagegen.Config{Jobs: jobs, Wait: wait}).Draw(ctx, imagegen.Request{Origin: o, Prompt: "a lighthouse"}, nil)
+		return err
+	}
 }
 
 // house is the database as a test sees it beside the pool.
