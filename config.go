@@ -54,6 +54,8 @@ type LimitsConfig struct {
 	Queued    int           `yaml:"queued"`
 	PerMinute int           `yaml:"per_minute"`
 	JobWait   time.Duration `yaml:"job_wait"`
+	Restarts  int           `yaml:"restarts"`
+	CalmAfter time.Duration `yaml:"calm_after"`
 }
 
 type CreditsConfig struct {
@@ -85,7 +87,7 @@ func defaultConfig() Config {
 		HTTP:    HTTPConfig{Addr: "127.0.0.1:8080", TrustedProxies: []string{}},
 		Log:     LogConfig{Level: "info", Format: "text"},
 		Page:    PageConfig{Enabled: true, Name: "Potluck", Chats: []string{"lobby", "español", "deutsch", "日本語"}, DemoEngine: true},
-		Limits:  LimitsConfig{Running: 2, Queued: 5, PerMinute: 20, JobWait: 10 * time.Minute},
+		Limits:  LimitsConfig{Running: 2, Queued: 5, PerMinute: 20, JobWait: 10 * time.Minute, Restarts: 3, CalmAfter: 10 * time.Second},
 		Credits: CreditsConfig{DailyMember: 200, DailyPage: 2000, Escrow: 24 * time.Hour},
 		Workers: WorkersConfig{
 			Heartbeat: 5 * time.Second, Silence: 15 * time.Second, Lost: 5 * time.Second, RestartGrace: 20 * time.Second,
@@ -284,7 +286,7 @@ func (c Config) Validate() error {
 		bad("page.name and page.chats", "a name and at least one chat", "empty")
 	}
 	for key, n := range map[string]int{
-		"limits.running": c.Limits.Running, "limits.queued": c.Limits.Queued, "limits.per_minute": c.Limits.PerMinute,
+		"limits.running": c.Limits.Running, "limits.queued": c.Limits.Queued, "limits.per_minute": c.Limits.PerMinute, "limits.restarts": c.Limits.Restarts,
 		"workers.attempts": c.Workers.Attempts, "workers.max_per_owner": c.Workers.MaxPerOwner, "ask.max_tokens": c.Ask.MaxTokens,
 	} {
 		if n < 1 || n > 100_000 {
@@ -297,7 +299,7 @@ func (c Config) Validate() error {
 		}
 	}
 	for key, d := range map[string]time.Duration{
-		"limits.job_wait": c.Limits.JobWait, "workers.heartbeat": c.Workers.Heartbeat, "workers.silence": c.Workers.Silence,
+		"limits.job_wait": c.Limits.JobWait, "limits.calm_after": c.Limits.CalmAfter, "workers.heartbeat": c.Workers.Heartbeat, "workers.silence": c.Workers.Silence,
 		"workers.restart_grace": c.Workers.RestartGrace, "workers.lease_min": c.Workers.LeaseMin, "workers.lease_max": c.Workers.LeaseMax,
 	} {
 		if d <= 0 {

@@ -149,7 +149,7 @@ func (h *house) buildChat() error {
 	h.router, err = bot.NewRouter(bot.Config{
 		Platforms: platforms, Commands: all, Listeners: commands.Listeners(features), Actions: commands.Actions(features),
 		Store: requests, People: h.people, Catalogue: texts, Eraser: h.pool, Cancel: h.pool.CancelRequest, Log: h.log, Keep: keepFor,
-		Limits: bot.Limits{Running: h.config.Limits.Running, Queued: h.config.Limits.Queued, PerMinute: h.config.Limits.PerMinute},
+		Limits: bot.Limits{Running: h.config.Limits.Running, Queued: h.config.Limits.Queued, PerMinute: h.config.Limits.PerMinute, Starts: h.config.Limits.Restarts, Calm: h.config.Limits.CalmAfter},
 	})
 	if err != nil {
 		return fmt.Errorf("set up commands: %w", err)

@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"potluck/community"
@@ -18,7 +19,7 @@ func (r *Router) pressed(ctx context.Context, e Event) error {
 	want := wish{event: e, private: true}
 	handler := r.actions[a.Name]
 	if !ok || !time.Now().Before(a.Expires) || (handler.Run == nil && a.Name != stopAction) {
-		want.refused = fault.New(fault.Gone)
+		want.refused = tooOld(handler)
 		return r.accept(ctx, want)
 	}
 	member, err := r.who(ctx, &e)
@@ -37,13 +38,20 @@ func (r *Router) pressed(ctx context.Context, e Event) error {
 	if a.Name == stopAction {
 		return r.stop(ctx, a, want)
 	}
-	if handler.Anew {
+	if handler.Anew || handler.InPlace {
 		q, ok, err := r.store.Request(ctx, a.Request)
 		if err != nil {
 			return fmt.Errorf("find the question: %w", err)
 		}
-		if ok && q.Source != "" && q.Chat.ID == e.Chat.ID {
+		here := ok && q.Chat.ID == e.Chat.ID
+		if handler.Anew && here && q.Source != "" {
 			want.event.Message = q.Source
+		}
+		if handler.InPlace {
+			want.reply = []community.MessageID{e.Message} // all there is to go by once the request is forgotten
+			if here && slices.Contains(q.Reply, e.Message) {
+				want.reply = q.Reply
+			}
 		}
 	}
 	want.command, want.costly, want.private, want.args = a.Name, handler.Costly, handler.Private || e.Private, a
@@ -70,4 +78,12 @@ func (r *Router) stop(ctx context.Context, a Action, want wish) error {
 		inv.cancel(fault.New(fault.Cancelled))
 	}
 	return nil
+}
+
+// tooOld says that a button is no longer there, and what to type instead where that is known.
+func tooOld(h ActionHandler) error {
+	if h.Command == "" {
+		return fault.New(fault.Gone)
+	}
+	return fault.New(fault.Gone, "command", h.Command)
 }

@@ -99,5 +99,10 @@ type ActionHandler struct {
 	Moderators bool
 	// Anew handlers do once more what was asked: their reply answers the first question, as the first answer did, not the message with the button.
 	Anew bool
-	Run  func(ctx context.Context, in *Invocation, a Action) error
+	// InPlace handlers change the message that the button belongs to: what they show takes its place, with all its parts. An error is
+	// answered beside it.
+	InPlace bool
+	// Command is what to type instead, once the button is too old: "imagine".
+	Command string
+	Run     func(ctx context.Context, in *Invocation, a Action) error
 }

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -25,6 +26,8 @@ type Reply struct {
 	// Status tells that Text only says how the work goes (its place in the queue, percent) and is no part of the answer: when the work is
 	// stopped or fails, what was shown with Status goes away, while the beginning of an answer stays.
 	Status bool
+	// beside tells that a run that was to change a message in place failed: its own message says so, and that one stays.
+	beside bool
 }
 
 // NewButton is a button to be made: the Responder gives it a random id and saves its Action before the message that carries it is sent.
@@ -34,6 +37,9 @@ type NewButton struct {
 	Style    ButtonStyle
 	Data     []byte
 	Everyone bool // anybody may press it, not only the asker and moderators
+	// Owner, with the identity Only, may press it besides moderators, where that is not the one whose request this answer is.
+	Owner community.MemberID
+	Only  community.UserID
 }
 
 const (
@@ -56,6 +62,7 @@ type Responder struct {
 	say      Say
 	pace     time.Duration
 	costly   bool
+	inPlace  bool // parts are those of another request's answer, see ActionHandler.InPlace
 	rerun    bool // the process that accepted the request is gone; it may have sent what Reply does not know of
 
 	wake  chan struct{} // next was set
@@ -87,7 +94,8 @@ func (r *Router) responder(inv *invocation, p Platform, say Say) *Responder {
 	}
 	return &Responder{
 		router: r, platform: p, request: inv.request, say: say, pace: pace, costly: inv.costly, rerun: inv.rerun,
-		wake: make(chan struct{}, 1), claim: make(chan struct{}), post: inv.post, done: make(chan struct{}),
+		inPlace: r.actions[inv.request.Command].InPlace,
+		wake:    make(chan struct{}, 1), claim: make(chan struct{}), post: inv.post, done: make(chan struct{}),
 		parts: inv.request.Reply, doubtful: inv.rerun, actions: make(map[string]string),
 	}
 }
@@ -172,6 +180,9 @@ func (r *Responder) take(rep Reply) bool {
 
 // settle brings the final to the platform, however often it takes.
 func (r *Responder) settle(ctx context.Context, rep Reply) error {
+	if rep.beside && r.inPlace {
+		r.parts, r.inPlace = nil, false
+	}
 	plain := false
 	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
 		failpoint.Hit("edit.final.before")
@@ -404,11 +415,11 @@ func (r *Responder) buttons(ctx context.Context, rep Reply, final bool) ([]Butto
 	buttons := make([]Button, len(wanted))
 	ids := make(map[string]string)
 	for i, b := range wanted {
-		does := fmt.Sprintf("%s %t %d %s", b.Action, b.Everyone, i, b.Data)
+		does := fmt.Sprintf("%s %t %d %d %s", b.Action, b.Everyone, b.Owner, i, b.Data)
 		id, ok := r.actions[does]
 		if !ok {
 			id = newID()
-			a := Action{ID: id, Name: b.Action, Request: r.request.ID, Data: b.Data, Owner: r.request.Member, Expires: time.Now().Add(actionLife)}
+			a := Action{ID: id, Name: b.Action, Request: r.request.ID, Data: b.Data, Owner: cmp.Or(b.Owner, r.request.Member), Expires: time.Now().Add(actionLife)}
 			if b.Everyone {
 				a.Owner = 0
 			}
@@ -416,6 +427,9 @@ func (r *Responder) buttons(ctx context.Context, rep Reply, final bool) ([]Butto
 			ids[does] = id
 		}
 		buttons[i] = Button{ID: id, Label: b.Label.Plain, Style: b.Style}
+		if !b.Everyone {
+			buttons[i].Only = cmp.Or(b.Only, r.request.User)
+		}
 	}
 	if len(fresh) > 0 {
 		if err := r.router.store.SaveActions(ctx, fresh); err != nil {
@@ -455,7 +469,7 @@ func (r *Router) conclude(resp *Responder) error {
 	if !resp.take(Reply{}) {
 		return nil
 	}
-	if len(resp.parts) > 0 { // a placeholder that came up because the run took long
+	if len(resp.parts) > 0 && !resp.inPlace { // a placeholder that came up because the run took long
 		if err := resp.platform.Delete(r.deliver, resp.request.Chat.ID, resp.parts); err != nil && !fault.Has(err, fault.Gone) {
 			r.log.Warn("take back a placeholder", "chat", resp.request.Chat.ID, "command", resp.request.Command, "err", err)
 		}
@@ -478,7 +492,7 @@ func (r *Responder) failed(f *fault.Error) Reply {
 	if !shown.Status {
 		line = Join(Plain("\n\n"), shown.Text, line)
 	}
-	return Reply{Text: Join(Plain("\n"), line, below)}
+	return Reply{Text: Join(Plain("\n"), line, below), beside: true}
 }
 
 func (r *Responder) isClaimed() bool {

@@ -39,6 +39,10 @@ type Limits struct {
 	PerMinute int           // requests of any kind; default 30
 	Chat      int           // requests of one chat that have no reply yet; default 100
 	Drain     time.Duration // how long Run waits for what runs when it ends; default 10 s
+	// Starts is how often a request is taken up again after the process died within Calm of doing so; then it is given up, for it may be what
+	// kills it. Default 3 and 10 s.
+	Starts int
+	Calm   time.Duration
 }
 
 const (
@@ -49,9 +53,6 @@ const (
 	postLimit = 30 * time.Second
 	// Answers to a flood of requests that not even a refusal is kept for: at most this many at once.
 	busyLimit = 16
-	// A request that is taken up again this often, and the process dies within calmAfter each time, is given up: it may be what kills it.
-	maxStarts = 3
-	calmAfter = 10 * time.Second
 )
 
 var errStopping = errors.New("the bot is stopping")
@@ -99,6 +100,7 @@ func NewRouter(c Config) (*Router, error) {
 		limits: Limits{
 			Running: cmp.Or(c.Limits.Running, 2), Queued: cmp.Or(c.Limits.Queued, 5), PerMinute: cmp.Or(c.Limits.PerMinute, 30),
 			Chat: cmp.Or(c.Limits.Chat, 100), Drain: cmp.Or(c.Limits.Drain, 10*time.Second),
+			Starts: cmp.Or(c.Limits.Starts, 3), Calm: cmp.Or(c.Limits.Calm, 10*time.Second),
 		},
 		ready: make(chan struct{}), busy: make(chan struct{}, busyLimit),
 		chats: make(map[community.ChatID]*chatQueue), running: make(map[string]*invocation),

@@ -386,7 +386,7 @@ func TestRequestThatKillsTheProcessIsGivenUp(t *testing.T) {
 			h.start()
 		}
 		h.settle()
-		h.want("fault.internal")
+		h.want("fault.given_up times=3")
 		if begun.Load() != 4 || len(cancelled) != 1 {
 			t.Errorf("ran %d times, want once and 3 times more; cancelled %q", begun.Load(), cancelled)
 		}
@@ -437,7 +437,7 @@ func TestButtonsWorkAfterRestart(t *testing.T) {
 		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
 			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("drawn"), Buttons: []bot.NewButton{{Action: "again", Label: bot.Plain("Again"), Data: []byte("42")}}})
 		}
-		again := bot.ActionHandler{Name: "again", Moderators: true, Run: func(ctx context.Context, in *bot.Invocation, a bot.Action) error {
+		again := bot.ActionHandler{Name: "again", Moderators: true, Command: "draw", Run: func(ctx context.Context, in *bot.Invocation, a bot.Action) error {
 			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("again " + string(a.Data) + " " + in.Request.Name)})
 		}}
 		h := open(t, bot.Config{Commands: []bot.Command{cmd}, Actions: []bot.ActionHandler{again}})
@@ -463,7 +463,7 @@ func TestButtonsWorkAfterRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.settle()
-		h.want("drawn", "again 42 ann", "fault.not_yours what=again", "again 42 eve", "fault.gone")
+		h.want("drawn", "again 42 ann", "fault.not_yours what=again", "again 42 eve", "fault.gone command=draw")
 	})
 }
 

@@ -212,7 +212,7 @@ func (r *Router) attempt(inv *invocation, in *Invocation) (err error) {
 }
 
 // countStart counts that the request is about to run again, and an error says that this was tried too often. It is counted back by
-// through, or after calmAfter: a request that ran that long, or until an orderly stop, has not killed the process.
+// through, or after Limits.Calm: a request that ran that long, or until an orderly stop, has not killed the process.
 func (r *Router) countStart(inv *invocation) (through func(), err error) {
 	id := inv.request.ID
 	starts, err := r.store.CountStart(inv.ctx, id, 1)
@@ -220,12 +220,12 @@ func (r *Router) countStart(inv *invocation) (through func(), err error) {
 		r.log.Warn("count the start of a request", "chat", inv.request.Chat.ID, "command", inv.request.Command, "err", err)
 		return func() {}, nil
 	}
-	if starts > maxStarts {
-		return nil, fmt.Errorf("the process died %d times soon after it took this request up", maxStarts)
+	if most := r.limits.Starts; starts > most {
+		return nil, fault.Wrap(fmt.Errorf("the process died %d times soon after it took this request up", most), fault.GivenUp, "times", most)
 	}
 	over := make(chan struct{})
 	r.work.Go(func() { // perform is counted in work, so the count cannot be zero here
-		calm := time.NewTimer(calmAfter)
+		calm := time.NewTimer(r.limits.Calm)
 		defer calm.Stop()
 		select {
 		case <-calm.C:

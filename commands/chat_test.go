@@ -338,6 +338,8 @@ func TestFaultsReadWell(t *testing.T) {
 		{fault.NotYours, []any{"what", "ask_again"}},
 		{fault.NotYours, []any{"what", "stop"}},
 		{fault.Gone, nil},
+		{fault.Gone, []any{"command", "imagine"}},
+		{fault.GivenUp, []any{"times", 3}},
 		{fault.Blocked, nil},
 		{fault.RateLimited, []any{"wait", 2 * time.Second}},
 		{fault.TooMany, []any{"running", 1, "queued", 5, "wait", 20 * time.Second}},
@@ -372,6 +374,13 @@ func TestFaultsReadWell(t *testing.T) {
 		{fault.BadJoinCode, nil},
 		{fault.TooManyWorkers, []any{"max", 10}},
 		{fault.TooManyWorkers, []any{"max", 1}},
+		{fault.NameTaken, []any{"name", "Attic PC"}},
+		{fault.WhichWorker, []any{"workers", "3 (Attic PC), 4 (RTX 3060)"}},
+		{fault.UnknownMember, []any{"name", "Riat", "nearest", "Rita"}},
+		{fault.UnknownMember, []any{"name", "Riat", "nearest", ""}},
+		{fault.ManyMembers, []any{"name", "Rita", "members", "#12, #17"}},
+		{fault.NotEnough, []any{"need", "12.5", "have", "3"}},
+		{fault.NotHere, nil},
 		{fault.Internal, nil},
 	}
 	covered := make(map[fault.Code]bool)

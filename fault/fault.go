@@ -25,7 +25,7 @@ const (
 	LanguageUnsure Code = "language_unsure"  // (none): the source language could not be told, ask for from:
 	Forbidden      Code = "forbidden"        // role
 	NotYours       Code = "not_yours"        // (none): the button or job belongs to somebody else
-	Gone           Code = "gone"             // (none): a button or message that no longer exists
+	Gone           Code = "gone"             // command (may be empty): a button or message that no longer exists
 	Blocked        Code = "blocked"          // (none): a safety rule refused the request; which one is never told
 
 	// Limits.
@@ -46,12 +46,21 @@ const (
 	EngineRefused   Code = "engine_refused"    // kind: the engine says that the request cannot be done
 	BadResult       Code = "bad_result"        // kind: workers answered, but nothing that may be shown
 	Cancelled       Code = "cancelled"         // (none): stopped by the person who asked, or a moderator
+	GivenUp         Code = "given_up"          // times: the process died that often soon after it took the request up
 	Erased          Code = "erased"            // (none): the job was done, but what it gave was erased before it could be shown
 
 	// Linking a worker.
 	PublicURL      Code = "public_url"       // url: /worker link would hand out an address nobody can reach
 	BadJoinCode    Code = "bad_join_code"    // (none)
 	TooManyWorkers Code = "too_many_workers" // max
+	NameTaken      Code = "name_taken"       // name: another machine of the same owner has it
+	WhichWorker    Code = "which_worker"     // workers: more than one could be meant
+
+	// People.
+	UnknownMember Code = "unknown_member" // name, nearest (may be empty)
+	ManyMembers   Code = "many_members"   // name, members: "#12, #17"
+	NotEnough     Code = "not_enough"     // need, have: own credits, without the free ones
+	NotHere       Code = "not_here"       // (none): it needs a community, and this is a private chat
 
 	Internal Code = "internal" // (none)
 )
@@ -61,7 +70,8 @@ func Codes() []Code {
 	return []Code{
 		UnknownCommand, MissingOption, BadOption, UnknownOption, TooLong, UnknownJob, UnknownWorker, UnknownLang, SameLanguage,
 		LanguageUnsure, Forbidden, NotYours, Gone, Blocked, RateLimited, TooMany, NoCredit, Busy, Storage, NoWorker, NoModel, NoPair,
-		NoPrivateWorker, NoFit, Expired, WorkerFailed, EngineRefused, BadResult, Cancelled, Erased, PublicURL, BadJoinCode, TooManyWorkers, Internal,
+		NoPrivateWorker, NoFit, Expired, WorkerFailed, EngineRefused, BadResult, Cancelled, GivenUp, Erased, PublicURL, BadJoinCode, TooManyWorkers, NameTaken, WhichWorker,
+		UnknownMember, ManyMembers, NotEnough, NotHere, Internal,
 	}
 }
 
