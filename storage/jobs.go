@@ -36,7 +36,7 @@ const (
 )
 
 const jobColumns = `j.id, j.key, j.kind, j.class, j.quality, coalesce(j.community, ''), coalesce(j.member, 0), j.payer, j.model, j.features, j.work,
-	j.payload_sealed, j.input_sealed, j.wait_ms, j.created_ms, j.held, j.attempts, j.state, j.result_sealed, coalesce(j.failure, ''), j.failure_sealed`
+	j.payload_sealed, j.input_sealed, j.wait_ms, j.created_ms, j.held, j.attempts, j.state, j.result_sealed, coalesce(j.failure, ''), j.failure_sealed, j.only_worker`
 
 func (db *DB) scanJob(row interface{ Scan(...any) error }) (j workers.Job, err error) {
 	var (
@@ -46,7 +46,7 @@ func (db *DB) scanJob(row interface{ Scan(...any) error }) (j workers.Job, err e
 		failure                                      fault.Code
 	)
 	err = row.Scan(&j.ID, &j.Key, &j.Kind, &j.Class, &j.Quality, &j.Community, &j.Member, &payer, &j.Model, &features, &work,
-		&sealedPayload, &sealedInput, &wait, &created, &j.Held, &j.Attempts, &j.State, &result, &failure, &failArgs)
+		&sealedPayload, &sealedInput, &wait, &created, &j.Held, &j.Attempts, &j.State, &result, &failure, &failArgs, &j.Only)
 	if err != nil {
 		return j, err
 	}
@@ -108,10 +108,10 @@ func (s *Jobs) Submit(ctx context.Context, j workers.Job, c ledger.Charge, now t
 		}
 		id, err := t.insert(`
 			INSERT INTO jobs (key, kind, class, quality, community, member, payer, model, features, work, payload_sealed, input_sealed,
-				wait_ms, created_ms, rates, held)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+				wait_ms, created_ms, rates, held, only_worker)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			j.Key, j.Kind, j.Class, j.Quality, null(j.Community), null(j.Member), string(payer), j.Model, string(features), string(work), sealed, input,
-			j.Wait.Milliseconds(), ms(now), c.Rates, c.Amount)
+			j.Wait.Milliseconds(), ms(now), c.Rates, c.Amount, j.Only)
 		if err != nil {
 			return err
 		}

@@ -14,20 +14,20 @@ import (
 	"potluck/workers/protocol"
 )
 
-const workerColumns = `w.id, w.owner, m.name, w.name, w.key, w.share, m.operator, w.linked_ms, w.seen_ms, w.revoked_ms, w.hardware`
+const workerColumns = `w.id, w.owner, m.name, w.name, w.key, w.share, m.operator, w.linked_ms, w.seen_ms, w.revoked_ms, w.hardware, w.paused_ms, w.limits`
 
 func scanWorker(row interface{ Scan(...any) error }) (w workers.Worker, err error) {
-	var linked, seen, revoked int64
-	var hardware []byte
-	err = row.Scan(&w.ID, &w.Owner, &w.OwnerName, &w.Name, &w.Key, &w.Share, &w.Operator, &linked, &seen, &revoked, &hardware)
+	var linked, seen, revoked, paused int64
+	var hardware, limits []byte
+	err = row.Scan(&w.ID, &w.Owner, &w.OwnerName, &w.Name, &w.Key, &w.Share, &w.Operator, &linked, &seen, &revoked, &hardware, &paused, &limits)
 	if err != nil {
 		return w, err
 	}
-	w.Linked, w.Seen, w.Revoked = at(linked), at(seen), revoked != 0
-	return w, json.Unmarshal(hardware, &w.Hardware)
+	w.Linked, w.Seen, w.Revoked, w.Paused = at(linked), at(seen), revoked != 0, at(paused)
+	return w, errors.Join(json.Unmarshal(hardware, &w.Hardware), json.Unmarshal(limits, &w.Limits))
 }
 
-// vouched fills in which communities allow the workers what.
+// vouched fills in which communities allow the workers what, and what they did today where that is limited.
 func vouched(ctx context.Context, q querier, list []workers.Worker) error {
 	for i := range list {
 		w := &list[i]
@@ -44,6 +44,9 @@ func vouched(ctx context.Context, q querier, list []workers.Worker) error {
 			w.Vouched[c] = class
 			return nil
 		})
+		if err == nil {
+			err = today(ctx, q, w)
+		}
 		if err != nil {
 			return err
 		}
@@ -101,6 +104,7 @@ func (s *Jobs) Enrol(ctx context.Context, codeHash [32]byte, key []byte, hw prot
 			INSERT INTO workers (owner, name, key, share, linked_ms, hardware)
 			VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (key) DO UPDATE SET
+				paused_ms = 0, limits = CASE owner WHEN excluded.owner THEN limits ELSE '{}' END,
 				owner = excluded.owner, name = excluded.name, share = excluded.share, linked_ms = excluded.linked_ms, hardware = excluded.hardware, revoked_ms = 0
 			RETURNING id`, owner, name, key, share, ms(now), string(hardware)).Scan(&id)
 		if err != nil {

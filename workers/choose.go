@@ -67,7 +67,7 @@ func (s *scheduler) resting(w *node, o *offer) bool {
 
 // best is the worker's best offer for a need, whatever the community.
 func (s *scheduler) best(w *node, g *group) (chosen *offer, demo bool) {
-	if _, barred := g.barred[w.id]; barred {
+	if _, barred := g.barred[w.id]; barred || !w.may(&g.need) {
 		return nil, false
 	}
 	var merit float64
@@ -211,7 +211,7 @@ func (s *scheduler) hasReal(g *group) bool {
 	}
 	g.realCap, g.real = s.caps, false
 	for _, w := range s.nodes {
-		if w.paused || w.draining {
+		if !w.open() {
 			continue
 		}
 		seen := g.class == Public || w.operator
@@ -293,7 +293,7 @@ func (s *scheduler) idleFor(e *entry, now time.Time) (*node, *offer) {
 	g := e.group
 	usable := func(t ticket) bool {
 		w := t.node
-		if !t.valid() || w.free() <= 0 || !w.usable() || !w.admits(g.class, e.community) || !t.offer.suits(&g.need) || s.resting(w, t.offer) {
+		if !t.valid() || w.free() <= 0 || !w.usable() || !w.may(&g.need) || !w.admits(g.class, e.community) || !t.offer.suits(&g.need) || s.resting(w, t.offer) {
 			return false
 		}
 		if _, barred := g.barred[w.id]; barred {

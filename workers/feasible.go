@@ -92,7 +92,7 @@ func (s *scheduler) eta(id int64) (position int, eta time.Duration) {
 func (s *scheduler) capable(j *Job, f func(*offer) bool) {
 	n := needOf(j)
 	for _, w := range s.nodes {
-		if w.paused || w.draining || !w.admits(j.Class, j.Community) {
+		if !w.open() || !w.may(&n) || !w.admits(j.Class, j.Community) {
 			continue
 		}
 		for _, o := range w.offers {
@@ -111,7 +111,7 @@ func (s *scheduler) infeasible(j *Job) *fault.Error {
 	var modelOK, pairOK bool
 	var limit misfit
 	for _, w := range s.nodes {
-		if w.paused || w.draining {
+		if !w.open() || !w.may(&n) {
 			continue
 		}
 		for _, o := range w.offers {
@@ -188,7 +188,7 @@ func (s *scheduler) capacity(e *entry) (total float64, slots int) {
 		return c.total, c.slots
 	}
 	for _, w := range s.nodes {
-		if w.paused || w.draining || !w.admits(g.class, asker) {
+		if !w.open() || !w.may(&g.need) || !w.admits(g.class, asker) {
 			continue
 		}
 		if o, _ := s.best(w, g); o != nil {

@@ -44,6 +44,9 @@ type Origin struct {
 	Payer     ledger.Payer
 	// Quality is the lowest that may be shown here; protocol.Demo allows demonstrations.
 	Quality protocol.Quality
+	// Only names the one worker that may do it, 0 = any. Free jobs hold nothing, cost nothing and earn nothing. Both are for an owner's test of a machine.
+	Only int64
+	Free bool `json:"-"`
 }
 
 // Job is a unit of work. Exactly one of Chat, Image and Translate is set, as Kind says.
@@ -168,6 +171,9 @@ type Worker struct {
 	Linked    time.Time
 	Seen      time.Time
 	Revoked   bool
+	Paused    time.Time // in the chat, since then; zero = it is not
+	Limits    Limits
+	Today     int // jobs done in the day of Limits, when they limit that; as of reading
 	Hardware  protocol.Hardware
 }
 
@@ -216,6 +222,7 @@ type Store interface {
 	// Erase forgets payload and result of all jobs whose key is request + ":" + anything, and returns the blob paths that may be deleted.
 	Erase(ctx context.Context, request string) ([]string, error)
 	Registry
+	Steward
 }
 
 // Registry keeps linked workers and join codes.

@@ -20,6 +20,7 @@ type need struct {
 	count    int
 	sampler  string
 	from, to string
+	only     int64   // the one worker that may do it, 0 = any
 	cost     float64 // the highest offer.cost that its hold is enough for, 0 = any
 	retry    int64   // the job's id when some worker may not have it again: it stands alone then
 }
@@ -28,7 +29,7 @@ type need struct {
 const promptRoom = 256
 
 func needOf(j *Job) need {
-	n := need{kind: j.Kind, model: j.Model, rank: rankOf(j.Quality), class: j.Class}
+	n := need{kind: j.Kind, model: j.Model, rank: rankOf(j.Quality), class: j.Class, only: j.Only}
 	if len(j.Features) > 0 {
 		f := slices.Clone(j.Features)
 		slices.Sort(f)

@@ -28,7 +28,8 @@ type WorkerView struct {
 	Slots     int
 	Free      int
 	State     WorkerState
-	Reason    string // why it is paused
+	Reason    string // why its machine is paused
+	Closed    Closed // why it takes nothing new although its machine would; then State is Paused, too
 	Load      []protocol.GPULoad
 	Jobs      []int64
 	Since     time.Time // connected
@@ -124,7 +125,7 @@ func (p *Pool) publish(now time.Time) {
 		st.Workers[wv.State]++
 		v.Workers = append(v.Workers, wv)
 		if wv.State != Paused && wv.State != Draining {
-			v.able = append(v.able, w.offers)
+			v.able = append(v.able, p.offered(w))
 		}
 	}
 	slices.SortFunc(v.Workers, func(a, b WorkerView) int { return cmp.Compare(a.ID, b.ID) })
@@ -213,6 +214,9 @@ func (p *Pool) describe(w *presence) WorkerView {
 	}
 	if n := p.sched.nodes[w.ID]; n != nil {
 		v.Free = max(n.free(), 0)
+		if v.Closed = n.rules.closed; v.Closed != "" && v.State == Online {
+			v.State = Paused
+		}
 	}
 	if w.shown == nil && len(w.offers) > 0 {
 		w.shown = make([]OfferView, 0, len(w.offers))

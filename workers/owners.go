@@ -116,7 +116,7 @@ func (p *Pool) Refresh(ctx context.Context, id int64) error {
 		row.Seen, row.Hardware = w.Seen, w.Hardware
 		w.Worker, w.read = row, read
 		p.dirty = true
-		p.sched.enlist(row, now)
+		p.sched.enlist(row, w.offers, now)
 	})
 }
 

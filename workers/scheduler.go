@@ -30,6 +30,7 @@ type scheduler struct {
 	idle    map[idleKey]*idleHeap
 	demos   map[int64]*node
 	retries map[*group]bool
+	ruled   map[int64]*node // with limits of their owners
 	queued  int
 	speeds  map[speedKey]Speed
 	steps   [4][]int // known limits of offers, sorted: context, pixels, steps, count
@@ -59,13 +60,14 @@ type node struct {
 	owner    community.MemberID
 	operator bool
 	vouched  map[community.CommunityID]Class
-	offers   []*offer
+	offers   []*offer // those that the owner's limits allow
 	slots    int
 	running  int
 	other    int  // slots that the machine uses for something else, by its last beat
 	away     bool // the connection is lost, perhaps it comes back
 	paused   bool
 	draining bool
+	rules    rules
 	troubles map[speedKey]*trouble
 
 	matches     []match
@@ -73,8 +75,15 @@ type node struct {
 	ticket      uint64 // of its places in the idle heaps; 0 = none
 }
 
-func (w *node) usable() bool { return !w.away && !w.paused && !w.draining }
-func (w *node) free() int    { return w.slots - w.running - w.other }
+func (w *node) usable() bool { return !w.away && w.open() }
+
+func (w *node) free() int {
+	n := w.slots - w.running - w.other
+	if w.rules.PerDay > 0 {
+		n = min(n, w.rules.PerDay-w.rules.today-w.running)
+	}
+	return n
+}
 
 // admits tells whether confidentiality allows a job of this class and community on the worker.
 func (w *node) admits(class Class, c community.CommunityID) bool {
@@ -108,7 +117,7 @@ const operators = "*"
 func newScheduler(cfg schedulerConfig, speeds []Speed) *scheduler {
 	s := &scheduler{
 		cfg: cfg, jobs: map[int64]*entry{}, nodes: map[int64]*node{}, groups: map[need]*group{}, mine: map[community.MemberID][]*entry{},
-		idle: map[idleKey]*idleHeap{}, demos: map[int64]*node{}, retries: map[*group]bool{}, speeds: map[speedKey]Speed{}, root: newClient(),
+		idle: map[idleKey]*idleHeap{}, demos: map[int64]*node{}, retries: map[*group]bool{}, ruled: map[int64]*node{}, speeds: map[speedKey]Speed{}, root: newClient(),
 		owners: map[community.MemberID]map[int64]*node{},
 	}
 	s.root.communities = map[community.CommunityID]*client{}
@@ -243,6 +252,7 @@ func (s *scheduler) settled(id int64, actual float64, now time.Time) {
 		return
 	}
 	if w := s.nodes[e.last]; w != nil && e.offer != nil {
+		s.did(w, now)
 		key := speedKey{w.id, e.offer.Kind, e.offer.canonical}
 		t := w.troubles[key]
 		if delete(w.troubles, key); t != nil && !t.until.IsZero() { // its rest is over: what was kept from it may come
@@ -290,6 +300,7 @@ func (s *scheduler) connect(worker Worker, offers []*offer, slots int, paused bo
 		s.nodes[worker.ID] = w
 	}
 	s.own(w, worker)
+	s.obey(w, worker, now)
 	w.offers, w.slots, w.paused, w.away, w.draining, w.other = offers, slots, paused, false, false, 0
 	s.changed(w)
 	s.fill(w, now)
@@ -305,9 +316,13 @@ func (s *scheduler) own(w *node, row Worker) {
 	w.owner, w.operator, w.vouched = row.Owner, row.Operator, maps.Clone(row.Vouched)
 }
 
-// enlist is own for a worker that is here already.
-func (s *scheduler) enlist(row Worker, now time.Time) {
-	s.change(row.ID, now, func(w *node) { s.own(w, row) })
+// enlist is own for a worker that is here already, with everything that it offers.
+func (s *scheduler) enlist(row Worker, offers []*offer, now time.Time) {
+	s.change(row.ID, now, func(w *node) {
+		s.own(w, row)
+		s.obey(w, row, now)
+		w.offers = offers
+	})
 }
 
 // change lets f alter a worker and draws the conclusions.
@@ -349,6 +364,7 @@ func (s *scheduler) leave(id int64, now time.Time) {
 		delete(s.owners, w.owner)
 	}
 	delete(s.demos, id)
+	delete(s.ruled, id)
 	s.caps++
 	s.reconsider(now)
 }
@@ -358,6 +374,7 @@ func (s *scheduler) changed(w *node) {
 	s.caps++
 	w.epoch, w.ticket = -1, 0
 	delete(s.demos, w.id)
+	w.offers = w.rules.allowed(w.offers)
 	for _, o := range w.offers {
 		s.learn(o)
 		if o.demonstrates() {
@@ -384,6 +401,7 @@ func (s *scheduler) tick(now time.Time) {
 		s.forgot = now
 		s.forget()
 	}
+	s.clock(now)
 	rested := due(s.nodes, func(w *node) bool {
 		over := false
 		for _, t := range w.troubles {

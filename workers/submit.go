@@ -77,6 +77,9 @@ func (p *Pool) submit(in submission, now time.Time) {
 		why = p.sched.infeasible(&j.Job)
 	}
 	holds := p.holdings(&j.Job)
+	if j.Free {
+		holds[0].Amount, holds = 0, holds[:1]
+	}
 	wanted := j.Job
 	p.task(func(ctx context.Context) func(time.Time) {
 		var stored Job

@@ -78,7 +78,7 @@ func (s *scheduler) larger(id int64) bool {
 	n := e.need
 	n.context = e.offer.Context + 1
 	for _, w := range s.nodes {
-		if _, barred := e.barred[w.id]; barred || w.id == e.last || w.paused || w.draining || !w.admits(n.class, e.community) {
+		if _, barred := e.barred[w.id]; barred || w.id == e.last || !w.open() || !w.may(&n) || !w.admits(n.class, e.community) {
 			continue
 		}
 		if slices.ContainsFunc(w.offers, func(o *offer) bool { return o.suits(&n) }) {
@@ -130,7 +130,7 @@ func (s *scheduler) others(id int64, owner community.MemberID) bool {
 // willing tells whether some live worker that may be asked could do a need and is not barred from it for good.
 func (s *scheduler) willing(n *need, barred map[int64]bool, asker community.CommunityID, may func(*node) bool) bool {
 	for _, w := range s.nodes {
-		if !barred[w.id] && may(w) && !w.paused && !w.draining && w.admits(n.class, asker) && slices.ContainsFunc(w.offers, func(o *offer) bool { return o.suits(n) }) {
+		if !barred[w.id] && may(w) && w.open() && w.may(n) && w.admits(n.class, asker) && slices.ContainsFunc(w.offers, func(o *offer) bool { return o.suits(n) }) {
 			return true
 		}
 	}
@@ -183,7 +183,7 @@ func (s *scheduler) unbar(g *group) bool {
 	for asker = range g.byID { // a retry has one job
 	}
 	for _, w := range s.nodes {
-		if _, barred := g.barred[w.id]; barred || w.paused || w.draining || !w.admits(g.class, asker) {
+		if _, barred := g.barred[w.id]; barred || !w.open() || !w.may(&g.need) || !w.admits(g.class, asker) {
 			continue
 		}
 		if slices.ContainsFunc(w.offers, func(o *offer) bool { return o.suits(&g.need) }) {
