@@ -128,10 +128,11 @@ func (h *house) buildChat() error {
 	}
 	texts := commands.Texts()
 	requests, turns, jobs := &storage.Requests{DB: h.db}, &storage.Turns{DB: h.db}, &storage.Jobs{DB: h.db}
+	detector := detect.New() // one for both: its models take 50 MB
 	features := commands.House{
-		Ask:       ask.New(ask.Config{Jobs: h.pool, Store: turns, MaxTokens: h.config.Ask.MaxTokens, Wait: h.config.Limits.JobWait}),
+		Ask:       ask.New(ask.Config{Jobs: h.pool, Store: turns, Detector: detector, MaxTokens: h.config.Ask.MaxTokens, Wait: h.config.Limits.JobWait}),
 		Draw:      imagegen.New(imagegen.Config{Jobs: h.pool, Wait: h.config.Limits.JobWait}),
-		Translate: translate.New(translate.Config{Jobs: h.pool, Detector: detect.New(), Wait: h.config.Limits.JobWait}),
+		Translate: translate.New(translate.Config{Jobs: h.pool, Detector: detector, Wait: h.config.Limits.JobWait}),
 		Pool:      h.pool, Credits: creditsOf{h.credits}, Requests: requests, People: h.people, Texts: texts,
 		Payer: h.payer, Quality: h.quality, Trusted: h.trustedWorker, Patience: h.config.Limits.JobWait, Now: time.Now,
 	}

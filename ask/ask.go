@@ -44,15 +44,22 @@ type Question struct {
 	Text     string
 	Language string // the reader's, BCP 47: used only when the question's own cannot be told
 	Model    string // canonical; empty = any
+	// Else lets any other model answer when nobody who is there has Model: a button of an older answer is pressed, say.
+	Else bool
+	// GoOn tells that the house worded Text: its language says nothing of the person's.
+	GoOn bool
 }
 
 // Answer is what a model said, safe to show: Markdown, cleaned of control and bidi characters.
 type Answer struct {
 	Markdown  string
-	Reasoning string // never shown in the chat
+	Reasoning string // cleaned, too; never shown in the chat, and no part of the conversation
 	Cut       bool   // ended at the length limit
-	Forgot    int    // turns of the conversation that did not fit any more
-	Result    workers.Result
+	Forgot    int    // turns of the conversation that did not fit any more; of a very long one there may be more
+	Missed    string // the model that was asked for when another one answered (Question.Else)
+	// Strayed is the answer's language (BCP 47) when it is another than the question's, which did not ask for that; Asked is the question's.
+	Asked, Strayed string
+	Result         workers.Result
 	// NotKept is why the turn could not be saved, for the log: what is asked in reply to this answer goes on without it.
 	NotKept error
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +20,8 @@ import (
 type Config struct {
 	Jobs  Jobs
 	Store Store
+	// Detector tells which language a question is in; nil: the model has to find out alone.
+	Detector Detector
 	// MaxTokens is the longest answer; 0 = 512. Context is how many tokens question and conversation may have together; 0 = 3000, which fits
 	// beside an answer into the 4,096 that inference programs commonly start with.
 	MaxTokens, Context int
@@ -63,8 +64,12 @@ type Draft struct {
 	Markdown string
 }
 
-// maxTurns of a conversation are read; what of them fits into the context is sent.
-const maxTurns = 50
+const (
+	// maxTurns of a conversation are sent at most, if they fit into the context.
+	maxTurns = 50
+	// maxReasoning bytes are kept of what a model thought, which has no limit of its own.
+	maxReasoning = 16 << 10
+)
 
 var errNothing = errors.New("an empty answer")
 
@@ -81,10 +86,12 @@ func (s *Service) Answer(ctx context.Context, q Question, show func(Draft)) (Ans
 	if n := utf8.RuneCountInString(text); n > s.MaxLength {
 		return Answer{}, fault.New(fault.TooLong, "option", "question", "length", n, "max", s.MaxLength)
 	}
-	messages, forgot, err := s.messages(ctx, q, text)
+	turns, err := s.conversation(ctx, q)
 	if err != nil {
 		return Answer{}, err
 	}
+	asked := s.asked(q, text, turns)
+	messages, forgot := s.messages(s.rule(asked, q.Language), turns, text)
 	in := 0
 	for _, m := range messages {
 		in += ledger.Tokens(m.Text)
@@ -107,6 +114,10 @@ func (s *Service) Answer(ctx context.Context, q Question, show func(Draft)) (Ans
 	job.Visible = func(r workers.Result) string { return s.answer(r).Markdown }
 	job.Key += ":ask"
 	res, err := s.Jobs.Do(ctx, job, drafts(show))
+	if q.Else && q.Model != "" && fault.Has(err, fault.NoModel) {
+		job.Model = "" // under the same key: run again after a kill, the request finds this job whatever model is there by then
+		res, err = s.Jobs.Do(ctx, job, drafts(show))
+	}
 	if err != nil {
 		return Answer{}, fmt.Errorf("ask: %w", err)
 	}
@@ -115,6 +126,12 @@ func (s *Service) Answer(ctx context.Context, q Question, show func(Draft)) (Ans
 		return Answer{}, fmt.Errorf("ask: %w", fault.Wrap(errNothing, fault.BadResult, "kind", protocol.Chat))
 	}
 	a.Forgot = forgot
+	if q.Model != "" && res.Model != q.Model {
+		a.Missed = q.Model
+	}
+	if res.Quality != protocol.Demo {
+		a.Asked, a.Strayed = asked, s.strayed(asked, text, a.Markdown)
+	}
 	// The answer is there and paid: neither a Stop nor a failure here takes it away.
 	keep, done := context.WithTimeout(context.WithoutCancel(ctx), keepTime)
 	defer done()
@@ -148,6 +165,7 @@ func (s *Service) answer(r workers.Result) Answer {
 	if said := strings.TrimSpace(hygiene.Visible(r.Reasoning)); said != "" {
 		a.Reasoning = strings.TrimSpace(said + "\n" + thoughts)
 	}
+	a.Reasoning = hygiene.Cut(hygiene.Markdown(a.Reasoning, false), maxReasoning)
 	// No token of any language has more bytes on average than this: the rest is beyond what was asked for.
 	if cut := hygiene.Cut(a.Markdown, s.MaxTokens*8); len(cut) < len(a.Markdown) {
 		a.Markdown, a.Cut = cut, true
@@ -173,20 +191,24 @@ func drafts(show func(Draft)) func(workers.Event) {
 	}
 }
 
-// messages is the prompt: the house's rule, as much of the conversation as fits, newest first to be taken, and the question.
-func (s *Service) messages(ctx context.Context, q Question, text string) (messages []protocol.Message, forgot int, err error) {
-	var turns []Turn
-	if q.Parent != "" {
-		if turns, err = s.Store.Turns(ctx, q.Parent, maxTurns); err != nil {
-			return nil, 0, fmt.Errorf("read the conversation: %w", err)
-		}
-		// A conversation stays in its chat, whoever names its request.
-		turns = slices.DeleteFunc(turns, func(t Turn) bool { return t.Chat != q.Chat })
+// conversation is what was said before, oldest first.
+func (s *Service) conversation(ctx context.Context, q Question) ([]Turn, error) {
+	if q.Parent == "" {
+		return nil, nil
 	}
-	rule := s.rule(q.Language)
+	turns, err := s.Store.Turns(ctx, q.Parent, maxTurns+1) // one more, to know that there is more
+	if err != nil {
+		return nil, fmt.Errorf("read the conversation: %w", err)
+	}
+	// A conversation stays in its chat, whoever names its request.
+	return slices.DeleteFunc(turns, func(t Turn) bool { return t.Chat != q.Chat }), nil
+}
+
+// messages is the prompt: the house's rule, as much of the conversation as fits, newest first to be taken, and the question.
+func (s *Service) messages(rule string, turns []Turn, text string) (messages []protocol.Message, forgot int) {
 	left := s.Context - ledger.Tokens(rule) - ledger.Tokens(text)
 	first := len(turns)
-	for first > 0 {
+	for first > 0 && len(turns)-first < maxTurns {
 		t := turns[first-1]
 		if left -= ledger.Tokens(t.Question) + ledger.Tokens(t.Answer); left < 0 {
 			break
@@ -197,18 +219,12 @@ func (s *Service) messages(ctx context.Context, q Question, text string) (messag
 	for _, t := range turns[first:] {
 		messages = append(messages, protocol.Message{Role: "user", Text: t.Question}, protocol.Message{Role: "assistant", Text: t.Answer})
 	}
-	return append(messages, protocol.Message{Role: "user", Text: text}), first, nil
+	return append(messages, protocol.Message{Role: "user", Text: text}), first
 }
 
-var languageTag = regexp.MustCompile(`^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}$`)
-
 // rule is the system message. Workers can read it: it holds no secret, and nothing of the person or the chat.
-func (s *Service) rule(language string) string {
-	rule := "You are Potluck, an AI assistant in a community's chat. You are an AI model that runs on graphics cards lent by members of the community: say so when asked, " +
+func (s *Service) rule(asked, reader string) string {
+	return "You are Potluck, an AI assistant in a community's chat. You are an AI model that runs on graphics cards lent by members of the community: say so when asked, " +
 		"and never claim to be a person. Answer in the language of the question, briefly and in Markdown. When you do not know something, say so. " +
-		"You cannot open links or see other messages. Today is " + s.Now().UTC().Format("Monday, 2 January 2006") + " (UTC)."
-	if languageTag.MatchString(language) {
-		rule += " Only if you cannot tell the question's language, answer in the language with the tag " + language + "."
-	}
-	return rule
+		"You cannot open links or see other messages. Today is " + s.Now().UTC().Format("Monday, 2 January 2006") + " (UTC)." + inLanguage(asked, reader)
 }
