@@ -12,10 +12,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +29,10 @@ import (
 	"potluck/workers/protocol"
 )
 
-var faultsFor = flag.Duration("faults", 0, "how long TestBadNetwork plays each fault; 0 = a few jobs")
+var (
+	faultsFor   = flag.Duration("faults", 0, "how long TestBadNetwork plays each fault, all of them at once; 0 = a few jobs, one fault after the other")
+	faultsAlone = flag.Bool("faults.alone", false, "this process plays only the fault that -test.run names")
+)
 
 // yard is a pool over real sockets with the real database, for tests that measure.
 type yard struct {
@@ -140,19 +145,32 @@ func footprint() (goroutines, files int) {
 	return runtime.NumGoroutine(), files
 }
 
-// settles waits until nothing more is left than before.
-func settles(t testing.TB, goroutines, files int) {
+// atRest is the footprint once what just ended has gone: a start that counted it too would hide as many leaks.
+func atRest() (goroutines, files int) {
+	http.DefaultClient.CloseIdleConnections()
+	for same := 0; same < 10; same++ {
+		g, f := footprint()
+		if g != goroutines || f != files {
+			goroutines, files, same = g, f, 0
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	return goroutines, files
+}
+
+// settles waits until nothing more is left than before, and tells what is.
+func settles(t testing.TB, goroutines, files int) (g, f int) {
 	t.Helper()
-	var g, f int
 	for range 100 {
 		if g, f = footprint(); g <= goroutines && f <= files {
-			return
+			return g, f
 		}
 		http.DefaultClient.CloseIdleConnections()
 		<-time.After(100 * time.Millisecond)
 	}
 	stacks := make([]byte, 1<<20)
 	t.Errorf("%d goroutines and %d files, before %d and %d\n%s", g, f, goroutines, files, stacks[:runtime.Stack(stacks, true)])
+	return g, f
 }
 
 // machine starts the real agent with the demonstration engine; the returned function ends it.
@@ -185,116 +203,154 @@ func (y *yard) machine(owner int, addr string) (stop func()) {
 	}
 }
 
-// Whatever the network does, every job ends once, with a result or with a reason that people hear.
-func TestBadNetwork(t *testing.T) {
-	long := *faultsFor > 0
+// spell is how the network is for a while.
+type spell struct {
+	faults faultproxy.Faults
+	lasts  time.Duration // 0 = to the end
+}
+
+// badNetwork is one kind of fault. Its spells come in turn, again and again.
+type badNetwork struct {
+	name   string
+	spells []spell
+	// harmless: it delays and annoys, but no job may fail.
+	harmless bool
+	// gaps: text that is overtaken never comes, so what people see of an unfinished answer may lack words; the finished one may not.
+	gaps bool
+}
+
+// The limits of this test's pool: the usual ones, made shorter in about the same proportion. A worker gives up a server after four beats.
+const (
+	faultyBeat      = 600 * time.Millisecond
+	faultySilence   = 2 * time.Second
+	faultyReconnect = time.Second
+	faultyLease     = 6 * time.Second
+)
+
+// badNetworks is what TestBadNetwork plays; with long there is time for what takes minutes.
+func badNetworks(long bool) []badNetwork {
 	pick := func(short, forLong time.Duration) time.Duration {
 		if long {
 			return forLong
 		}
 		return short
 	}
-	for _, c := range []struct {
-		name   string
-		faults faultproxy.Faults
-	}{
-		{"good", faultproxy.Faults{}},
-		{"late", faultproxy.Faults{Latency: 20 * time.Millisecond, Jitter: pick(100*time.Millisecond, 800*time.Millisecond)}},
-		{"cut", faultproxy.Faults{CutAfter: pick(200*time.Millisecond, 3*time.Second)}},
-		{"half-open", faultproxy.Faults{HalfOpenAfter: pick(500*time.Millisecond, 5*time.Second)}},
-		{"1 byte per second", faultproxy.Faults{BytesPerSecond: 1}},
-		{"twice", faultproxy.Faults{Duplicate: 0.3}},
-		{"swapped", faultproxy.Faults{Swap: 0.3}},
-		{"all", faultproxy.Faults{Latency: time.Millisecond, Jitter: pick(50*time.Millisecond, time.Second), CutAfter: 3 * time.Second, HalfOpenAfter: 20 * time.Second, Duplicate: 0.1, Swap: 0.1}},
-	} {
-		t.Run(c.name, func(t *testing.T) { testFault(t, c.faults, *faultsFor) })
+	always := func(f faultproxy.Faults) []spell { return []spell{{faults: f}} }
+	var good faultproxy.Faults
+	return []badNetwork{
+		{name: "good", spells: always(good), harmless: true},
+		// Half a second to a second for each answer, as over a satellite; frames come up to 250 ms nearer or farther than they were sent, well within the silence.
+		{name: "late", spells: always(faultproxy.Faults{Latency: 250 * time.Millisecond, Jitter: 250 * time.Millisecond}), harmless: true},
+		// A round trip of 6 s is more than a worker waits for a pong and the server for a hello: the link breaks and cannot come back until it is over.
+		{name: "too-late", spells: []spell{{faultproxy.Faults{Latency: 3 * time.Second}, pick(3*time.Second, 8*time.Second)}, {good, pick(3*time.Second, 6*time.Second)}}},
+		// An old modem: a picture takes a second or two.
+		{name: "slow", spells: always(faultproxy.Faults{BytesPerSecond: 8000}), harmless: true},
+		// At a byte per second nothing can be said: a frame takes minutes. What matters is that it passes for alive to TCP and must not to us. A dip that is
+		// shorter than the silence costs nothing but time; after a longer one the worker is gone, its jobs wait for it and are done when the line is good
+		// again; when it takes longer than people wait, they are told.
+		{name: "1-byte", spells: []spell{
+			{faultproxy.Faults{BytesPerSecond: 1}, 300 * time.Millisecond}, {good, pick(300*time.Millisecond, 3*time.Second)},
+			{faultproxy.Faults{BytesPerSecond: 1}, pick(3*time.Second, 8*time.Second)}, {good, 5 * time.Second},
+			{faultproxy.Faults{BytesPerSecond: 1}, 40 * time.Second}, {good, 8 * time.Second},
+		}},
+		{name: "cut", spells: always(faultproxy.Faults{CutAfter: pick(500*time.Millisecond, 3*time.Second)})},
+		{name: "half-open", spells: always(faultproxy.Faults{HalfOpenAfter: pick(1500*time.Millisecond, 5*time.Second)})},
+		{name: "twice", spells: always(faultproxy.Faults{Duplicate: 0.3}), harmless: true},
+		{name: "swapped", spells: always(faultproxy.Faults{Swap: 0.3}), harmless: true, gaps: true},
+		{name: "all", spells: always(faultproxy.Faults{Latency: time.Millisecond, Jitter: pick(50*time.Millisecond, 500*time.Millisecond), CutAfter: 3 * time.Second,
+			HalfOpenAfter: 20 * time.Second, Duplicate: 0.1, Swap: 0.1}), gaps: true},
 	}
 }
 
-func testFault(t *testing.T, faults faultproxy.Faults, long time.Duration) {
+// Whatever the network does, every job ends once, with a result or with a reason that people hear, and nothing is left behind. With -faults each fault has
+// a process of its own, so that they can be played at once and what each leaves behind can be told apart: they mostly wait.
+func TestBadNetwork(t *testing.T) {
+	long := *faultsFor
+	if long == 0 || *faultsAlone {
+		for _, n := range badNetworks(long > 0) {
+			t.Run(n.name, func(t *testing.T) { n.play(t, long) })
+		}
+		return
+	}
+	type process struct {
+		name string
+		said strings.Builder
+		cmd  *exec.Cmd
+	}
+	var all []*process
+	for _, n := range badNetworks(true) {
+		p := &process{name: n.name}
+		p.cmd = exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestBadNetwork$/^"+n.name+"$", "-test.v", "-test.timeout", (long + 10*time.Minute).String(),
+			"-faults", long.String(), "-faults.alone")
+		p.cmd.Stdout, p.cmd.Stderr = &p.said, &p.said
+		if err := p.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	for _, p := range all {
+		err := p.cmd.Wait()
+		t.Run(p.name, func(t *testing.T) {
+			if t.Log(p.said.String()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// ordeal is one fault being played.
+type ordeal struct {
+	badNetwork
+	*yard
+	t     *testing.T
+	proxy *faultproxy.Proxy
+	jobs  int           // of each member, when there is no end of time
+	wait  time.Duration // of a job
+	until time.Time     // zero = until the jobs are done
+
+	mu      sync.Mutex
+	ends    map[string]int
+	took    []time.Duration
+	answers map[int]string // to the n-th question, the same for everybody
+	doubled int
+}
+
+func (n badNetwork) play(t *testing.T, long time.Duration) {
 	y := newYard(t, func(c *Config) {
-		c.Beat, c.Silence, c.Reconnect, c.LeaseMin = 300*time.Millisecond, 1200*time.Millisecond, 500*time.Millisecond, 2*time.Second
+		c.Beat, c.Silence, c.Reconnect, c.LeaseMin = faultyBeat, faultySilence, faultyReconnect, faultyLease
 	})
 	y.stop() // the database's own goroutines are part of the start
-	goroutines, files := footprint()
-	store := y.store
-	y = newYardOn(t, store, y.pool.cfg)
-	ctx, cancel := context.WithCancel(context.Background())
+	goroutines, files := atRest()
+	y = newYardOn(t, y.store, y.pool.cfg)
 	proxy, err := faultproxy.New(y.addr, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
 	proxied := make(chan error, 1)
 	go func() { proxied <- proxy.Run(ctx) }()
-	stops := []func(){y.machine(100, proxy.Addr()), y.machine(101, proxy.Addr())}
-	for { // both are there before anything goes wrong
-		live := 0
-		for _, w := range y.pool.Overview().Workers {
-			if w.State == Online {
-				live++
-			}
-		}
-		if live == 2 {
-			break
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-	proxy.Set(faults)
-	if faults.CutAfter+faults.HalfOpenAfter > 0 {
-		proxy.CutAll() // connections draw their fate when they begin
-	}
-
-	var mu sync.Mutex
-	ends := map[string]int{}
-	var took []time.Duration
-	until := time.Now().Add(long)
-	jobs, wait := 8, 8*time.Second
+	o := &ordeal{badNetwork: n, yard: y, t: t, proxy: proxy, jobs: 6, wait: 12 * time.Second, ends: map[string]int{}, answers: map[int]string{}}
 	if long > 0 {
-		jobs, wait = 1<<30, 30*time.Second
+		o.jobs, o.wait, o.until = 1<<30, 30*time.Second, time.Now().Add(long)
 	}
-	var members sync.WaitGroup
+	stops := []func(){y.machine(100, proxy.Addr()), y.machine(101, proxy.Addr())}
+	o.live(2) // both are there before anything goes wrong
+
+	over := make(chan struct{})
+	var weather, members sync.WaitGroup
+	weather.Go(func() { o.weather(over) })
 	for i := range 3 {
-		members.Go(func() {
-			for n := 0; n < jobs && (long == 0 || time.Now().Before(until)); n++ {
-				began := time.Now()
-				j := y.job(i, n, wait)
-				checked := 0
-				j.Check = func(Result) error { checked++; return nil }
-				ctx, cancel := context.WithTimeout(context.Background(), wait+30*time.Second)
-				_, err := y.pool.Do(ctx, j, nil)
-				cancel()
-				how := "done"
-				if err != nil {
-					if how = string(fault.Of(err).Code); !explained(err) {
-						t.Errorf("job %s ended without a reason: %v", j.Key, err)
-					}
-					if long > 0 { // whoever reads the answer takes a moment; without it a bot without workers would only answer that
-						<-time.After(200 * time.Millisecond)
-					}
-				}
-				if checked > 1 {
-					t.Errorf("%d results of %s were looked at, %s", checked, j.Key, how)
-				}
-				mu.Lock()
-				ends[how]++
-				if err == nil {
-					took = append(took, time.Since(began))
-				}
-				mu.Unlock()
-				if err == nil && j.Kind == protocol.Image {
-					if err := y.pool.Erase(context.Background(), strings.TrimSuffix(j.Key, ":step")); err != nil {
-						t.Error(err)
-					}
-				}
-			}
-		})
+		members.Go(func() { o.member(i) })
 	}
 	members.Wait()
+	close(over)
+	weather.Wait()
 	if err := y.store.Sound(false); err != nil {
 		t.Error(err)
 	}
 	proxy.Set(faultproxy.Faults{})
 	proxy.CutAll()
+	o.recovers()
 	for _, stop := range stops {
 		stop()
 	}
@@ -307,14 +363,124 @@ func testFault(t *testing.T, faults faultproxy.Faults, long time.Duration) {
 	if err := y.store.Sound(true); err != nil {
 		t.Error(err)
 	}
-	if int(stats.Attempts[OutcomeDone]) != ends["done"] {
-		t.Errorf("%d attempts were paid for %d answers", stats.Attempts[OutcomeDone], ends["done"])
+	if o.doubled += abs(stats.Attempts[OutcomeDone] - o.ends["done"]); o.doubled > 0 {
+		t.Errorf("%d attempts were paid for %d answers; %d doubled", stats.Attempts[OutcomeDone], o.ends["done"], o.doubled)
 	}
-	settles(t, goroutines, files)
-	slices.Sort(took)
-	median, worst := time.Duration(0), time.Duration(0)
-	if len(took) > 0 {
-		median, worst = took[len(took)/2], took[len(took)-1]
+	g, f := settles(t, goroutines, files)
+	o.tell(stats, fmt.Sprintf("goroutines %d→%d, files %d→%d", goroutines, g, files, f))
+}
+
+// live waits until so many workers are connected.
+func (o *ordeal) live(want int) {
+	for {
+		live := 0
+		for _, w := range o.pool.Overview().Workers {
+			if w.State == Online {
+				live++
+			}
+		}
+		if live == want {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
 	}
-	t.Logf("jobs %v, median %v, longest %v; attempts %v; proxy %+v", ends, median.Round(time.Millisecond), worst.Round(time.Millisecond), stats.Attempts, proxy.Stats())
+}
+
+// weather plays the spells until over is closed.
+func (o *ordeal) weather(over <-chan struct{}) {
+	for i := 0; ; i++ {
+		s := o.spells[i%len(o.spells)]
+		o.proxy.Set(s.faults)
+		if s.faults.CutAfter+s.faults.HalfOpenAfter > 0 {
+			o.proxy.CutAll() // connections draw their fate when they begin
+		}
+		var next <-chan time.Time
+		if s.lasts > 0 {
+			next = time.After(s.lasts)
+		}
+		select {
+		case <-next:
+		case <-over:
+			return
+		}
+	}
+}
+
+// member asks one thing after the other.
+func (o *ordeal) member(i int) {
+	for n := 0; n < o.jobs && (o.until.IsZero() || time.Now().Before(o.until)); n++ {
+		err := o.ask(i, n)
+		if !o.until.IsZero() { // people read what they got before they ask again; without that, a bot without workers would only say so
+			<-time.After(250 * time.Millisecond)
+		}
+		if o.harmless && err != nil {
+			o.t.Errorf("job %d of member %d: %v, on a network on which all can be done", n, i, err)
+		}
+	}
+}
+
+// ask has one job done and looks at how it ends.
+func (o *ordeal) ask(i, n int) error {
+	began := time.Now()
+	j := o.job(i, n, o.wait)
+	var checked atomic.Int32
+	j.Check = func(Result) error { checked.Add(1); return nil }
+	seen := ""
+	ctx, cancel := context.WithTimeout(context.Background(), o.wait+30*time.Second)
+	res, err := o.pool.Do(ctx, j, func(e Event) { seen = e.Text })
+	cancel()
+	how := "done"
+	if err != nil {
+		if how = string(fault.Of(err).Code); !explained(err) {
+			o.t.Errorf("job %s ended without a reason: %v", j.Key, err)
+		}
+	} else if !o.gaps && j.Kind == protocol.Chat && !strings.HasPrefix(res.Text, seen) {
+		o.t.Errorf("job %s showed %q on the way to %q", j.Key, seen, res.Text)
+	}
+	o.mu.Lock()
+	o.ends[how]++
+	if n := checked.Load(); n > 1 {
+		o.doubled++
+		o.t.Errorf("%d results of %s were looked at, %s", n, j.Key, how)
+	}
+	if err == nil {
+		o.took = append(o.took, time.Since(began))
+		answer := fmt.Sprintf("%q %v %d pictures", res.Text, res.Segments, len(res.Blobs))
+		if first, ok := o.answers[n]; ok && first != answer {
+			o.t.Errorf("job %s is answered by %s, for somebody else by %s", j.Key, answer, first)
+		}
+		o.answers[n] = answer
+	}
+	o.mu.Unlock()
+	if err == nil && j.Kind == protocol.Image {
+		if err := o.pool.Erase(context.Background(), strings.TrimSuffix(j.Key, ":step")); err != nil {
+			o.t.Error(err)
+		}
+	}
+	return err
+}
+
+// recovers: once the network is good again, so is everything.
+func (o *ordeal) recovers() {
+	o.live(2)
+	for n := range 3 {
+		if err := o.ask(3, n); err != nil {
+			o.t.Errorf("on a good network again: %v", err)
+		}
+	}
+	if o.ends["done"] <= 3 {
+		o.t.Errorf("nothing was done while the network was bad: %v", o.ends)
+	}
+}
+
+func abs(n int) int { return max(n, -n) }
+
+func (o *ordeal) tell(stats Stats, left string) {
+	slices.Sort(o.took)
+	jobs := 0
+	for _, n := range o.ends {
+		jobs += n
+	}
+	o.t.Logf("%s: jobs %d, ends %v, doubled %d, %s; median %v, longest %v; attempts %v; proxy %+v", o.name, jobs, o.ends, o.doubled, left,
+		o.took[len(o.took)/2].Round(time.Millisecond), o.took[len(o.took)-1].Round(time.Millisecond), stats.Attempts, o.proxy.Stats())
 }
