@@ -29,6 +29,7 @@ type Event struct {
 	// Answers is the request whose answer ReplyTo is; the Router finds it before it asks the Listeners.
 	Answers string
 	Text    Text
+	Carried []Carried        // what a message brings besides its text
 	Action  string           // ActionPressed: the button's id
 	MovedTo community.ChatID // ChatMigrated
 	// Command is set when the platform parsed a command by itself (a Discord interaction); otherwise the Router parses Text.
@@ -38,6 +39,26 @@ type Event struct {
 	// Private is set when only User can see what this event is about (the message, or the one with the button): so is the answer then.
 	Private bool
 }
+
+// Carried is something besides text that came with a message. Which fields are set depends on its kind.
+type Carried struct {
+	Kind CarriedKind
+	Name string // file name, name of a sticker, question of a poll
+	Text Text   // of what was forwarded; a line for each answer of a poll
+	URL  string // http or https; it may expire
+	Type string // MIME type
+	Size int    // bytes
+}
+
+type CarriedKind string
+
+const (
+	CarriedFile    CarriedKind = "file"
+	CarriedVoice   CarriedKind = "voice"
+	CarriedSticker CarriedKind = "sticker"
+	CarriedPoll    CarriedKind = "poll"
+	CarriedForward CarriedKind = "forward"
+)
 
 type EventKind string
 
