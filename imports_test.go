@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 		"storage/migrations",
 	},
 	"storage/storagetest": {"storage"},
+	"storage/powercut":    {},
 	"cmd/potluck-worker":  {"workers/agent", "nearest", "failpoint"},
 }
 

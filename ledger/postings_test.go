@@ -64,14 +64,16 @@ func TestReleaseAt(t *testing.T) {
 }
 
 // TestBooksBalance runs random grants, holds, settlements and refunds: each transaction may be applied, no account of a person or of the hold
-// falls below zero, and everything sums to zero.
+// falls below zero, and everything sums to zero. -rapid.checks 60000 makes more than a million operations.
 func TestBooksBalance(t *testing.T) {
+	operations := 0
 	rapid.Check(t, func(t *rapid.T) {
 		books := map[Account]Amount{}
 		free, own, earner := Account{Allowance, "page:1"}, SpendOf(1), EscrowOf(2)
 		books[own], books[MintAccount] = 500, -500
 		var held [][]Posting
 		apply := func(postings []Posting) {
+			operations++
 			if len(postings) == 0 {
 				return
 			}
@@ -142,6 +144,7 @@ func TestBooksBalance(t *testing.T) {
 			t.Fatalf("%v stays held", books[HoldAccount])
 		}
 	})
+	t.Logf("%d operations", operations)
 }
 
 func BenchmarkPrice(b *testing.B) {
