@@ -72,6 +72,14 @@ type Member struct {
 	Blocked  bool
 }
 
+// Known is somebody who can be named in a chat: under that name the platform shows the person.
+type Known struct {
+	ID       MemberID
+	Name     string
+	Platform string
+	Since    time.Time
+}
+
 // Store keeps people and places.
 type Store interface {
 	// Chat returns the chat with c.ID, making it (and its community) when it is new and updating what changed.

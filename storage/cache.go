@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"maps"
 	"sync"
 
 	"potluck/community"
@@ -78,6 +79,14 @@ func (c *peopleCache) dropChat(id community.ChatID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.chats, id)
+}
+
+// forget drops a member with all identities.
+func (c *peopleCache) forget(id community.MemberID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.members, id)
+	maps.DeleteFunc(c.identities, func(_ community.UserID, known knownIdentity) bool { return known.member == id })
 }
 
 func put[K comparable, V any](m map[K]V, k K, v V) {

@@ -98,7 +98,7 @@ func (c *Credits) Bill(ctx context.Context, job int64) (b BillInfo, ok bool, err
 	return b, err == nil, wrap("bill", err)
 }
 
-// Release moves at most limit due earnings from escrow to their owners' own credits and returns how many. Call it again while n == limit.
+// Release moves at most limit due earnings from escrow to their owners' own credits (those of forgotten members to a pool) and returns how many. Call it again while n == limit.
 // For some minutes after the clock was set, none are due.
 func (c *Credits) Release(ctx context.Context, now time.Time, limit int) (n int, err error) {
 	type due struct {
@@ -141,7 +141,7 @@ func (c *Credits) Release(ctx context.Context, now time.Time, limit int) (n int,
 			}
 		}
 		n = len(list)
-		return nil
+		return t.inherit(now)
 	})
 	if err != nil {
 		return 0, err

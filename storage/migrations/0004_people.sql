@@ -32,6 +32,7 @@ CREATE TABLE wishes (
 -- the pool of the community in heir.
 ALTER TABLE members ADD COLUMN forgotten_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE members ADD COLUMN heir TEXT NOT NULL DEFAULT '';
+CREATE INDEX members_forgotten ON members (id) WHERE forgotten_ms > 0;
 CREATE INDEX requests_member ON requests (member);
 CREATE INDEX actions_owner ON actions (owner) WHERE owner IS NOT NULL;
 

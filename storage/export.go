@@ -1,0 +1,172 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+
+	"potluck/community"
+	"potluck/ledger"
+)
+
+// exporter fills an Export, each list with a query of its own.
+type exporter struct {
+	ctx    context.Context // of the one Export
+	db     *DB
+	q      querier
+	member community.MemberID
+	e      *Export
+}
+
+// list reads at most maxExported rows of a query whose only argument is the member.
+func (x *exporter) list(query string, scan func(*sql.Rows) error) error {
+	n := 0
+	rows, err := x.q.QueryContext(x.ctx, query+" LIMIT ?2", x.member, maxExported+1)
+	return each(rows, err, func(r *sql.Rows) error {
+		if n++; n > maxExported {
+			x.e.Shortened = true
+			return nil
+		}
+		return scan(r)
+	})
+}
+
+func (x *exporter) person() error {
+	var since int64
+	v := &x.e.Member
+	err := x.q.QueryRowContext(x.ctx, `SELECT id, name, language, operator, created_ms FROM members WHERE id = ?`, x.member).
+		Scan(&v.Number, &v.Name, &v.Language, &v.Operator, &since)
+	if err != nil {
+		return err
+	}
+	v.Since = at(since)
+	err = x.list(`SELECT id, name, created_ms FROM identities WHERE member = ?1 ORDER BY created_ms`, func(r *sql.Rows) error {
+		var i ExportedIdentity
+		var since int64
+		err := r.Scan(&i.ID, &i.Name, &since)
+		i.Since = at(since)
+		x.e.Identities = append(x.e.Identities, i)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return x.list(`SELECT notice, at_ms FROM consents WHERE member = ?1 ORDER BY at_ms`, func(r *sql.Rows) error {
+		var n ExportedNotice
+		var when int64
+		err := r.Scan(&n.Name, &when)
+		n.At = at(when)
+		x.e.Notices = append(x.e.Notices, n)
+		return err
+	})
+}
+
+func (x *exporter) credits() error {
+	own, err := balance(x.ctx, x.q, ledger.SpendOf(x.member))
+	if err != nil {
+		return err
+	}
+	waiting, err := balance(x.ctx, x.q, ledger.EscrowOf(x.member))
+	if err != nil {
+		return err
+	}
+	var earned ledger.Amount
+	account := ledger.EscrowOf(x.member)
+	err = x.q.QueryRowContext(x.ctx, `SELECT coalesce((SELECT received FROM accounts WHERE kind = ? AND owner = ?), 0)`, account.Kind, account.Owner).Scan(&earned)
+	x.e.Credits = ExportedCredits{own.String(), waiting.String(), earned.String()}
+	return err
+}
+
+func (x *exporter) workers() error {
+	return x.list(`
+		SELECT id, name, share, linked_ms, seen_ms, revoked_ms != 0, hardware, offers, limits FROM workers WHERE owner = ?1 ORDER BY id`, func(r *sql.Rows) error {
+		var w ExportedWorker
+		var linked, seen int64
+		err := r.Scan(&w.Number, &w.Name, &w.Named, &linked, &seen, &w.Unlinked, &w.Hardware, &w.Offers, &w.Limits)
+		w.Linked, w.Seen = at(linked), at(seen)
+		x.e.Workers = append(x.e.Workers, w)
+		return err
+	})
+}
+
+func (x *exporter) jobs() error {
+	return x.list(`
+		SELECT id, kind, model, state, created_ms, coalesce(json_extract(bill, '$.paid'), 0) FROM jobs WHERE member = ?1 ORDER BY id DESC`, func(r *sql.Rows) error {
+		var j ExportedJob
+		var when int64
+		var cost ledger.Amount
+		err := r.Scan(&j.Number, &j.Kind, &j.Model, &j.State, &when, &cost)
+		j.At, j.Cost = at(when), cost.String()
+		x.e.Jobs = append(x.e.Jobs, j)
+		return err
+	})
+}
+
+func (x *exporter) postings() error {
+	return x.list(`
+		SELECT x.at_ms, x.kind, a.kind, p.amount, coalesce(x.job, 0)
+		FROM accounts a JOIN postings p ON p.account = a.id JOIN transactions x ON x.id = p.transaction_id
+		WHERE a.kind IN ('spend', 'escrow') AND a.owner = CAST(?1 AS TEXT)
+		ORDER BY x.id DESC`, func(r *sql.Rows) error {
+		var p ExportedPosting
+		var when int64
+		var amount ledger.Amount
+		err := r.Scan(&when, &p.Kind, &p.Account, &amount, &p.Job)
+		p.At, p.Amount = at(when), amount.String()
+		x.e.Postings = append(x.e.Postings, p)
+		return err
+	})
+}
+
+func (x *exporter) requests() error {
+	err := x.list(`
+		SELECT r.id, r.created_ms, c.id, r.command, r.args_sealed FROM requests r JOIN chats c ON c.row = r.chat
+		WHERE r.member = ?1 ORDER BY r.created_ms DESC`, func(r *sql.Rows) error {
+		var v ExportedRequest
+		var id string
+		var when int64
+		var sealed []byte
+		if err := r.Scan(&id, &when, &v.Chat, &v.Command, &sealed); err != nil {
+			return err
+		}
+		v.At = at(when)
+		if typed, err := x.db.seal.open(requestArgs, id, sealed); err == nil { // what cannot be read any more is nobody's
+			v.Typed = rawJSON(typed)
+		}
+		x.e.Requests = append(x.e.Requests, v)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return x.q.QueryRowContext(x.ctx, `SELECT count(*) FROM actions WHERE owner = ?`, x.member).Scan(&x.e.Buttons)
+}
+
+func (x *exporter) turns() error {
+	return x.list(`
+		SELECT t.request, t.at_ms, c.id, t.question_sealed, t.answer_sealed, t.model FROM turns t JOIN chats c ON c.row = t.chat
+		WHERE t.member = ?1 ORDER BY t.at_ms DESC`, func(r *sql.Rows) error {
+		var v ExportedTurn
+		var id string
+		var when int64
+		var question, answer []byte
+		if err := r.Scan(&id, &when, &v.Chat, &question, &answer, &v.Model); err != nil {
+			return err
+		}
+		question, _ = x.db.seal.open(turnQuestion, id, question)
+		answer, _ = x.db.seal.open(turnAnswer, id, answer)
+		v.At, v.Question, v.Answer = at(when), string(question), string(answer)
+		x.e.Turns = append(x.e.Turns, v)
+		return nil
+	})
+}
+
+func (x *exporter) messages() error {
+	page := Page{DB: x.db}
+	return x.list(`
+		SELECT `+pageColumns+` FROM page_messages m
+		WHERE NOT m.deleted AND m.user IN (SELECT id FROM identities WHERE member = ?1) ORDER BY m.row DESC`, func(r *sql.Rows) error {
+		m, _, err := page.scanMessage(r)
+		x.e.Messages = append(x.e.Messages, ExportedMessage{m.At, m.Chat, m.Text.Plain})
+		return err
+	})
+}
