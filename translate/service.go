@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,7 +99,7 @@ func (s *Service) Translate(ctx context.Context, r Request, progress func(worker
 		Kind:      protocol.Translate,
 		Translate: &protocol.TranslateJob{From: from, To: to, Segments: source.Segments, Glossary: glossary(r.Glossary, source.Words())},
 		Work:      ledger.Work{Kind: string(protocol.Translate), InTokens: ledger.Tokens(source.Words())},
-		Wait:      s.wait,
+		Wait:      cmp.Or(r.Wait, s.wait),
 		Check: func(res workers.Result) error {
 			_, _, err := c.translation(res)
 			return err

@@ -3,6 +3,7 @@ package translate
 
 import (
 	"context"
+	"time"
 
 	"potluck/workers"
 )
@@ -28,6 +29,8 @@ type Request struct {
 	To       string
 	Glossary map[string]string
 	Language string // the reader's: no guess is made from it, it only breaks ties
+	// Wait is how long the translation may take from submission to result; 0 = what the Service's Config says.
+	Wait time.Duration
 }
 
 // Translation is the text in the other language.
