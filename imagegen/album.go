@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -54,6 +55,20 @@ func (a *Album) Keep(name string, png []byte) (err error) {
 	if err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
+	// Without this a power cut may take the name away although the answer that shows it stays.
+	return a.sync()
+}
+
+// sync makes the names in the folder durable; Windows has no such call and needs none.
+func (a *Album) sync() error {
+	d, err := os.Open(a.folder)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && runtime.GOOS != "windows" {
+		return err
+	}
 	return nil
 }
 
@@ -69,6 +84,17 @@ func (a *Album) Open(name string) (io.ReadSeekCloser, error) {
 		return nil, fmt.Errorf("open picture: %w", err)
 	}
 	return f, nil
+}
+
+// Remove deletes one picture; an unknown or impossible name is no error.
+func (a *Album) Remove(name string) error {
+	if !pictureName.MatchString(name) {
+		return nil
+	}
+	if err := os.Remove(filepath.Join(a.folder, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove picture: %w", err)
+	}
+	return nil
 }
 
 // Forget deletes what was kept before a time, and unfinished files from then, and tells how many files went. Other files are not touched.

@@ -52,9 +52,13 @@ func checked(data []byte, width, height int) (Picture, error) {
 	if err := png.Encode(&b, m); err != nil {
 		return Picture{}, fmt.Errorf("encode picture: %w", err)
 	}
-	marked := withXMP(b.Bytes())
-	sum := sha256.Sum256(marked)
-	return Picture{Name: hex.EncodeToString(sum[:]) + ".png", PNG: marked, Width: width, Height: height}, nil
+	marked := withXMP(b.Bytes(), "")
+	return Picture{Name: nameOf(marked), PNG: marked, Width: width, Height: height}, nil
+}
+
+func nameOf(png []byte) string {
+	sum := sha256.Sum256(png)
+	return hex.EncodeToString(sum[:]) + ".png"
 }
 
 // decoded reads a PNG or JPEG of at most bytes and pixels, opaque on white. The header is read and judged before anything is unpacked.

@@ -2,6 +2,7 @@ package imagegen
 
 import (
 	_ "embed"
+	"slices"
 	"sync"
 
 	"github.com/goccy/go-yaml"
@@ -15,6 +16,8 @@ type styleTable struct {
 	Negative string            `yaml:"negative"`
 	Budgets  map[string]int    `yaml:"budgets"`
 	Aspects  map[string]string `yaml:"aspects"`
+	// Reads are the languages (BCP 47 base) of a model's text encoder, by canonical model; those of any other model stand under "".
+	Reads map[string][]string `yaml:"reads"`
 }
 
 type style struct {
@@ -54,6 +57,15 @@ func styleOf(name string) (style, bool) {
 		}
 	}
 	return style{}, false
+}
+
+// Reads tells whether a model draws what is asked for in a language.
+func Reads(model, language string) bool {
+	reads, ok := table().Reads[model]
+	if !ok {
+		reads = table().Reads[""]
+	}
+	return slices.Contains(reads, language)
 }
 
 // budget is how many pixels one picture of a model has.
