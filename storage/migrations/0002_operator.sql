@@ -2,13 +2,12 @@
 
 ALTER TABLE jobs ADD COLUMN started_ms INTEGER; -- when a worker first got it; NULL: none ever did
 ALTER TABLE jobs ADD COLUMN worker INTEGER REFERENCES workers (id); -- who did it; NULL unless done
-ALTER TABLE jobs ADD COLUMN seconds REAL GENERATED ALWAYS AS (json_extract(bill, '$.seconds')) VIRTUAL; -- reference GPU-seconds
-ALTER TABLE jobs ADD COLUMN paid INTEGER GENERATED ALWAYS AS (json_extract(bill, '$.paid')) VIRTUAL; -- milli-credits
 
 UPDATE jobs SET
 	started_ms = (SELECT min(a.started_ms) FROM attempts a WHERE a.job = jobs.id),
 	worker = (SELECT a.worker FROM attempts a WHERE a.job = jobs.id AND a.outcome = 'done');
 
-CREATE INDEX jobs_history ON jobs (ended_ms, kind, state, created_ms, started_ms, earner, worker, seconds, paid) WHERE ended_ms IS NOT NULL;
+CREATE INDEX jobs_history ON jobs (ended_ms, kind, state, created_ms, started_ms, earner, worker, json_extract(bill, '$.seconds'), json_extract(bill, '$.paid'))
+	WHERE ended_ms IS NOT NULL;
 CREATE INDEX jobs_failed ON jobs (ended_ms) WHERE state = 'failed';
 CREATE INDEX attempts_faults ON attempts (ended_ms, worker, outcome) WHERE outcome IN ('lost', 'engine', 'expired', 'rejected', 'request', 'restart');
