@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -563,9 +564,10 @@ func tidy(h *protocol.Hello) bool {
 	if len(h.Hardware.GPUs) > 16 || len(h.Running) > 4*protocol.MaxSlots {
 		return false
 	}
+	h.Hardware.CPUs, h.Hardware.RAMMB = max(h.Hardware.CPUs, 0), max(h.Hardware.RAMMB, 0)
 	for i := range h.Hardware.GPUs {
 		g := &h.Hardware.GPUs[i]
-		g.Name, g.Driver = printable(g.Name, 64), printable(g.Driver, 32)
+		g.Name, g.Driver, g.VRAMMB = printable(g.Name, 64), printable(g.Driver, 32), max(g.VRAMMB, 0)
 	}
 	return tidyOffers(&h.Slots, h.Offers)
 }
@@ -582,6 +584,10 @@ func tidyOffers(slots *int, offers []protocol.Offer) bool {
 		if o.Model != printable(o.Model, 256) || o.Engine != printable(o.Engine, 64) {
 			return false // the name goes back to the worker as it was, so it cannot be mended
 		}
+		// People see these in lists of what is possible; an odd one is left out.
+		o.Features = slices.DeleteFunc(o.Features, func(s string) bool { return s != printable(s, 64) })
+		o.Samplers = slices.DeleteFunc(o.Samplers, func(s string) bool { return s != printable(s, 64) })
+		o.Pairs = slices.DeleteFunc(o.Pairs, func(p protocol.Pair) bool { return p.From != printable(p.From, 35) || p.To != printable(p.To, 35) })
 		o.Digest = printable(o.Digest, 128)
 		o.Context, o.MaxPixels, o.MaxSteps, o.MaxCount = max(o.Context, 0), max(o.MaxPixels, 0), max(o.MaxSteps, 0), max(o.MaxCount, 0)
 		o.MaxTokens = max(o.MaxTokens, 0)

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 	"golang.org/x/time/rate"
@@ -424,6 +426,51 @@ func TestAddressBehindAProxy(t *testing.T) {
 			t.Errorf("%s for %q: %s, want %s", c.remote, c.forwarded, got, c.want)
 		}
 	}
+}
+
+// FuzzTidy: whatever a hello says, what is kept of it is bounded and can be shown. Pairs and features used to go into lists that people see as they came.
+func FuzzTidy(f *testing.F) {
+	for _, s := range []string{
+		`{"name":"Anna\u202e's  box","slots":64,"hardware":{"os":"linux","cpus":-8,"ram_mb":-1,"gpus":[{"name":"RTX\n3060","vram_mb":-5}]},"offers":[{"kind":"chat","model":"m","context":-1}]}`,
+		`{"offers":[{"pairs":[{"from":"en","to":"@everyone\u202e"}]}]}`, `{"offers":[{"features":["a\u0000b"],"samplers":["x"]}]}`, `{"slots":65}`, `{"slots":-1}`, `{"offers":[{"model":" m"}]}`,
+		`{"offers":[null],"running":[null]}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		frame, err := protocol.Decode(append(append([]byte(`{"type":"hello","data":`), data...), '}'))
+		h, ok := frame.(protocol.Hello)
+		if err != nil || !ok || !tidy(&h) {
+			return
+		}
+		if h.Slots < 0 || h.Slots > protocol.MaxSlots || h.Hardware.CPUs < 0 || h.Hardware.RAMMB < 0 || len(h.Offers) > protocol.MaxOffers {
+			t.Errorf("%s: %+v", data, h)
+		}
+		words := map[string]int{h.Program: 64, h.Name: 32, h.Hardware.OS: 16, h.Hardware.Arch: 16}
+		for _, g := range h.Hardware.GPUs {
+			words[g.Name], words[g.Driver] = 64, 64
+			if g.VRAMMB < 0 {
+				t.Errorf("%s: %+v", data, g)
+			}
+		}
+		for _, o := range h.Offers {
+			words[o.Engine], words[o.Model], words[o.Digest] = 256, 256, 256
+			for _, w := range slices.Concat(o.Features, o.Samplers) {
+				words[w] = 256
+			}
+			for _, p := range o.Pairs {
+				words[p.From], words[p.To] = 256, 256
+			}
+			if o.Context < 0 || o.MaxPixels < 0 || o.MaxSteps < 0 || o.MaxCount < 0 || o.MaxTokens < 0 || len(o.Pairs) > protocol.MaxPairs {
+				t.Errorf("%s: %+v", data, o)
+			}
+		}
+		for w, most := range words {
+			if len(w) > most || !utf8.ValidString(w) || strings.ContainsFunc(w, func(c rune) bool { return !unicode.IsPrint(c) }) {
+				t.Errorf("%s: %q is kept", data, w)
+			}
+		}
+	})
 }
 
 func FuzzExamineSegments(f *testing.F) {
