@@ -1,0 +1,204 @@
+package discord_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"potluck/bot"
+	"potluck/bot/bottest"
+	"potluck/bot/discord"
+	"potluck/bot/discord/fakediscord"
+	"potluck/community"
+)
+
+// The world of these tests.
+const (
+	home    = "1000"
+	general = "2000"
+	staff   = "2001"
+	adult   = "2002"
+	thread  = "2003"
+	anna    = "301"
+	boris   = "302"
+	admin   = "303"
+)
+
+func world(t testing.TB) *fakediscord.Server {
+	s := fakediscord.New(t)
+	settle(s)
+	return s
+}
+
+func settle(s *fakediscord.Server) {
+	s.AddMember(fakediscord.Member{User: fakediscord.User{ID: anna, Username: "anna", GlobalName: "Anna"}, Locale: "de"})
+	s.AddMember(fakediscord.Member{User: fakediscord.User{ID: boris, Username: "boris"}, Nick: "Борис"})
+	s.AddMember(fakediscord.Member{User: fakediscord.User{ID: admin, Username: "olga"}, Roles: []string{"1001"}})
+	s.AddGuild(fakediscord.Guild{
+		ID: home, Name: "Home",
+		Roles: []fakediscord.Role{{ID: "1001", Name: "admins", Permissions: fakediscord.ManageGuild}},
+		Channels: []fakediscord.Channel{
+			{ID: general, Name: "general"},
+			{ID: staff, Name: "staff", Overwrites: []fakediscord.Overwrite{{ID: home, Deny: fakediscord.ViewChannel}, {ID: "100", Type: 1, Allow: fakediscord.ViewChannel}}},
+			{ID: adult, Name: "adult", NSFW: true},
+			{ID: thread, Name: "a thread", Type: 11, ParentID: general},
+		},
+	})
+	s.AddChannel("", fakediscord.Channel{ID: "5" + anna, Type: 1, Recipients: []fakediscord.User{{ID: anna}}})
+}
+
+// rig is an adapter that runs with a handler of the test.
+type rig struct {
+	t        testing.TB
+	fake     *fakediscord.Server
+	platform *discord.Platform
+	log      *strings.Builder
+	stop     context.CancelFunc
+	done     chan error
+
+	mu     sync.Mutex
+	events []bot.Event
+	handle bot.Handler
+}
+
+type lockedWriter struct {
+	mu sync.Mutex
+	to *strings.Builder
+}
+
+func (w *lockedWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(b)
+}
+
+var commands = []bot.Command{
+	{Name: "help", Private: true, Run: func(context.Context, *bot.Invocation) error { return nil }},
+	{Name: "ask", Costly: true, Options: []bot.Option{
+		{Name: "model", Kind: bot.String, Suggest: func(typed string) []string {
+			var all []string
+			for i := range 100 {
+				all = append(all, fmt.Sprintf("%s-%d", typed, i))
+			}
+			return all
+		}},
+		{Name: "question", Kind: bot.String, Required: true, Rest: true, Max: 4000},
+	}, Run: func(context.Context, *bot.Invocation) error { return nil }},
+	{Name: "translate", Options: []bot.Option{
+		{Name: "to", Kind: bot.String, Required: true}, {Name: "text", Kind: bot.String, Required: true, Rest: true},
+	}, Run: func(context.Context, *bot.Invocation) error { return nil }},
+	{Name: "worker", Subcommands: []bot.Command{
+		{Name: "link", Private: true, Options: []bot.Option{
+			{Name: "share", Kind: bot.Bool}, {Name: "limit", Kind: bot.Integer, Min: 0, Max: 10}, {Name: "mode", Kind: bot.Choice, Choices: []string{"a", "b"}},
+		}, Run: func(context.Context, *bot.Invocation) error { return nil }},
+	}},
+	{Name: "setup", Needs: community.Admin, Run: func(context.Context, *bot.Invocation) error { return nil }},
+}
+
+func config(s *fakediscord.Server, log io.Writer) discord.Config {
+	return discord.Config{
+		Token: fakediscord.Token, APIBase: s.Base(), Dial: s.Dial, Commands: commands, Texts: bottest.Catalogue{"en", "de"}, Content: true,
+		AskCommand: "ask", TranslateCommand: "translate", Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+}
+
+// start runs an adapter on a fake until the test ends; change may change its configuration.
+func start(t testing.TB, s *fakediscord.Server, change func(*discord.Config)) *rig {
+	t.Helper()
+	log := &strings.Builder{}
+	c := config(s, &lockedWriter{to: log})
+	if change != nil {
+		change(&c)
+	}
+	p, err := discord.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &rig{t: t, fake: s, platform: p, log: log, stop: cancel, done: make(chan error, 1)}
+	go func() {
+		r.done <- p.Run(ctx, func(ctx context.Context, e bot.Event) error {
+			r.mu.Lock()
+			r.events = append(r.events, e)
+			h := r.handle
+			r.mu.Unlock()
+			if h != nil {
+				return h(ctx, e)
+			}
+			return nil
+		})
+	}()
+	return r
+}
+
+func (r *rig) setHandle(h bot.Handler) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.handle = h
+}
+
+// end stops the adapter and the fake, as a bubble needs it.
+func (r *rig) end() {
+	r.t.Helper()
+	r.stop()
+	if err := <-r.done; err != nil {
+		r.t.Errorf("Run: %v", err)
+	}
+	r.fake.Close()
+}
+
+// taken returns the events of a kind, after everything that is under way has come to rest.
+func (r *rig) taken(kind bot.EventKind) []bot.Event {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []bot.Event
+	for _, e := range r.events {
+		if e.Kind == kind {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// bubble runs a test in fake time with a running adapter.
+func bubble(t *testing.T, change func(*discord.Config), f func(t *testing.T, s *fakediscord.Server, r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := world(t)
+		r := start(t, s, change)
+		pass(6 * time.Second) // commands are synced, the session stands
+		f(t, s, r)
+		r.end()
+	})
+}
+
+// pass lets time go by in a bubble.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+func TestConnectsAndOffersCommands(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		if n := s.Connected(); n != 1 {
+			t.Fatalf("%d connections\n%s", n, r.log)
+		}
+		offered, puts := s.Commands("")
+		var names []string
+		for _, c := range offered {
+			names = append(names, fmt.Sprint(c["name"]))
+		}
+		slices.Sort(names)
+		if got := strings.Join(names, " "); got != "ask discord.menu_ask discord.menu_translate help setup translate worker" || puts != 1 {
+			t.Errorf("offers %q, written %d times\n%s", got, puts, r.log)
+		}
+	})
+}
