@@ -19,7 +19,9 @@ const (
 	ObstacleAway     Obstacle = "away"     // the connection is lost, perhaps it comes back
 	ObstacleResting  Obstacle = "resting"  // it failed several times in a row and rests until Until
 	ObstacleTried    Obstacle = "tried"    // it failed at this job or declined it
-	ObstaclePaused   Obstacle = "paused"   // by its owner
+	ObstacleHours    Obstacle = "hours"    // outside the hours that its owner allows
+	ObstacleDay      Obstacle = "day"      // it has done the jobs that its owner allows for today
+	ObstaclePaused   Obstacle = "paused"   // by its owner, on the machine or in the chat
 	ObstacleDraining Obstacle = "draining" // it finishes what runs and then leaves
 	ObstacleClass    Obstacle = "class"    // nobody vouched for it, and the job is not public
 	ObstacleCredit   Obstacle = "credit"   // its model costs more than the payer has
@@ -73,8 +75,8 @@ const whyBatch = 8
 
 // severity orders what keeps workers from a job, from what passes soonest on.
 var severity = []Obstacle{
-	ObstacleNone, ObstacleBusy, ObstacleDemo, ObstacleAway, ObstacleResting, ObstacleTried, ObstaclePaused, ObstacleDraining, ObstacleClass, ObstacleCredit,
-	ObstacleFit, ObstaclePair, ObstacleModel, ObstacleKind,
+	ObstacleNone, ObstacleBusy, ObstacleDemo, ObstacleAway, ObstacleResting, ObstacleTried, ObstacleHours, ObstacleDay, ObstaclePaused, ObstacleDraining,
+	ObstacleClass, ObstacleCredit, ObstacleFit, ObstaclePair, ObstacleModel, ObstacleKind,
 }
 
 func bySeverity(a, b Obstacle) int { return slices.Index(severity, a) - slices.Index(severity, b) }
@@ -172,6 +174,9 @@ func (s *scheduler) why(id int64) Why {
 // hindered says what keeps a worker from a queued job, by its most suitable offer; does is false when it offers nothing of that kind.
 func (s *scheduler) hindered(e *entry, w *node) (h Hindered, does bool) {
 	h = Hindered{Worker: w.id, Obstacle: ObstacleKind}
+	if !w.may(&e.group.need) { // the job is a test of another worker
+		return h, false
+	}
 	var offered *offer
 	for _, o := range w.offers {
 		if o.Kind != e.need.kind {

@@ -47,6 +47,18 @@ func TestWhySaysWhatKeepsAJob(t *testing.T) {
 		{name: "paused by its owner", want: ObstaclePaused, set: func(s *scheduler) {
 			s.connect(Worker{ID: 1}, []*offer{chatOffer("m", true)}, 1, true, start)
 		}},
+		{name: "paused in the chat", want: ObstaclePaused, set: func(s *scheduler) {
+			s.connect(Worker{ID: 1, Paused: start}, []*offer{chatOffer("m", true)}, 1, false, start)
+		}},
+		{name: "outside its hours", want: ObstacleHours, set: func(s *scheduler) { // start is midnight
+			s.connect(Worker{ID: 1, Limits: Limits{From: 60, Until: 120}}, []*offer{chatOffer("m", true)}, 1, false, start)
+		}},
+		{name: "its day is done", want: ObstacleDay, set: func(s *scheduler) {
+			s.connect(Worker{ID: 1, Limits: Limits{PerDay: 2}, Today: 2}, []*offer{chatOffer("m", true)}, 1, false, start)
+		}},
+		{name: "a test of another worker", want: ObstacleKind, job: func(j *Job) { j.Only = 2 }, set: func(s *scheduler) {
+			s.connect(Worker{ID: 1}, []*offer{chatOffer("m", true)}, 1, false, start)
+		}},
 		{name: "draining", want: ObstacleDraining, set: func(s *scheduler) {
 			s.connect(Worker{ID: 1}, []*offer{chatOffer("m", true)}, 1, false, start)
 			s.change(1, start, func(w *node) { w.draining = true })
