@@ -198,8 +198,12 @@ func (s *scheduler) hindered(e *entry, w *node) (h Hindered, does bool) {
 		h.Obstacle = ObstacleClass
 	case w.draining:
 		h.Obstacle = ObstacleDraining
-	case w.paused, w.rules.closed != "":
+	case w.paused, w.rules.closed == ClosedByOwner:
 		h.Obstacle = ObstaclePaused
+	case w.rules.closed == ClosedDay:
+		h.Obstacle = ObstacleDay
+	case w.rules.closed == ClosedHours:
+		h.Obstacle = ObstacleHours
 	case barred:
 		h.Obstacle = ObstacleTried
 	case s.resting(w, offered):
