@@ -40,7 +40,7 @@ func (a *Album) Keep(name string, png []byte) (err error) {
 	path := filepath.Join(a.folder, name)
 	if _, err := os.Stat(path); err == nil {
 		now := time.Now()
-		return os.Chtimes(path, now, now)
+		return errors.Join(os.Chtimes(path, now, now), a.sync()) // whoever kept it first may have been killed before that
 	}
 	temp := filepath.Join(a.folder, tempPrefix+rand.Text())
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
