@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"potluck/storage"
 )
 
 // loadKey returns the secret of that file name in the data folder, drawing it at the first start. It is 32 bytes: the seed of the server's
@@ -33,16 +35,32 @@ func loadKey(dir, name string) ([]byte, error) {
 	return b, nil
 }
 
+// newKey draws a key, which gets its name only when it is on the disk as a whole: after a power cut there is the key or none, never an empty
+// one. A key that is lost takes every sealed column with it.
 func newKey(path string) ([]byte, error) {
 	b := make([]byte, ed25519.SeedSize)
 	if _, err := rand.Read(b); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	dir, name := filepath.Split(path)
+	f, err := os.CreateTemp(dir, name+".new-*") // mode 0600
 	if err != nil {
 		return nil, fmt.Errorf("the key %s cannot be written: %w", path, err)
 	}
+	defer os.Remove(f.Name())
 	_, err = f.Write(b)
-	// A key that is lost in a power cut takes every sealed column with it.
-	return b, errors.Join(err, f.Sync(), f.Close())
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, fmt.Errorf("the key %s cannot be written: %w", path, err)
+	}
+	err = os.Link(f.Name(), path)
+	if errors.Is(err, fs.ErrExist) {
+		return loadKey(dir, name) // another process was first
+	}
+	if err != nil { // a file system without hard links
+		err = os.Rename(f.Name(), path)
+	}
+	if err := errors.Join(err, storage.SyncFolder(dir)); err != nil {
+		return nil, fmt.Errorf("the key %s cannot be written: %w", path, err)
+	}
+	return b, nil
 }

@@ -90,8 +90,14 @@ type program struct {
 // start runs a program as a process of its own; stdin may be empty.
 func start(t *testing.T, name, stdin string, environ []string, args ...string) *program {
 	t.Helper()
+	return launch(t, stdin, environ, binary(t, name), args...)
+}
+
+// launch is start with the path of any program.
+func launch(t *testing.T, stdin string, environ []string, path string, args ...string) *program {
+	t.Helper()
 	p := newProgram(t)
-	p.cmd = exec.Command(binary(t, name), args...)
+	p.cmd = exec.Command(path, args...)
 	p.cmd.Env = append(cleanEnviron(), environ...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = strings.NewReader(stdin), p.out, p.errs
 	p.cmd.WaitDelay = 5 * time.Second

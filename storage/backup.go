@@ -157,7 +157,7 @@ func (db *DB) BackUp(ctx context.Context, to string, progress func(done, total i
 			return c, fmt.Errorf("back up: %w", err)
 		}
 	}
-	return c, syncFolder(filepath.Dir(c.Path))
+	return c, SyncFolder(filepath.Dir(c.Path))
 }
 
 // copyTo copies page by page within one read transaction: the source stays as it was at its begin, whoever writes meanwhile.
@@ -278,8 +278,8 @@ func (db *DB) checkWhole(ctx context.Context) error {
 	return nil
 }
 
-// syncFolder makes a new name in it durable; Windows has no such call and needs none.
-func syncFolder(path string) error {
+// SyncFolder makes a new name in it durable; Windows has no such call and needs none.
+func SyncFolder(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return err
