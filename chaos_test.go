@@ -146,7 +146,10 @@ type mortal struct {
 	born    int // events that the page had shown
 	stopped bool
 	spared  bool // stopped by us, gently
+	safe    bool // nothing ends it
 	cmd     *exec.Cmd
+	before  func() // called before each life; may be nil
+	died    func() // called after each death; may be nil
 }
 
 type (
@@ -176,8 +179,11 @@ type (
 type chaos struct {
 	t        *testing.T
 	k        *kitchen
+	seed     uint64
+	enough   int // kills
 	dir      string
 	ctx      context.Context
+	saw      func(any) // hears everything that happens before the driver does; may be nil
 	happened chan any
 
 	bot      *mortal
@@ -207,26 +213,31 @@ func TestChaos(t *testing.T) {
 		t.Skip("processes are stopped and continued by signals that only Unix has")
 	}
 	begun := time.Now()
-	c := openChaos(t)
-	for c.kills < *chaosKills && !t.Failed() {
+	c := openChaos(t, *chaosSeed, *chaosKills)
+	c.run()
+	t.Logf("seed %d: %d kills in %d rounds, %v", c.seed, c.kills, c.round, time.Since(begun).Round(time.Second))
+	t.Logf("how lives ended: %v", c.reached)
+	t.Logf("final answers: %v", c.endings)
+}
+
+// run lets evenings pass until enough was killed.
+func (c *chaos) run() {
+	for c.kills < c.enough && !c.t.Failed() {
 		c.evening()
 	}
 	for _, p := range append(slices.Clone(c.machines), c.bot) {
 		c.end(p)
 	}
-	t.Logf("seed %d: %d kills in %d rounds, %v", *chaosSeed, c.kills, c.round, time.Since(begun).Round(time.Second))
-	t.Logf("how lives ended: %v", c.reached)
-	t.Logf("final answers: %v", c.endings)
 }
 
-func openChaos(t *testing.T) *chaos {
+func openChaos(t *testing.T, seed uint64, enough int) *chaos {
 	dir, err := os.MkdirTemp("", "potluck-chaos-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &chaos{
-		t: t, dir: dir, ctx: ctx, happened: make(chan any), reached: map[string]int{}, endings: map[string]int{}, messages: map[string][]pageEvent{},
+		t: t, seed: seed, enough: enough, dir: dir, ctx: ctx, happened: make(chan any), reached: map[string]int{}, endings: map[string]int{}, messages: map[string][]pageEvent{},
 		answers: map[string][]string{}, asked: map[string]*posting{}, wishes: make([]int, chaosVisitors),
 	}
 	t.Cleanup(func() {
@@ -237,7 +248,7 @@ func openChaos(t *testing.T) *chaos {
 			}
 		}
 		if t.Failed() {
-			t.Logf("seed %d, round %d: everything is kept in %s; go test -run '^TestChaos$' . -chaos.seed=%d -chaos.kills=%d runs the schedule again", *chaosSeed, c.round, dir, *chaosSeed, *chaosKills)
+			t.Logf("seed %d, round %d: everything is kept in %s; the same seed and number of kills run the schedule again", c.seed, c.round, dir)
 			return
 		}
 		os.RemoveAll(dir)
@@ -283,7 +294,7 @@ func openChaos(t *testing.T) *chaos {
 func (c *chaos) evening() {
 	c.round++
 	c.calm, c.calmed, c.atHome = false, make(chan struct{}), 0
-	enough := min(c.kills+killsPerRound, *chaosKills)
+	enough := min(c.kills+killsPerRound, c.enough)
 	c.begin(c.bot)
 	for _, m := range c.machines {
 		if m.cmd == nil {
@@ -330,16 +341,19 @@ func (c *chaos) evening() {
 func (c *chaos) fatal(leave func(), format string, args ...any) {
 	c.t.Helper()
 	leave()
-	c.t.Fatalf("seed %d, round %d: "+format, append([]any{*chaosSeed, c.round}, args...)...)
+	c.t.Fatalf("seed %d, round %d: "+format, append([]any{c.seed, c.round}, args...)...)
 }
 
 func (c *chaos) wrong(format string, args ...any) {
 	c.t.Helper()
-	c.t.Errorf("seed %d, round %d: "+format, append([]any{*chaosSeed, c.round}, args...)...)
+	c.t.Errorf("seed %d, round %d: "+format, append([]any{c.seed, c.round}, args...)...)
 }
 
 // take is the loop's only way to change anything; it tells whether something moved.
 func (c *chaos) take(h any) bool {
+	if c.saw != nil {
+		c.saw(h)
+	}
 	switch h := h.(type) {
 	case ending:
 		c.ended(h)
@@ -368,8 +382,13 @@ func (c *chaos) take(h any) bool {
 func (c *chaos) begin(m *mortal) {
 	m.life++
 	m.doom, m.born, m.stopped, m.spared = doom{}, c.events, false, false
-	if !c.calm {
-		m.doom = doomOf(*chaosSeed, m.name, m.life)
+	if m.safe {
+		m.doom.events = -1 // never
+	} else if !c.calm {
+		m.doom = doomOf(c.seed, m.name, m.life)
+	}
+	if m.before != nil {
+		m.before()
 	}
 	log, err := os.OpenFile(m.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -439,12 +458,15 @@ func (c *chaos) ended(h ending) {
 		return
 	}
 	c.kills++
+	if m.died != nil {
+		m.died()
+	}
 	how, _, _ := strings.Cut(m.doom.point, "=")
 	if c.events-m.born >= m.doom.events || how == "" {
 		how = "any moment"
 	}
 	c.reached[m.name[:3]+" "+how]++
-	if *chaosKills > 100 {
+	if c.enough > 100 {
 		fmt.Fprintf(os.Stderr, "kill %d, round %d: life %d of the %s at %s (%+v)\n", c.kills, c.round, m.life, m.name, how, m.doom)
 	}
 	c.begin(m)
@@ -619,8 +641,8 @@ func (c *chaos) ask(n int, calmed <-chan struct{}) {
 		default:
 		}
 		c.wishes[n]++
-		w := wishOf(*chaosSeed, fmt.Sprintf("visitor-%d", n), c.wishes[n])
-		body := map[string]string{"chat": "lobby", "text": w.text, "nonce": fmt.Sprintf("%d-%d", *chaosSeed, c.wishes[n])}
+		w := wishOf(c.seed, fmt.Sprintf("visitor-%d", n), c.wishes[n])
+		body := map[string]string{"chat": "lobby", "text": w.text, "nonce": fmt.Sprintf("%d-%d", c.seed, c.wishes[n])}
 		again := make(chan string, 1)
 		if w.twice {
 			go func() {
@@ -631,13 +653,13 @@ func (c *chaos) ask(n int, calmed <-chan struct{}) {
 		id, err := c.post(v, "/webchat/messages", body)
 		if err != nil {
 			if c.ctx.Err() == nil {
-				c.t.Errorf("seed %d: %v", *chaosSeed, err)
+				c.t.Errorf("seed %d: %v", c.seed, err)
 			}
 			return
 		}
 		if w.twice {
 			if second := <-again; second != id && c.ctx.Err() == nil {
-				c.t.Errorf("seed %d: the same message was posted as %s and as %s", *chaosSeed, id, second)
+				c.t.Errorf("seed %d: the same message was posted as %s and as %s", c.seed, id, second)
 			}
 		}
 		final := make(chan struct{})
@@ -673,7 +695,7 @@ func (c *chaos) settle() {
 					c.wake(m)
 				}
 			case <-stuck.C:
-				c.t.Fatalf("seed %d, round %d: it does not become quiet:\n%s", *chaosSeed, c.round, c.metrics())
+				c.t.Fatalf("seed %d, round %d: it does not become quiet:\n%s", c.seed, c.round, c.metrics())
 			}
 		}
 		quiet = strings.Contains(said, fmt.Sprintf("potluck_workers{state=\"online\"} %d\n", chaosMachines)) && !busy.MatchString(said)
@@ -688,7 +710,7 @@ func (c *chaos) settle() {
 			c.take(h)
 			stopped = c.bot.cmd == nil
 		case <-stuck.C:
-			c.t.Fatalf("seed %d, round %d: the bot does not stop", *chaosSeed, c.round)
+			c.t.Fatalf("seed %d, round %d: the bot does not stop", c.seed, c.round)
 		}
 	}
 }
@@ -827,9 +849,15 @@ func (c *chaos) answeredOnce(id, text string) {
 	}
 }
 
+// column returns the first texts of a query's only column.
 func column(t *testing.T, db *sql.DB, query string) []string {
 	t.Helper()
-	rows, err := db.Query(query + " LIMIT 20")
+	return everything(t, db, query+" LIMIT 20")
+}
+
+func everything(t *testing.T, db *sql.DB, query string) []string {
+	t.Helper()
+	rows, err := db.Query(query)
 	if err != nil {
 		t.Fatalf("%v in %s", err, query)
 	}
