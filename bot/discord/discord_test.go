@@ -31,7 +31,11 @@ const (
 	admin   = "303"
 )
 
+// world is a fake with people in it. A bubble begins in the year 2000, when Discord's ids would be negative: it is brought forward.
 func world(t testing.TB) *fakediscord.Server {
+	if d := time.Until(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)); d > 0 {
+		<-time.After(d)
+	}
 	s := fakediscord.New(t)
 	settle(s)
 	return s
@@ -201,4 +205,8 @@ func TestConnectsAndOffersCommands(t *testing.T) {
 			t.Errorf("offers %q, written %d times\n%s", got, puts, r.log)
 		}
 	})
+}
+
+func (r *rig) platformPanics() {
+	r.setHandle(func(_ context.Context, e bot.Event) error { panic(e.Text.Plain) })
 }

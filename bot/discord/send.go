@@ -196,7 +196,7 @@ func (t target) answer(ctx context.Context, m bot.Outgoing) ([]community.Message
 	if t.only || t.h.Private && t.h.Kind != interactionComponent {
 		t.prefix = ephemeralID
 	}
-	sent := t.p.sent.get(m.Nonce)
+	sent := t.sent(m.Nonce)
 	if len(sent) == 0 && t.doubtful() && t.prefix == "" {
 		if sent, err = t.answersOf(ctx); err != nil {
 			return nil, err
@@ -262,7 +262,7 @@ func (t target) post(ctx context.Context, m bot.Outgoing, replyTo string, mentio
 	if t.prefix == "" && isDigits(replyTo) {
 		all[0].Reference = &reference{MessageID: replyTo}
 	}
-	sent := t.p.sent.get(m.Nonce)
+	sent := t.sent(m.Nonce)
 	if len(sent) == 0 && t.doubtful() {
 		sent = t.history(ctx, all, m.Nonce, replyTo)
 	}
@@ -286,6 +286,17 @@ func (t target) post(ctx context.Context, m bot.Outgoing, replyTo string, mentio
 		t.p.sent.put(m.Nonce, ids)
 	}
 	return ids, nil
+}
+
+// sent lists what of a message is out already, here.
+func (t target) sent(nonce string) []community.MessageID {
+	ids := t.p.sent.get(nonce)
+	for _, id := range ids {
+		if _, prefix := place(id, t.chat); prefix != t.prefix {
+			return nil // to the asker alone, while its token lived
+		}
+	}
+	return ids
 }
 
 // partNonce is the nonce of one part; Discord takes 25 characters.

@@ -1,0 +1,425 @@
+package discord_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"potluck/bot"
+	"potluck/bot/discord"
+	"potluck/bot/discord/fakediscord"
+	"potluck/community"
+)
+
+// outgoing is what answers an event.
+func outgoing(e bot.Event, text string) bot.Outgoing {
+	m := bot.Outgoing{Chat: e.Chat.ID, ReplyTo: e.Message, Text: bot.Plain(text), Handle: e.Handle, Nonce: "nonce" + e.ID[len(e.ID)-8:]}
+	if e.Private {
+		m.Only = e.User
+	}
+	return m
+}
+
+func (r *rig) send(m bot.Outgoing) []community.MessageID {
+	r.t.Helper()
+	ids, err := r.platform.Send(r.t.Context(), m)
+	if err != nil {
+		r.t.Fatalf("Send: %v\n%s", err, r.log)
+	}
+	return ids
+}
+
+func (r *rig) edit(ids []community.MessageID, m bot.Outgoing) []community.MessageID {
+	r.t.Helper()
+	m.Nonce = ""
+	ids, err := r.platform.Edit(r.t.Context(), ids, m)
+	if err != nil {
+		r.t.Fatalf("Edit: %v\n%s", err, r.log)
+	}
+	return ids
+}
+
+// one returns the only event so far.
+func (r *rig) one(kind bot.EventKind) bot.Event {
+	r.t.Helper()
+	got := r.taken(kind)
+	if len(got) != 1 {
+		r.t.Fatalf("%d events %s: %+v\n%s", len(got), kind, got, r.log)
+	}
+	return got[0]
+}
+
+func TestSlashCommandIsAcknowledgedAndAnswered(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Deliver: 3, Options: map[string]any{
+			"question": "what says <@302> in **bold**?", "model": "qwen",
+		}})
+		e := r.one(bot.MessageNew)
+		if e.Command == nil || strings.Join(e.Command.Path, " ") != "ask" || e.Command.Options["model"] != "qwen" ||
+			e.Command.Rest.Plain != "what says @302 in bold?" || e.Command.Options["question"] != e.Command.Rest.Plain {
+			t.Errorf("command %+v", e.Command)
+		}
+		if e.User != "discord:"+anna || e.Name != "Anna" || e.Locale != "de" || e.Chat.ID != "discord:"+general || e.Chat.Community != "discord:"+home || e.Chat.Private || e.Role != community.Everyone {
+			t.Errorf("event %+v", e)
+		}
+		pass(time.Second)
+		in := s.Seen(token)
+		if in.AckType != 5 || in.Acked.Sub(in.Created) > time.Second || in.Original.Only != "" {
+			t.Fatalf("acknowledged as %d after %v", in.AckType, in.Acked.Sub(in.Created))
+		}
+		m := outgoing(e, "working")
+		ids := r.send(m)
+		m.Text = bot.Plain("done")
+		m.Final = true
+		if now := r.edit(ids, m); len(now) != 1 || now[0] != ids[0] {
+			t.Errorf("Edit gives %v, Send gave %v", now, ids)
+		}
+		if got := s.FromBot(general, boris); len(got) != 1 || got[0].Content != "done" || got[0].ID != string(ids[0]) {
+			t.Errorf("shows %+v", got)
+		}
+	})
+}
+
+func TestOptionsOfEveryKind(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		token := s.Use(fakediscord.Use{Channel: general, User: admin, Command: "worker link", Options: map[string]any{"share": true, "limit": 7, "mode": "b"}})
+		e := r.one(bot.MessageNew)
+		if got := fmt.Sprint(e.Command.Path, e.Command.Options); got != "[worker link] map[limit:7 mode:b share:true]" {
+			t.Errorf("command %s", got)
+		}
+		if e.Role != community.Admin {
+			t.Errorf("role %v", e.Role)
+		}
+		pass(time.Second)
+		if in := s.Seen(token); in.Original == nil || in.Original.Only != admin {
+			t.Errorf("the answer of a private command is for everybody: %+v", in.Original)
+		}
+		e.Private = true
+		ids := r.send(outgoing(e, "a secret"))
+		if len(s.FromBot(general, anna)) != 0 || len(s.FromBot(general, admin)) != 1 {
+			t.Error("others see it")
+		}
+		r.edit(ids, outgoing(e, "another secret"))
+		if got := s.FromBot(general, admin); got[0].Content != "another secret" {
+			t.Errorf("shows %+v", got)
+		}
+		// After the token's end the secret comes as a DM; the chat never sees it.
+		pass(16 * time.Minute)
+		if _, err := r.platform.Edit(t.Context(), ids, outgoing(e, "late")); err == nil {
+			t.Error("an ephemeral message was edited after its token's end")
+		}
+		again := r.send(outgoing(e, "late"))
+		r.edit(again, outgoing(e, "later"))
+		if got := s.FromBot("5"+admin, admin); len(got) != 1 || got[0].Content != "later" || len(s.FromBot(general, anna)) != 0 {
+			t.Errorf("the DM shows %+v", got)
+		}
+	})
+}
+
+// Behaviour 2: with everything busy, all are acknowledged within a second.
+func TestFiveHundredInteractionsAreAcknowledged(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		r.setHandle(func(ctx context.Context, e bot.Event) error { // a disk that is slow
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			return nil
+		})
+		var tokens []string
+		for i := range 500 {
+			channel := []string{general, staff, adult, thread}[i%4]
+			tokens = append(tokens, s.Use(fakediscord.Use{Channel: channel, User: anna, Command: "ask", Options: map[string]any{"question": "hello"}}))
+			<-time.After(20 * time.Millisecond)
+		}
+		pass(2 * time.Second)
+		slowest := time.Duration(0)
+		for _, token := range tokens {
+			in := s.Seen(token)
+			if in.Acked.IsZero() {
+				t.Fatal("one was not acknowledged")
+			}
+			slowest = max(slowest, in.Acked.Sub(in.Created))
+		}
+		t.Logf("the slowest of 500 took %v", slowest)
+		if slowest > time.Second {
+			t.Errorf("one was acknowledged after %v", slowest)
+		}
+		pass(time.Minute)
+		if n := len(r.taken(bot.MessageNew)); n != 500 {
+			t.Errorf("%d were taken", n)
+		}
+	})
+}
+
+// More than can wait: those are told so, privately, instead of "did not respond".
+func TestTooManyInOneChannelAreTold(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		block := make(chan struct{})
+		r.setHandle(func(context.Context, bot.Event) error { <-block; return nil })
+		var tokens []string
+		for range 220 {
+			tokens = append(tokens, s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hello"}}))
+		}
+		pass(2 * time.Second)
+		told := 0
+		for _, token := range tokens {
+			in := s.Seen(token)
+			if in.Acked.IsZero() || in.Acked.Sub(in.Created) > time.Second {
+				t.Fatalf("acknowledged at %v", in.Acked)
+			}
+			if in.AckType == 4 && in.Original.Only == anna && in.Original.Content == "fault.busy" {
+				told++
+			}
+		}
+		if told < 15 || told > 25 {
+			t.Errorf("%d were told", told)
+		}
+		close(block)
+		pass(time.Second)
+	})
+}
+
+// Behaviour 3, case I1: a final after 15 minutes is a message that mentions who asked, once; the placeholder leads to it.
+func TestLateFinalArrivesInTheChannel(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "draw"}})
+		e := r.one(bot.MessageNew)
+		pass(time.Second)
+		m := outgoing(e, "in line")
+		m.Buttons = []bot.Button{{ID: "STOP", Label: "Stop", Style: bot.Danger}}
+		ids := r.send(m)
+		pass(20 * time.Minute)
+		m.Text, m.Buttons = bot.Plain("still in line"), nil
+		if now := r.edit(ids, m); now[0] != ids[0] {
+			t.Errorf("progress made a new message: %v", now)
+		}
+		m.Text, m.Final = bot.Plain("here it is"), true
+		m.Pictures = []bot.Picture{picture(t, 64)}
+		now := r.edit(ids, m)
+		got := s.FromBot(general, boris)
+		if len(got) != 2 || !strings.HasPrefix(got[0].Content, "⤵ https://discord.com/channels/"+home+"/"+general+"/"+string(now[0])) || len(got[0].Buttons()) != 0 {
+			t.Fatalf("shows %+v", got)
+		}
+		if got[1].Content != "<@"+anna+"> here it is" || len(got[1].Attachments) != 1 || got[1].Reference.MessageID != got[0].ID || fmt.Sprint(got[1].Pinged) != "["+anna+"]" {
+			t.Errorf("late answer %+v", got[1])
+		}
+		// Once more, as after a kill before the ids were saved, or after it.
+		if again := r.edit(ids, m); again[0] != now[0] {
+			t.Errorf("the answer came twice: %v, %v", now, again)
+		}
+		if again := r.edit(now, m); again[0] != now[0] || len(s.FromBot(general, boris)) != 2 {
+			t.Errorf("the answer came twice: %v, %v", now, again)
+		}
+	})
+}
+
+// An interaction that comes too late to be acknowledged (3 s) is answered by a message of its own.
+func TestInteractionThatCameTooLate(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}, Late: 4 * time.Second})
+		e := r.one(bot.MessageNew)
+		pass(time.Second)
+		ids := r.send(outgoing(e, "hello"))
+		r.edit(ids, outgoing(e, "hello, you"))
+		if got := s.FromBot(general, boris); len(got) != 1 || got[0].Content != "hello, you" || fmt.Sprint(got[0].Pinged) != "["+anna+"]" {
+			t.Errorf("shows %+v", got)
+		}
+	})
+}
+
+// Discord loses a token before its time.
+func TestTokenThatIsLostEarly(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
+		e := r.one(bot.MessageNew)
+		pass(time.Second)
+		s.Before(func(q fakediscord.Request) *fakediscord.Answer {
+			if strings.HasPrefix(q.Path, "/webhooks/") {
+				return &fakediscord.Answer{Status: 404, Body: `{"code":10015,"message":"Unknown Webhook"}`}
+			}
+			return nil
+		})
+		m := outgoing(e, "hello")
+		m.Final = true
+		ids := r.send(m)
+		r.edit(ids, m)
+		if got := s.FromBot(general, boris); len(got) != 2 || !got[0].Thinking || !strings.HasSuffix(got[1].Content, "hello") {
+			t.Errorf("shows %+v", got)
+		}
+	})
+}
+
+// Nobody answered: "thinking" is taken back before its token ends.
+func TestUnansweredInteractionIsTakenBack(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
+		pass(time.Second)
+		if got := s.FromBot(general, anna); len(got) != 1 || !got[0].Thinking {
+			t.Fatalf("shows %+v", got)
+		}
+		pass(15 * time.Minute)
+		if got := s.FromBot(general, anna); len(got) != 0 {
+			t.Errorf("shows %+v", got)
+		}
+	})
+}
+
+// Case T26: suggestions come at once, 25 of them, also in a flood.
+func TestAutocomplete(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		var tokens []string
+		for range 100 {
+			tokens = append(tokens, s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Typed: "model", Options: map[string]any{"model": "qw"}}))
+		}
+		token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
+		pass(2 * time.Second)
+		answered := 0
+		for _, x := range tokens {
+			in := s.Seen(x)
+			if in.Acked.IsZero() {
+				continue
+			}
+			answered++
+			if len(in.Choices) != 25 || in.Choices[0].Name != "qw-0" || in.Acked.Sub(in.Created) > time.Second {
+				t.Fatalf("suggested %v after %v", in.Choices, in.Acked.Sub(in.Created))
+			}
+		}
+		if answered < 60 || s.Seen(token).Acked.IsZero() {
+			t.Errorf("%d of 100 got suggestions", answered)
+		}
+		if last := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "nothing", Typed: "x", Options: map[string]any{"x": ""}}); last != "" {
+			pass(time.Second)
+			if in := s.Seen(last); in.AckType != 8 || len(in.Choices) != 0 {
+				t.Errorf("an unknown command suggests %v", in.Choices)
+			}
+		}
+	})
+}
+
+// Behaviour 20: "Translate" on any message, privately and into the reader's language.
+func TestTranslateMenu(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		target := s.Post(fakediscord.Write{
+			Channel: general, User: "777", Bot: true, Content: "Hello <@301>", Embeds: `[{"type":"rich","title":"News","description":"It *rains*"},{"type":"link","title":"preview"}]`,
+		})
+		token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "discord.menu_translate", Target: target.ID})
+		var e bot.Event
+		for _, x := range r.taken(bot.MessageNew) {
+			if !x.FromBot {
+				e = x
+			}
+		}
+		if !e.Private || e.Command == nil || e.Command.Path[0] != "translate" || e.Command.Options["to"] != "de" || e.Command.Rest.Plain != "Hello @Anna\n\nNews\nIt rains" {
+			t.Fatalf("event %+v %+v", e, e.Command)
+		}
+		pass(time.Second)
+		r.send(outgoing(e, "Hallo"))
+		if in := s.Seen(token); in.Original.Only != anna || in.Original.Content != "Hallo" || len(s.FromBot(general, boris)) != 0 {
+			t.Errorf("answered %+v", in.Original)
+		}
+	})
+}
+
+func TestAskAboutThis(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		target := s.Say(general, boris, "the moon is made of **cheese**")
+		token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "discord.menu_ask", Target: target.ID})
+		pass(time.Second)
+		var form struct {
+			ID string `json:"custom_id"`
+		}
+		if in := s.Seen(token); in.AckType != 9 || json.Unmarshal(in.Modal, &form) != nil || form.ID == "" {
+			t.Fatalf("no form: %+v", in)
+		}
+		answer := s.Use(fakediscord.Use{Channel: general, User: anna, Modal: form.ID, Fields: map[string]string{"question": "is that so?"}})
+		got := r.taken(bot.MessageNew)
+		e := got[len(got)-1]
+		if e.Command == nil || e.Command.Path[0] != "ask" || e.Command.Rest.Plain != "the moon is made of cheese\n\nis that so?" || e.Private {
+			t.Fatalf("event %+v %+v", e, e.Command)
+		}
+		pass(time.Second)
+		r.send(outgoing(e, "no"))
+		if in := s.Seen(answer); in.AckType != 5 || in.Original.Content != "no" {
+			t.Errorf("answered %+v", in.Original)
+		}
+		// A form whose message was forgotten is a question all the same.
+		s.Use(fakediscord.Use{Channel: general, User: anna, Modal: "about.1", Fields: map[string]string{"question": "why?"}})
+		got = r.taken(bot.MessageNew)
+		if last := got[len(got)-1]; last.Command.Rest.Plain != "why?" {
+			t.Errorf("event %+v", last.Command)
+		}
+	})
+}
+
+// Behaviour 5: a press shows nothing by itself; what answers it is a message of its own, private where only one person sees the button.
+func TestButtons(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		q := s.Say(general, anna, "<@100> hi")
+		e := r.one(bot.MessageNew)
+		m := outgoing(e, "hello")
+		for i := range 7 {
+			m.Buttons = append(m.Buttons, bot.Button{ID: fmt.Sprintf("BUTTON%d", i), Label: strings.Repeat("ü", 100), Style: bot.Primary})
+		}
+		ids := r.send(m)
+		shown := s.FromBot(general, anna)[0]
+		if len(shown.Buttons()) != 7 || shown.Reference.MessageID != q.ID || len(shown.Pinged) != 0 {
+			t.Fatalf("shows %+v", shown)
+		}
+		token := s.Use(fakediscord.Use{Channel: general, User: boris, Message: string(ids[0]), Button: shown.Buttons()[3].CustomID})
+		p := r.one(bot.ActionPressed)
+		if p.Action != "BUTTON3" || p.Message != ids[0] || p.User != "discord:"+boris || p.Name != "Борис" || p.Private {
+			t.Errorf("press %+v", p)
+		}
+		pass(time.Second)
+		if in := s.Seen(token); in.AckType != 6 {
+			t.Errorf("acknowledged as %d", in.AckType)
+		}
+		refusal := outgoing(p, "not yours")
+		refusal.Only = p.User
+		r.send(refusal)
+		if len(s.FromBot(general, anna)) != 1 || len(s.FromBot(general, boris)) != 2 {
+			t.Error("the refusal is not private")
+		}
+		again := outgoing(p, "once more")
+		again.Nonce = "again"
+		r.edit(r.send(again), again)
+		if got := s.FromBot(general, anna); len(got) != 2 || got[1].Content != "once more" || got[0].Content != "hello" {
+			t.Errorf("shows %+v", got)
+		}
+	})
+}
+
+// Somebody brought the bot along into a guild that it is not in: five follow-ups, private text, no community.
+func TestUserInstalled(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		s.AddChannel("9000", fakediscord.Channel{ID: "9001", Name: "elsewhere"})
+		s.Use(fakediscord.Use{Channel: "9001", User: anna, Command: "ask", Options: map[string]any{"question": "hi"}, Installed: true})
+		pass(time.Second)
+		// The event of a guild without the bot comes to the first shard.
+		e := r.one(bot.MessageNew)
+		if e.Chat.Community != "" || !e.Chat.Private || e.Chat.Name != "elsewhere" {
+			t.Errorf("chat %+v", e.Chat)
+		}
+		r.send(outgoing(e, "hello"))
+	})
+}
+
+func TestDirectMessages(t *testing.T) {
+	bubble(t, func(c *discord.Config) { c.Content = false }, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		s.Use(fakediscord.Use{Channel: "5" + anna, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
+		e := r.one(bot.MessageNew)
+		if e.Chat.Community != "" || !e.Chat.Private || e.Role != community.Everyone {
+			t.Errorf("chat %+v", e.Chat)
+		}
+		pass(time.Second)
+		r.send(outgoing(e, "hello"))
+		s.Say("5"+anna, anna, "and now?")
+		if got := r.taken(bot.MessageNew); len(got) != 2 || got[1].Text.Plain != "and now?" {
+			t.Errorf("took %+v", got)
+		}
+	})
+}
