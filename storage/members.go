@@ -62,6 +62,18 @@ func (p *People) Member(ctx context.Context, identity community.UserID, name str
 // ErrNoMember says that no member has that id.
 var ErrNoMember = errors.New("no such member")
 
+// MemberOf returns the owner of an identity without making one; ok is false for somebody who has done nothing here yet.
+func (p *People) MemberOf(ctx context.Context, identity community.UserID) (m community.Member, ok bool, err error) {
+	if m, _, ok := p.DB.cache.identity(identity); ok {
+		return m, true, nil
+	}
+	m, err = scanMember(p.DB.reads.QueryRowContext(ctx, `SELECT `+memberColumns+` FROM identities i JOIN members m ON m.id = i.member WHERE i.id = ?`, identity))
+	if errors.Is(err, sql.ErrNoRows) {
+		return community.Member{}, false, nil
+	}
+	return m, err == nil, wrap("member of", err)
+}
+
 func (p *People) MemberByID(ctx context.Context, id community.MemberID) (community.Member, error) {
 	if m, ok := p.DB.cache.member(id); ok {
 		return m, nil

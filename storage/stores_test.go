@@ -53,6 +53,13 @@ func TestMembers(t *testing.T) {
 	same(t, "renamed", community.Member{ID: w.asker, Name: "Ada L."}, ada, err)
 	ada, err = w.people.Member(ctx, askerIdentity, "", now)
 	same(t, "without a name", community.Member{ID: w.asker, Name: "Ada L."}, ada, err)
+	found, ok, err := w.people.MemberOf(ctx, askerIdentity)
+	if same(t, "found", ada, found, err); !ok {
+		t.Error("the owner of an identity was not found")
+	}
+	if m, ok, err := w.people.MemberOf(ctx, "page:stranger"); ok || err != nil || m != (community.Member{}) {
+		t.Errorf("a stranger: %+v %v %v", m, ok, err)
+	}
 	w.ok(w.people.SetLanguage(ctx, w.asker, "ca"))
 	w.ok(w.people.MakeOperator(ctx, w.asker))
 	w.ok(w.people.SetBlocked(ctx, w.asker, true))
