@@ -196,10 +196,15 @@ func (h *house) buildPage(album *imagegen.Album, all []bot.Command, texts *comma
 		},
 		PrivateCommand: func(text string) bool { return bot.IsPrivate(all, text) },
 		Commands:       func(locale string) any { return completions(all, texts.Say(texts.Match(locale))) },
-		Secure:         func(*http.Request) bool { return strings.HasPrefix(h.config.HTTP.PublicURL, "https://") },
-		Address:        h.clientAddress,
-		Origins:        []string{h.publicURL()},
-		Now:            time.Now, Log: h.log,
+		Suggest:        func(_, command, option, typed string) []string { return suggest(all, command, option, typed) },
+		Pool:           func() webchat.Pool { return h.poolGlance(community.Chat{ID: "page:" + communityName}) },
+		Purse: func(ctx context.Context, user community.UserID) (webchat.Purse, error) {
+			return h.purse(ctx, user, "page:"+communityName)
+		},
+		Secure:  func(*http.Request) bool { return strings.HasPrefix(h.config.HTTP.PublicURL, "https://") },
+		Address: h.clientAddress,
+		Origins: []string{h.publicURL()},
+		Now:     time.Now, Log: h.log,
 	})
 }
 

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"potluck/bot"
 	"potluck/commands"
 	"potluck/storage"
 	"potluck/workers"
@@ -33,27 +32,6 @@ func newToken() string {
 		panic(err) // crypto/rand never fails on a supported system
 	}
 	return hex.EncodeToString(b[:])
-}
-
-// completion is one line that the page offers while somebody types a command.
-type completion struct {
-	Name        string `json:"name"`  // "worker link"
-	Usage       string `json:"usage"` // "/worker link [name:] [share:]"
-	Description string `json:"description"`
-}
-
-// completions lists what can be typed, with its description in a reader's language.
-func completions(all []bot.Command, say bot.Say) []completion {
-	var out []completion
-	for _, c := range all {
-		if len(c.Subcommands) == 0 {
-			out = append(out, completion{c.Name, bot.Usage(all, c.Name), say("command." + c.Name).Plain})
-		}
-		for _, sub := range c.Subcommands {
-			out = append(out, completion{c.Name + " " + sub.Name, bot.Usage(all, c.Name, sub.Name), say("command." + c.Name + "." + sub.Name).Plain})
-		}
-	}
-	return out
 }
 
 // describeOffers says in one line per offer what a worker can do.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"potluck/community"
 )
@@ -25,6 +26,7 @@ type hub struct {
 	issued   ticket
 	underWay map[ticket]struct{}
 	held     []heldFrame // sorted by id
+	pool     []byte      // the newest note of the pool
 }
 
 // ticket numbers a write by the moment it began.
@@ -41,6 +43,8 @@ type subscription struct {
 	user   community.UserID
 	chats  []string
 	frames chan *frame
+	wake   chan struct{} // there is something else to tell; nil in tests of frames
+	poorer atomic.Bool   // namely what the visitor may spend
 }
 
 func newHub(l Limits) *hub {

@@ -16,6 +16,8 @@ type limits struct {
 	address  *rates // of one address
 	sessions *rates // new sessions and renames of one address
 	streams  *rates // event streams that one visitor opens: each one reads history
+
+	suggestions *rates // for one visitor who types
 }
 
 func newLimits(l Limits) *limits {
@@ -24,6 +26,8 @@ func newLimits(l Limits) *limits {
 		address:  newRates(l.AddressPerSecond, l.AddressBurst, l.RememberedVisitors),
 		sessions: newRates(l.SessionsPerSecond, l.SessionsBurst, l.RememberedVisitors),
 		streams:  newRates(l.StreamsPerSecond, l.StreamsBurst, l.RememberedVisitors),
+
+		suggestions: newRates(l.SuggestionsPerSecond, l.SuggestionsBurst, l.RememberedVisitors),
 	}
 }
 

@@ -46,6 +46,11 @@ type Config struct {
 	// Commands returns what the page completes after "/" for a reader of that locale (BCP 47, may be empty): a list of {"name",
 	// "description"} objects, or any other JSON.
 	Commands func(locale string) any
+	// Suggest completes what is typed so far as the value of an option ("worker link", "name"), at most 25 answers; nil: nothing.
+	Suggest func(locale, command, option, typed string) []string
+	// Pool says from memory what the machines can do now, Purse what a visitor may spend. Nil: the page does not show it.
+	Pool  func() Pool
+	Purse func(ctx context.Context, user community.UserID) (Purse, error)
 
 	// Secure tells whether a request came in over TLS (also through a proxy that is trusted): cookies are then sent over TLS only.
 	Secure func(*http.Request) bool
@@ -60,8 +65,8 @@ type Config struct {
 }
 
 // Limits bound what visitors can take. A zero field means its default. The history has no size of its own: what one address can write into
-// it follows from its rate, TextLength and Keep. Sessions are never forgotten, because a name or a lent machine hangs on them; a row has
-// some 100 bytes, and SessionsPerSecond bounds how fast one address makes them.
+// it follows from its rate, TextLength and Keep; SessionsPerSecond bounds how fast one address makes sessions, which are as old as Keep at
+// most when nobody uses them.
 type Limits struct {
 	TextLength         int           // characters of one message; 16,000
 	Streams            int           // event streams in all; 2,000
@@ -79,8 +84,11 @@ type Limits struct {
 	SessionsBurst      int           // 200
 	StreamsPerSecond   float64       // event streams that one visitor opens; 1
 	StreamsBurst       int           // 60
-	RememberedVisitors int           // visitors and addresses whose rate is remembered; 10,000
-	Keep               time.Duration // history is forgotten after it; 30 days
+	RememberedVisitors int           // visitors and addresses whose rate or name is remembered; 10,000
+	Keep               time.Duration // history, and sessions that nobody uses, are forgotten after it; 30 days
+
+	SuggestionsPerSecond float64 // of one visitor who types; 10
+	SuggestionsBurst     int     // 60
 }
 
 func (l Limits) withDefaults() Limits {
@@ -102,6 +110,8 @@ func (l Limits) withDefaults() Limits {
 	l.StreamsBurst = or(l.StreamsBurst, 60)
 	l.RememberedVisitors = or(l.RememberedVisitors, 10_000)
 	l.Keep = or(l.Keep, 30*24*time.Hour)
+	l.SuggestionsPerSecond = or(l.SuggestionsPerSecond, 10)
+	l.SuggestionsBurst = or(l.SuggestionsBurst, 60)
 	return l
 }
 
@@ -117,8 +127,9 @@ func or[T comparable](v, otherwise T) T {
 type Page struct {
 	config  Config
 	hub     *hub
-	assets  assets
+	assets  *assets
 	limits  *limits
+	seats   *seats
 	foreign *http.CrossOriginProtection
 
 	// changing guards read-change-write of one message: an edit that crosses a delete must not bring the message back.
@@ -162,6 +173,9 @@ func New(c Config) (*Page, error) {
 	if c.Commands == nil {
 		c.Commands = func(string) any { return nil }
 	}
+	if c.Suggest == nil {
+		c.Suggest = func(string, string, string, string) []string { return nil }
+	}
 	if c.Secure == nil {
 		c.Secure = func(r *http.Request) bool { return r.TLS != nil }
 	}
@@ -191,6 +205,7 @@ func New(c Config) (*Page, error) {
 		hub:      newHub(c.Limits),
 		assets:   a,
 		limits:   newLimits(c.Limits),
+		seats:    newSeats(c.Limits.RememberedVisitors),
 		foreign:  foreign,
 		seed:     maphash.MakeSeed(),
 		operator: oneTimeToken{token: c.OperatorToken},
@@ -238,14 +253,17 @@ func (p *Page) Run(ctx context.Context, h bot.Handler) error {
 	p.mu.Unlock()
 	p.hub.open()
 
-	hourly := time.NewTicker(time.Hour)
+	p.forget(ctx)
+	p.look()
+	hourly, soon := time.NewTicker(time.Hour), time.NewTicker(lookEvery)
 	defer hourly.Stop()
+	defer soon.Stop()
 	for ctx.Err() == nil {
-		if err := p.config.Store.Forget(ctx, p.config.Now().Add(-p.config.Limits.Keep)); err != nil && ctx.Err() == nil {
-			p.config.Log.Warn("old page history was not forgotten; tried again in an hour", "err", err)
-		}
 		select {
 		case <-hourly.C:
+			p.forget(ctx)
+		case <-soon.C:
+			p.look()
 		case <-ctx.Done():
 		}
 	}
@@ -256,6 +274,12 @@ func (p *Page) Run(ctx context.Context, h bot.Handler) error {
 	p.hub.close()
 	p.handling.Wait()
 	return nil
+}
+
+func (p *Page) forget(ctx context.Context) {
+	if err := p.config.Store.Forget(ctx, p.config.Now().Add(-p.config.Limits.Keep)); err != nil && ctx.Err() == nil {
+		p.config.Log.Warn("old page history was not forgotten; tried again in an hour", "err", err)
+	}
 }
 
 // errNotRunning is answered while the program starts or stops.
@@ -312,13 +336,15 @@ func (p *Page) Send(ctx context.Context, m bot.Outgoing) ([]community.MessageID,
 	if err != nil {
 		return nil, fmt.Errorf("send to the page: %w", err)
 	}
-	posted, err := p.post(ctx, Message{
+	message := Message{
 		ID: id, Chat: chat, Author: p.config.Title, Only: m.Only, Text: m.Text, Images: images, Buttons: m.Buttons,
 		Final: m.Final, ReplyTo: m.ReplyTo, Nonce: m.Nonce, At: p.config.Now(),
-	})
+	}
+	posted, err := p.post(ctx, message)
 	if err != nil {
 		return nil, fmt.Errorf("send to the page: %w", err)
 	}
+	p.spent(ctx, message)
 	return []community.MessageID{posted}, nil
 }
 
@@ -335,8 +361,10 @@ func (p *Page) Edit(ctx context.Context, parts []community.MessageID, m bot.Outg
 	if err != nil {
 		return nil, fmt.Errorf("edit on the page: %w", err)
 	}
+	var message Message
 	found, err := p.change(ctx, chat, parts[0], func(now *Message) {
 		now.Text, now.Images, now.Buttons, now.Final = m.Text, images, m.Buttons, m.Final
+		message = *now
 	})
 	if err != nil {
 		return nil, fmt.Errorf("edit on the page: %w", err)
@@ -344,6 +372,7 @@ func (p *Page) Edit(ctx context.Context, parts []community.MessageID, m bot.Outg
 	if !found {
 		return nil, fmt.Errorf("edit on the page: %w", fault.New(fault.Gone))
 	}
+	p.spent(ctx, message)
 	return parts[:1:1], nil
 }
 

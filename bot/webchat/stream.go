@@ -70,6 +70,9 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 		return
 	}
 	defer p.hub.leave(s.User, address)
+	if p.seats.sit(s.User, s.Name, p.config.Now()) { // otherwise the visitor may look on, not write
+		defer func() { p.seats.stand(s.User, s.Name, p.config.Now()) }()
+	}
 
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
@@ -95,6 +98,8 @@ type stream struct {
 	brief   bool
 	sent    map[community.MessageID][32]byte // brief: what the replay has shown
 	newest  map[string][]int64               // brief from the start: the newest message events of each chat
+	pool    []byte                           // the notes that were sent last
+	purse   []byte
 }
 
 // starts remembers for each chat where a brief replay may begin: briefMessages before the end, as the last one found it.
@@ -147,7 +152,7 @@ func (st *stream) run(ctx context.Context) error {
 			break
 		}
 	}
-	sub := &subscription{user: st.user, chats: st.chats, frames: make(chan *frame, st.page.config.Limits.Waiting)}
+	sub := &subscription{user: st.user, chats: st.chats, frames: make(chan *frame, st.page.config.Limits.Waiting), wake: make(chan struct{}, 1)}
 	last := st.page.hub.subscribe(sub)
 	defer st.page.hub.unsubscribe(sub)
 	if _, err := st.replay(ctx, last); err != nil {
@@ -161,8 +166,15 @@ func (st *stream) run(ctx context.Context) error {
 		}
 	}
 
+	if err := st.tellPool(); err != nil {
+		return err
+	}
+	if err := st.tellPurse(ctx); err != nil {
+		return err
+	}
 	heartbeat := time.NewTicker(st.page.config.Limits.Heartbeat)
 	defer heartbeat.Stop()
+	beats := 0
 	beat := []byte(": beat\n\n")
 	if st.brief {
 		beat = []byte("event: beat\ndata: {}\n\n")
@@ -194,9 +206,23 @@ func (st *stream) run(ctx context.Context) error {
 			if err := st.write(batch); err != nil {
 				return err
 			}
+		case <-sub.wake:
+			if err := st.tellPool(); err != nil {
+				return err
+			}
+			if sub.poorer.Swap(false) {
+				if err := st.tellPurse(ctx); err != nil {
+					return err
+				}
+			}
 		case <-heartbeat.C:
 			if err := st.write(beat); err != nil {
 				return err
+			}
+			if beats++; beats%pursesEvery == 0 {
+				if err := st.tellPurse(ctx); err != nil {
+					return err
+				}
 			}
 		case <-ctx.Done():
 			return nil
@@ -293,7 +319,7 @@ func (st *stream) encode(e PageEvent) []byte {
 	data := f.bytesFor(st.user)
 	if st.sent != nil && e.Kind != DeleteEvent {
 		e.ID, e.Kind = 0, ""
-		sum := sha256.Sum256(newFrame(e).others)
+		sum := sha256.Sum256(newFrame(e).bytesFor(st.user))
 		before, known := st.sent[f.of]
 		if known && before == sum || !known && f.kind == EditEvent && st.newest != nil {
 			return nil

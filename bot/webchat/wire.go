@@ -28,6 +28,7 @@ type wireMessage struct {
 	ReplyTo  community.MessageID `json:"reply_to,omitempty"`
 	At       time.Time           `json:"at"`
 	Only     bool                `json:"only"`
+	Edited   bool                `json:"edited,omitempty"`
 }
 
 type wirePicture struct {
@@ -56,15 +57,15 @@ type frame struct {
 	kind   EventKind
 	chat   string
 	of     community.MessageID
-	user   community.UserID // who wrote the message
 	only   community.UserID // empty: everyone may see it
-	others []byte           // as everyone but the author gets it
-	author []byte           // the same with "mine"; nil where others is right for the author too
+	others []byte           // as everyone gets it who is not in special
+	// special is what some get instead: the author with "mine", and with those buttons that not everybody may press who may press them.
+	special map[community.UserID][]byte
 }
 
 func newFrame(e PageEvent) *frame {
 	m := e.Message
-	f := &frame{id: e.ID, kind: e.Kind, chat: m.Chat, of: m.ID, user: m.User, only: m.Only}
+	f := &frame{id: e.ID, kind: e.Kind, chat: m.Chat, of: m.ID, only: m.Only}
 	if e.Kind == DeleteEvent {
 		f.others = sse(e.ID, string(e.Kind), wireDelete{ID: m.ID, Chat: m.Chat})
 		return f
@@ -72,22 +73,39 @@ func newFrame(e PageEvent) *frame {
 	w := wireMessage{
 		ID: m.ID, Chat: m.Chat, Author: m.Author, User: m.User, Bot: m.User == "", Text: m.Text.Plain, Spans: safeSpans(m.Text.Spans),
 		Images: []string{}, Pictures: []wirePicture{}, Buttons: []wireButton{}, Final: e.Final, ReplyTo: m.ReplyTo, At: m.At.UTC(),
-		Only: m.Only != "",
+		Only: m.Only != "", Edited: m.Edited,
 	}
 	for _, i := range m.Images {
 		address := "/webchat/pictures/" + url.PathEscape(i.Name)
 		w.Images = append(w.Images, address)
 		w.Pictures = append(w.Pictures, wirePicture{URL: address, Alt: i.Alt, Width: i.Width, Height: i.Height, Spoiler: i.Spoiler})
 	}
-	for _, b := range m.Buttons {
-		w.Buttons = append(w.Buttons, wireButton{ID: b.ID, Label: b.Label, Style: string(b.Style)})
+	forUser := func(user community.UserID) []byte {
+		w.Mine, w.Buttons = user != "" && user == m.User, []wireButton{}
+		for _, b := range m.Buttons {
+			if mayPress(b, user) {
+				w.Buttons = append(w.Buttons, wireButton{ID: b.ID, Label: b.Label, Style: string(b.Style)})
+			}
+		}
+		return sse(e.ID, string(e.Kind), w)
 	}
-	f.others = sse(e.ID, string(e.Kind), w)
+	f.others, f.special = forUser(""), map[community.UserID][]byte{}
 	if m.User != "" {
-		w.Mine = true
-		f.author = sse(e.ID, string(e.Kind), w)
+		f.special[m.User] = forUser(m.User)
+	}
+	for _, b := range m.Buttons {
+		for _, user := range []community.UserID{b.Only, OperatorUser} {
+			if _, done := f.special[user]; b.Only != "" && !done {
+				f.special[user] = forUser(user)
+			}
+		}
 	}
 	return f
+}
+
+// mayPress tells whether a button is for that visitor. Operators moderate.
+func mayPress(b bot.Button, user community.UserID) bool {
+	return b.Only == "" || b.Only == user || user == OperatorUser
 }
 
 func (f *frame) visibleTo(user community.UserID) bool {
@@ -95,8 +113,8 @@ func (f *frame) visibleTo(user community.UserID) bool {
 }
 
 func (f *frame) bytesFor(user community.UserID) []byte {
-	if f.author != nil && f.user == user {
-		return f.author
+	if own, ok := f.special[user]; ok {
+		return own
 	}
 	return f.others
 }
