@@ -49,6 +49,7 @@ func (f folder) Open(name string) (io.ReadSeekCloser, error) {
 // table is a running page with a real database behind real HTTP.
 type table struct {
 	*webchat.Page
+	store  webchat.Store
 	t      testing.TB
 	url    string
 	events chan bot.Event
@@ -109,7 +110,7 @@ func layOver(t testing.TB, db *storage.DB, change ...func(*webchat.Config)) *tab
 	if err != nil {
 		t.Fatal(err)
 	}
-	tb := &table{Page: p, t: t, events: make(chan bot.Event, 1000)}
+	tb := &table{Page: p, store: c.Store, t: t, events: make(chan bot.Event, 1000)}
 	server := httptest.NewServer(p.Handler())
 	tb.url = server.URL
 	ctx, cancel := context.WithCancel(context.Background())
@@ -218,6 +219,16 @@ func (v *visitor) says(chat, text string, more ...string) community.MessageID {
 	return community.MessageID(field(v.table.t, answer, "id"))
 }
 
+func boolField(t testing.TB, body, name string) bool {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal([]byte(body), &m); err != nil {
+		t.Fatalf("%v in %q", err, body)
+	}
+	b, _ := m[name].(bool)
+	return b
+}
+
 func field(t testing.TB, body, name string) string {
 	t.Helper()
 	var m map[string]any
@@ -230,23 +241,25 @@ func field(t testing.TB, body, name string) string {
 
 // shown is an event as a browser gets it.
 type shown struct {
-	event string
-	id    int64
-	ID    string       `json:"id"`
-	Chat  string       `json:"chat"`
-	Name  string       `json:"author"`
-	User  string       `json:"user"`
-	Bot   bool         `json:"bot"`
-	Mine  bool         `json:"mine"`
-	Text  string       `json:"text"`
-	Spans []bot.Span   `json:"spans"`
-	Imgs  []string     `json:"images"`
-	Pics  []any        `json:"pictures"`
-	Btns  []bot.Button `json:"buttons"`
-	Final bool         `json:"final"`
-	Reply string       `json:"reply_to"`
-	At    time.Time    `json:"at"`
-	Only  bool         `json:"only"`
+	event  string
+	id     int64
+	ID     string       `json:"id"`
+	Chat   string       `json:"chat"`
+	Name   string       `json:"author"`
+	User   string       `json:"user"`
+	Bot    bool         `json:"bot"`
+	Mine   bool         `json:"mine"`
+	Text   string       `json:"text"`
+	Spans  []bot.Span   `json:"spans"`
+	Imgs   []string     `json:"images"`
+	Pics   []any        `json:"pictures"`
+	Btns   []bot.Button `json:"buttons"`
+	Final  bool         `json:"final"`
+	Reply  string       `json:"reply_to"`
+	At     time.Time    `json:"at"`
+	Only   bool         `json:"only"`
+	Edited bool         `json:"edited"`
+	raw    string       // the data
 }
 
 // watch is an open event stream.
@@ -287,6 +300,7 @@ func (w *watch) next() (s shown, ok bool) {
 		case "event":
 			s.event = value
 		case "data":
+			s.raw = value
 			if err := json.Unmarshal([]byte(value), &s); err != nil {
 				w.t.Errorf("data %q: %v", value, err)
 			}

@@ -1,0 +1,143 @@
+package webchat
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// shape lists the keys of a text file with the kind of each value and the places in it. Plural forms differ between languages.
+func shape(prefix string, v any, into map[string]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		if _, plural := v["other"]; plural {
+			into[prefix] = "plural"
+			return
+		}
+		for k, x := range v {
+			shape(prefix+"."+k, x, into)
+		}
+	case []any:
+		into[prefix] = "list"
+	case string:
+		places := regexp.MustCompile(`\{\w+\}`).FindAllString(v, -1)
+		slices.Sort(places)
+		into[prefix] = "text " + strings.Join(places, " ")
+	}
+}
+
+func TestEveryLanguageHasEveryText(t *testing.T) {
+	shapes := map[string]map[string]string{}
+	for _, l := range Languages() {
+		words, err := readWords(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shapes[l] = map[string]string{}
+		shape("", words, shapes[l])
+	}
+	for _, l := range Languages()[1:] {
+		for k, v := range shapes["en"] {
+			if shapes[l][k] != v {
+				t.Errorf("%s: %s is %q, in English %q", l, k, shapes[l][k], v)
+			}
+		}
+		if len(shapes[l]) != len(shapes["en"]) {
+			t.Errorf("%s has %d texts, English %d", l, len(shapes[l]), len(shapes["en"]))
+		}
+	}
+}
+
+// What the scripts and the page ask for is there, and nothing else is kept.
+func TestTextsAreUsed(t *testing.T) {
+	words, err := readWords("en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := embedded.ReadDir("assets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	asked := map[string]bool{}
+	for _, f := range files {
+		if f.IsDir() {
+			continue
+		}
+		data, err := embedded.ReadFile("assets/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(data)
+		for _, m := range regexp.MustCompile(`(?:\bsay|\blist|\bplural)\("(\w+)"|\.Words\.(\w+)`).FindAllSubmatch(data, -1) {
+			asked[string(m[1])+string(m[2])] = true
+		}
+	}
+	for key := range asked {
+		if words[key] == nil {
+			t.Errorf("the page asks for %q, which has no text", key)
+		}
+	}
+	for key := range words {
+		if key != "error" && !strings.Contains(all.String(), `"`+key+`"`) && !strings.Contains(all.String(), ".Words."+key) {
+			t.Errorf("nobody asks for %q", key)
+		}
+	}
+}
+
+func TestThePageSpeaksTheReadersLanguage(t *testing.T) {
+	for _, c := range []struct{ accept, cookie, page, locale string }{
+		{"", "", "en", ""},
+		{"de-AT,de;q=0.9,en;q=0.8", "", "de", "de-AT"},
+		{"fr-FR,ja;q=0.5", "", "ja", "fr-FR"},
+		{"fr", "", "en", "fr"},
+		{"es-MX", "ja", "ja", "ja"},
+		{"es-MX", "tlh", "es", "es-MX"},
+		{strings.Repeat("a", 300), "", "en", ""},
+		{";;;", "", "en", ""},
+	} {
+		r, _ := http.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept-Language", c.accept)
+		if c.cookie != "" {
+			r.AddCookie(&http.Cookie{Name: languageCookie, Value: c.cookie})
+		}
+		if page, l := readerLanguage(r), locale(r); page != c.page || l != c.locale {
+			t.Errorf("%+v: the page speaks %s, the bot %q", c, page, l)
+		}
+	}
+	a, err := loadAssets(`Anna's <b>"table"</b>`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range Languages() {
+		html := string(a.pages[l].plain)
+		if !strings.Contains(html, `<html lang="`+l+`">`) || strings.Contains(html, "<b>\"table") {
+			t.Errorf("%s: %.200s", l, html)
+		}
+		_, data, _ := strings.Cut(html, `type="application/json">`)
+		data, _, _ = strings.Cut(data, "</script>")
+		var words map[string]any
+		if err := json.Unmarshal([]byte(data), &words); err != nil || words["send"] == "" {
+			t.Errorf("%s: the page carries no words: %v", l, err)
+		}
+	}
+}
+
+// A first visit loads everything once. The budget is for what goes over the wire.
+func TestThePageIsSmall(t *testing.T) {
+	a, err := loadAssets("Potluck")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := len(a.pages["ja"].zipped)
+	for name, f := range a.files {
+		t.Logf("%-16s %6d %6d", name, len(f.plain), len(f.zipped))
+		sum += len(f.zipped)
+	}
+	if t.Logf("together %d bytes", sum); sum > 60_000 {
+		t.Errorf("the page is %d bytes", sum)
+	}
+}

@@ -1,0 +1,98 @@
+package webchat_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"potluck/bot"
+	"potluck/bot/webchat"
+	"potluck/community"
+)
+
+func TestPoolAndPurseArePushed(t *testing.T) {
+	var machines, spent atomic.Int64
+	machines.Store(1)
+	tb := lay(t, func(c *webchat.Config) {
+		c.Pool = func() webchat.Pool {
+			return webchat.Pool{Machines: int(machines.Load()), Abilities: []webchat.Ability{{Kind: "chat", Models: []string{"toy"}}}}
+		}
+		c.Purse = func(_ context.Context, user community.UserID) (webchat.Purse, error) {
+			return webchat.Purse{Own: float64(10 - spent.Load()), Daily: 100, Free: 50}, nil
+		}
+	})
+	anna := tb.visitor("Anna")
+	asked := anna.says("lobby", "/ask why")
+	w := anna.watch("chat=lobby&after=0&brief=1")
+	wait := func(event, want string) {
+		t.Helper()
+		for {
+			s := w.must()
+			if s.event == event && strings.Contains(s.raw, want) {
+				return
+			}
+		}
+	}
+	wait("pool", `"machines":1`)
+	wait("purse", `"own":10`)
+	machines.Store(2)
+	wait("pool", `"machines":2`)
+	spent.Store(3)
+	parts, err := tb.Send(t.Context(), bot.Outgoing{Chat: "page:lobby", ReplyTo: asked, Text: bot.Plain("…")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tb.Edit(t.Context(), parts, bot.Outgoing{Chat: "page:lobby", Text: bot.Plain("because"), Final: true}); err != nil {
+		t.Fatal(err)
+	}
+	wait("purse", `"own":7`)
+}
+
+func TestSuggestionsComeFromTheServer(t *testing.T) {
+	tb := lay(t, func(c *webchat.Config) {
+		c.Suggest = func(locale, command, option, typed string) []string {
+			return []string{locale + " " + command + " " + option + " " + typed}
+		}
+	})
+	anna := tb.visitor("Anna")
+	status, body, _ := anna.get("/webchat/suggest?command=worker+link&option=name&typed=at", "Accept-Language", "de")
+	var got []string
+	if err := json.Unmarshal([]byte(body), &got); err != nil || status != http.StatusOK || len(got) != 1 || got[0] != "de worker link name at" {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, _, _ := anna.get("/webchat/suggest?command=" + strings.Repeat("x", 101)); status != http.StatusBadRequest {
+		t.Errorf("a long one: %d", status)
+	}
+	if status, _, _ := tb.stranger().get("/webchat/suggest?command=ask"); status != http.StatusUnauthorized {
+		t.Errorf("a stranger: %d", status)
+	}
+}
+
+// A session is remembered as used, once a day: after thirty days without use it is forgotten.
+func TestSessionsInUseAreKept(t *testing.T) {
+	var skew atomic.Int64
+	tb := lay(t, func(c *webchat.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
+	})
+	anna, ben := tb.visitor("Anna"), tb.visitor("Ben")
+	forget := func() {
+		t.Helper()
+		if err := tb.store.Forget(t.Context(), time.Now().Add(time.Duration(skew.Load())-30*24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		skew.Add(int64(20 * 24 * time.Hour))
+		if status, _, _ := anna.get("/webchat/session"); status != http.StatusOK {
+			t.Fatalf("Anna comes every twenty days: %d", status)
+		}
+		forget()
+	}
+	if status, _, _ := ben.get("/webchat/session"); status != http.StatusUnauthorized {
+		t.Errorf("Ben was away for sixty days: %d", status)
+	}
+}
