@@ -22,7 +22,7 @@ import (
 
 var (
 	powerLives  = flag.Int("power.lives", 2, "how many times the power fails below a process that settles jobs")
-	powerStates = flag.Int("power.states", 12, "how many moments of each of its lives are looked at")
+	powerStates = flag.Int("power.states", 8, "how many moments of each of its lives are looked at")
 	powerSeed   = flag.Uint64("power.seed", 1, "what moments and the disk's choices derive from")
 )
 
@@ -145,16 +145,13 @@ func (s *settling) lost(files map[string][]byte, at int64) (wrong []string) {
 		s.t.Fatal(err)
 	}
 	defer raw.Close()
+	paid, err := paidJobs(raw)
+	if err != nil {
+		return append(wrong, err.Error())
+	}
 	missing := 0
 	for _, told := range append(s.before, s.now...) {
-		if told.at > at {
-			continue
-		}
-		var paid int
-		if err := raw.QueryRow(`SELECT count(*) FROM transactions x JOIN jobs j ON j.id = x.job WHERE x.kind = 'settle' AND j.state = 'done' AND j.id = ?`, told.job).Scan(&paid); err != nil {
-			return append(wrong, err.Error())
-		}
-		if paid != 1 {
+		if told.at <= at && !paid[told.job] {
 			missing++
 		}
 	}
@@ -162,6 +159,24 @@ func (s *settling) lost(files map[string][]byte, at int64) (wrong []string) {
 		wrong = append(wrong, fmt.Sprintf("%d settlements are gone", missing))
 	}
 	return wrong
+}
+
+// paidJobs are the jobs that are done and settled.
+func paidJobs(db *sql.DB) (map[int64]bool, error) {
+	rows, err := db.Query(`SELECT j.id FROM transactions x JOIN jobs j ON j.id = x.job WHERE x.kind = 'settle' AND j.state = 'done'`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	paid := map[int64]bool{}
+	for rows.Next() {
+		var job int64
+		if err := rows.Scan(&job); err != nil {
+			return nil, err
+		}
+		paid[job] = true
+	}
+	return paid, rows.Err()
 }
 
 // moments calls look for the disk at some moments of the life that was killed and at its end. lies is as in Recorder.Disk.
