@@ -30,8 +30,8 @@ import (
 )
 
 var (
-	faultsFor   = flag.Duration("faults", 0, "how long TestBadNetwork plays each fault, all of them at once; 0 = a few jobs, one fault after the other")
-	faultsAlone = flag.Bool("faults.alone", false, "this process plays only the fault that -test.run names")
+	faultsFor   = flag.Duration("faults", 0, "how long TestBadNetwork plays each fault, all of them at once; 0 = a few jobs")
+	faultsAlone = flag.Bool("faults.alone", false, "play the faults that -test.run names in this process, one after the other")
 )
 
 // yard is a pool over real sockets with the real database, for tests that measure.
@@ -262,11 +262,12 @@ func badNetworks(long bool) []badNetwork {
 	}
 }
 
-// Whatever the network does, every job ends once, with a result or with a reason that people hear, and nothing is left behind. With -faults each fault has
-// a process of its own, so that they can be played at once and what each leaves behind can be told apart: they mostly wait.
+// Whatever the network does, every job ends once, with a result or with a reason that people hear, and nothing is left behind. Each fault has a process of
+// its own, so that all can be played at once (they mostly wait) and what each leaves behind can be told apart.
+// For one alone: -run TestBadNetwork/late -faults.alone.
 func TestBadNetwork(t *testing.T) {
 	long := *faultsFor
-	if long == 0 || *faultsAlone {
+	if *faultsAlone {
 		for _, n := range badNetworks(long > 0) {
 			t.Run(n.name, func(t *testing.T) { n.play(t, long) })
 		}
@@ -278,7 +279,7 @@ func TestBadNetwork(t *testing.T) {
 		cmd  *exec.Cmd
 	}
 	var all []*process
-	for _, n := range badNetworks(true) {
+	for _, n := range badNetworks(long > 0) {
 		p := &process{name: n.name}
 		p.cmd = exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestBadNetwork$/^"+n.name+"$", "-test.v", "-test.timeout", (long + 10*time.Minute).String(),
 			"-faults", long.String(), "-faults.alone")
