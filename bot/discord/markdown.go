@@ -1,6 +1,7 @@
 package discord
 
 import (
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -100,11 +101,13 @@ func (w *writer) span(s bot.Span, inner []bot.Span) {
 		w.lines(s, inner, map[bot.SpanKind]string{bot.Small: "-# ", bot.Heading: "### "}[s.Kind])
 	case bot.Link:
 		if body == s.Value {
-			w.raw("<" + body + ">")
+			w.raw("<" + address(body) + ">")
 			return
 		}
 		w.write(s.Start, s.End, inner, false)
-		w.raw(" (<" + address(s.Value) + ">)") // where it leads is to be seen
+		if !strings.Contains(s.Value, body) || len(body) < 8 { // else it is a piece of an address that was cut
+			w.raw(" (" + leadsTo(s.Value) + ")") // where it leads is to be seen
+		}
 	case bot.Mention, bot.Emoji, bot.Timestamp:
 		w.raw(token(s, body))
 	default:
@@ -189,6 +192,19 @@ func emojiOf(value string) (animated, id string, ok bool) {
 		animated, id = "a", moves
 	}
 	return animated, id, ok && isDigits(id)
+}
+
+// leadsTo shows an address; of a very long one its site, since a message has no room for it.
+func leadsTo(s string) string {
+	const most = 500
+	if len(s) <= most {
+		return "<" + address(s) + ">"
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || len(u.Host) > 255 {
+		return "…"
+	}
+	return "<" + address(u.Scheme+"://"+u.Host) + "/…>"
 }
 
 func address(s string) string {
@@ -415,7 +431,7 @@ func (r *reader) inline(s string, depth int) bot.Text {
 				i += n
 				continue
 			}
-		case c == 'h':
+		case c == 'h' && strings.HasPrefix(s[i:], "http"):
 			if at, n := findAddress(s[i:min(len(s), i+2100)]); n > 0 && at == 0 && (i == 0 || !isLetterBefore(s[:i])) {
 				b.Link(s[i:i+n], s[i:i+n])
 				i += n

@@ -226,7 +226,7 @@ func (s *Server) write(c *call, m *Message, o outgoing) error {
 	}
 	m.Pinged = append(m.Pinged, s.pings(m, o)...)
 	m.Thinking = false
-	if m.Content == "" && len(m.Attachments) == 0 && len(m.Embeds) == 0 && len(m.Components) == 0 {
+	if m.Content == "" && len(m.Attachments) == 0 && len(m.Embeds) <= 2 && len(m.Components) <= 2 {
 		return failure{400, 50006, "Cannot send an empty message"}
 	}
 	seen := map[string]bool{}
