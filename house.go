@@ -135,6 +135,7 @@ func (h *house) buildChat() error {
 		Translate: translate.New(translate.Config{Jobs: h.pool, Detector: detector, Wait: h.config.Limits.JobWait}),
 		Pool:      h.pool, Credits: creditsOf{h.credits}, Requests: requests, People: h.people, Texts: texts,
 		Payer: h.payer, Quality: h.quality, Trusted: h.trustedWorker, Patience: h.config.Limits.JobWait, Now: time.Now,
+		Album: album, Log: h.log,
 	}
 	all := commands.All(features)
 	mounts := map[string]http.Handler{protocol.Path: h.pool.Handler(), protocol.BlobPath: h.pool.Handler()}

@@ -56,6 +56,7 @@ type Answer struct {
 	Reasoning string // cleaned, too; never shown in the chat, and no part of the conversation
 	Cut       bool   // ended at the length limit
 	Forgot    int    // turns of the conversation that did not fit any more; of a very long one there may be more
+	Lost      bool   // nothing of the conversation that was to go on is kept any more
 	Missed    string // the model that was asked for when another one answered (Question.Else)
 	// Strayed is the answer's language (BCP 47) when it is another than the question's, which did not ask for that; Asked is the question's.
 	Asked, Strayed string

@@ -90,6 +90,10 @@ func (s *Service) Answer(ctx context.Context, q Question, show func(Draft)) (Ans
 	if err != nil {
 		return Answer{}, err
 	}
+	lost := q.Parent != "" && len(turns) == 0
+	if lost && q.GoOn {
+		return Answer{}, fault.New(fault.Gone, "command", "ask") // there is nothing to go on from
+	}
 	asked := s.asked(q, text, turns)
 	messages, forgot := s.messages(s.rule(asked, q.Language), turns, text)
 	in := 0
@@ -125,7 +129,7 @@ func (s *Service) Answer(ctx context.Context, q Question, show func(Draft)) (Ans
 	if a.Markdown == "" { // the result of an earlier run comes without Check
 		return Answer{}, fmt.Errorf("ask: %w", fault.Wrap(errNothing, fault.BadResult, "kind", protocol.Chat))
 	}
-	a.Forgot = forgot
+	a.Forgot, a.Lost = forgot, lost
 	if q.Model != "" && res.Model != q.Model {
 		a.Missed = q.Model
 	}

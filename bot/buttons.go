@@ -44,16 +44,18 @@ func (r *Router) pressed(ctx context.Context, e Event) error {
 			return fmt.Errorf("find the question: %w", err)
 		}
 		here := ok && q.Chat.ID == e.Chat.ID
-		if handler.Anew && here && q.Source != "" {
-			want.event.Message = q.Source
-		}
 		if handler.InPlace {
 			want.reply = []community.MessageID{e.Message} // all there is to go by once the request is forgotten
 			if here && slices.Contains(q.Reply, e.Message) {
 				want.reply = q.Reply
 			}
+			want.event.Message = "" // it stays an answer to the question
+		}
+		if here && q.Source != "" {
+			want.event.Message = q.Source
 		}
 	}
+	want.needs = handler.Needs
 	want.command, want.costly, want.private, want.args = a.Name, handler.Costly, handler.Private || e.Private, a
 	return r.accept(ctx, want)
 }

@@ -97,6 +97,8 @@ type ActionHandler struct {
 	Costly  bool // see Command
 	// Moderators (Admin and up) may press it although they did not ask.
 	Moderators bool
+	// Needs is the lowest role that may press it, whosever it is.
+	Needs community.Role
 	// Anew handlers do once more what was asked: their reply answers the first question, as the first answer did, not the message with the button.
 	Anew bool
 	// InPlace handlers change the message that the button belongs to: what they show takes its place, with all its parts. An error is

@@ -16,10 +16,11 @@ import (
 )
 
 const (
-	listenerReply     = "reply"
-	listenerHint      = "reply_hint"
-	actionAskAgain    = "ask_again"
-	actionAskContinue = "ask_continue"
+	listenerReply      = "reply"
+	listenerHint       = "reply_hint"
+	actionAskAgain     = "ask_again"
+	actionAskContinue  = "ask_continue"
+	actionAskReasoning = "ask_reasoning"
 )
 
 func (h House) ask() bot.Command {
@@ -40,11 +41,13 @@ func (h House) ask() bot.Command {
 	}
 }
 
-// wish is what is asked; an "Again" button carries it.
+// wish is what is asked; a "Regenerate" button carries it.
 type wish struct {
 	Question string `json:"question"`
 	Parent   string `json:"parent,omitempty"`
 	Model    string `json:"model,omitempty"`
+	GoOn     bool   `json:"go_on,omitempty"` // see ask.Question
+	Else     bool   `json:"else,omitempty"`  // see ask.Question; what is pressed always lets another model answer
 }
 
 // parent returns the request whose answer a message replies to, or "" when that message answers no question.
@@ -67,6 +70,48 @@ func (h House) parent(ctx context.Context, chat community.ChatID, m community.Me
 	return "", nil
 }
 
+// maxBack is how far back a conversation is searched for the model that it began with.
+const maxBack = 10
+
+// modelOf returns the model that was asked for in a conversation, "" = any: who chose one goes on with it.
+func (h House) modelOf(ctx context.Context, request string) (string, error) {
+	for range maxBack {
+		r, ok, err := h.Requests.Request(ctx, request)
+		if err != nil || !ok {
+			return "", err
+		}
+		switch r.Command {
+		case "ask":
+			p, err := r.Parsed()
+			return plainForm(p.Options["model"]), err
+		case actionAskAgain, actionAskContinue:
+			var a bot.Action
+			if err := json.Unmarshal(r.Args, &a); err != nil {
+				return "", fmt.Errorf("what a button carried: %w", err)
+			}
+			return modelCarried(a)
+		case listenerReply:
+			if request, ok, err = h.Requests.RequestOf(ctx, r.Chat.ID, r.ReplyTo); err != nil || !ok {
+				return "", err
+			}
+		default:
+			return "", nil
+		}
+	}
+	return "", nil
+}
+
+// modelCarried is the model within what a button of an answer carries.
+func modelCarried(a bot.Action) (model string, err error) {
+	if a.Name == actionAskContinue {
+		err = json.Unmarshal(a.Data, &model)
+		return model, err
+	}
+	var w wish
+	err = json.Unmarshal(a.Data, &w)
+	return w.Model, err
+}
+
 // continues is true for a reply to one of the bot's answers; people who reply to each other are left alone.
 func (h House) continues(e bot.Event) bool {
 	if e.ReplyTo == "" || e.Text.Plain == "" || e.FromBot {
@@ -83,7 +128,11 @@ func (h House) reply(ctx context.Context, in *bot.Invocation) error {
 	if err != nil {
 		return err
 	}
-	return h.answer(ctx, in, wish{Question: in.Rest.Plain, Parent: parent}, bot.Text{})
+	w := wish{Question: in.Rest.Plain, Parent: parent, Else: true}
+	if w.Model, err = h.modelOf(ctx, parent); err != nil {
+		return err
+	}
+	return h.answer(ctx, in, w, bot.Text{})
 }
 
 // cannotContinue is true for a reply to something of the bot that is no answer: a picture, a translation, a refusal. It is asked after continues.
@@ -106,16 +155,22 @@ func (h House) askAgain(ctx context.Context, in *bot.Invocation, a bot.Action) e
 	if err := json.Unmarshal(a.Data, &w); err != nil {
 		return fault.Wrap(err, fault.Gone)
 	}
+	w.Else = true
 	return h.answer(ctx, in, w, pressed(in, a))
 }
 
 func (h House) askContinue(ctx context.Context, in *bot.Invocation, a bot.Action) error {
-	w := wish{Parent: a.Request}
-	if err := json.Unmarshal(a.Data, &w.Model); err != nil {
+	model, err := modelCarried(a)
+	if err != nil {
 		return fault.Wrap(err, fault.Gone)
 	}
-	w.Question = in.Say("answer.go_on").Plain
+	w := wish{Question: in.Say("answer.go_on").Plain, Parent: a.Request, Model: model, GoOn: true, Else: true}
 	return h.answer(ctx, in, w, bot.Text{})
+}
+
+// askReasoning shows what the model thought, to the one who pressed only.
+func (h House) askReasoning(ctx context.Context, in *bot.Invocation, a bot.Action) error {
+	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", in.Say("answer.reasoning"), bot.ParseMarkdown(string(a.Data)))})
 }
 
 // draft is what of an answer is known so far; the callback writes it while the answer grows.
@@ -125,30 +180,41 @@ type draft struct {
 	markdown string
 }
 
+func (d *draft) show(reply *bot.Responder) {
+	text := d.progress.text()
+	if d.markdown != "" {
+		text = bot.ParseMarkdown(d.markdown)
+	}
+	reply.Show(bot.Reply{Text: text, Status: d.markdown == ""})
+}
+
 // answer runs a question to its final; by is the line that names who pressed a button for it, if that is to be told.
 func (h House) answer(ctx context.Context, in *bot.Invocation, w wish, by bot.Text) error {
 	notice, seen, err := h.firstUse(ctx, in)
 	if err != nil {
 		return err
 	}
-	d := draft{progress: h.progress(in, protocol.Chat)}
-	in.Reply.Show(bot.Reply{Text: d.progress.text(), Status: true})
-
+	d := draft{progress: h.progress(in, protocol.Chat, w.Model)}
+	d.show(in.Reply)
+	stop := ticking(ctx, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.markdown == "" {
+			d.show(in.Reply)
+		}
+	})
 	q := ask.Question{
 		Origin: h.origin(in), Request: in.Request.ID, Parent: w.Parent, Chat: in.Request.Chat.ID,
-		Text: w.Question, Language: in.Language, Model: w.Model,
+		Text: w.Question, Language: in.Language, Model: w.Model, Else: w.Else, GoOn: w.GoOn,
 	}
 	a, err := h.Ask.Answer(ctx, q, func(news ask.Draft) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.progress.see(news.Event)
 		d.markdown = news.Markdown
-		text := d.progress.text()
-		if d.markdown != "" {
-			text = bot.ParseMarkdown(d.markdown)
-		}
-		in.Reply.Show(bot.Reply{Text: text, Status: d.markdown == ""})
+		d.show(in.Reply)
 	})
+	stop()
 	if err != nil {
 		d.mu.Lock()
 		partial, job := d.markdown, d.progress.job
@@ -157,26 +223,48 @@ func (h House) answer(ctx context.Context, in *bot.Invocation, w wish, by bot.Te
 		in.Reply.Below(below)
 		return h.broken(ctx, in, q, w, partial, below, err)
 	}
-
-	var notes []bot.Text
-	if a.Forgot > 0 {
-		notes = append(notes, small(in.Say("answer.forgot", "turns", a.Forgot)))
-	}
-	buttons := []bot.NewButton{againButton(in, w)}
+	buttons := []bot.NewButton{regenerate(in, w)}
 	if a.Cut {
-		notes = append(notes, small(in.Say("answer.cut")))
-		model, _ := json.Marshal(w.Model) // a string always encodes
-		buttons = append(buttons, bot.NewButton{Action: actionAskContinue, Label: in.Say("button.continue"), Data: model})
+		buttons = append(buttons, goOn(in, w))
 	}
-	notes = append(notes, h.footer(in, "answer.footer", a.Result), by, notice)
+	if a.Reasoning != "" {
+		buttons = append(buttons, bot.NewButton{Action: actionAskReasoning, Label: in.Say("button.reasoning"), Data: []byte(a.Reasoning)})
+	}
+	notes := append(answerNotes(in.Say, a), h.footer(in, "answer.footer", a.Result), by, notice)
 	seen()
 	err = in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", bot.ParseMarkdown(a.Markdown), joined("\n", notes...)), Buttons: buttons})
 	return errors.Join(err, a.NotKept)
 }
 
-func againButton(in *bot.Invocation, w wish) bot.NewButton {
-	data, _ := json.Marshal(w) // three strings always encode
-	return bot.NewButton{Action: actionAskAgain, Label: in.Say("button.again"), Data: data}
+// answerNotes are the lines that say what is not as was asked for.
+func answerNotes(say bot.Say, a ask.Answer) (notes []bot.Text) {
+	add := func(key string, args ...any) { notes = append(notes, small(say(key, args...))) }
+	if a.Lost {
+		add("answer.lost")
+	}
+	if a.Forgot > 0 {
+		add("answer.forgot", "turns", a.Forgot)
+	}
+	if a.Missed != "" {
+		add("answer.missed", "model", a.Missed, "other", a.Result.Model)
+	}
+	if a.Strayed != "" {
+		add("answer.strayed", "asked", a.Asked, "language", a.Strayed)
+	}
+	if a.Cut {
+		add("answer.cut")
+	}
+	return notes
+}
+
+func regenerate(in *bot.Invocation, w wish) bot.NewButton {
+	data, _ := json.Marshal(w) // strings and bools always encode
+	return bot.NewButton{Action: actionAskAgain, Label: in.Say("button.regenerate"), Data: data}
+}
+
+func goOn(in *bot.Invocation, w wish) bot.NewButton {
+	model, _ := json.Marshal(w.Model) // a string always encodes
+	return bot.NewButton{Action: actionAskContinue, Label: in.Say("button.continue"), Data: model}
 }
 
 // broken ends an answer that came only in part: what is there stays visible, with the reason and a way on. An answer that had not begun is
@@ -193,9 +281,12 @@ func (h House) broken(ctx context.Context, in *bot.Invocation, q ask.Question, w
 	}
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), keepTime)
 	defer done()
+	buttons := []bot.NewButton{regenerate(in, w)}
 	if stopped {
 		if err := h.Ask.Keep(ctx, q, partial); err != nil { // for the log: what was shown stays
 			cause = fmt.Errorf("keep a stopped answer: %w", err)
+		} else {
+			buttons = append(buttons, goOn(in, w))
 		}
 	}
 	var args []any
@@ -204,7 +295,7 @@ func (h House) broken(ctx context.Context, in *bot.Invocation, q ask.Question, w
 	}
 	reason := joined("\n", small(in.Say("fault."+string(f.Code), args...)), below)
 	text := joined("\n\n", bot.ParseMarkdown(partial), reason)
-	if err := in.Reply.Final(ctx, bot.Reply{Text: text, Buttons: []bot.NewButton{againButton(in, w)}}); err != nil {
+	if err := in.Reply.Final(ctx, bot.Reply{Text: text, Buttons: buttons}); err != nil {
 		return err
 	}
 	return fmt.Errorf("answer: %w", cause) // for the log: the final is out

@@ -49,6 +49,7 @@ type services struct {
 	revoked      []int64
 	linked       string
 
+	foreign  map[string]string // text → its language
 	overview workers.Overview
 	workers  []workers.Worker
 	bills    map[int64]commands.Bill
@@ -80,6 +81,11 @@ func (s *services) Translate(ctx context.Context, r translate.Request, progress 
 	s.translations = append(s.translations, r)
 	s.mu.Unlock()
 	return s.translate(ctx, r, progress)
+}
+
+func (s *services) Foreign(text, _ string) (string, bool) {
+	from, ok := s.foreign[text]
+	return from, ok
 }
 
 func (s *services) Overview() workers.Overview { return s.overview }
@@ -137,11 +143,13 @@ type stand struct {
 // open starts a stand; change alters its House before.
 func open(t *testing.T, change ...func(*commands.House)) *stand {
 	t.Helper()
-	db := storagetest.Open(t)
-	s := &stand{
-		t: t, platform: bottest.New("test"), people: &storage.People{DB: db},
-		services: &services{bills: make(map[int64]commands.Bill)},
-	}
+	return openOn(t, storagetest.Open(t), bottest.New("test"), &services{bills: make(map[int64]commands.Bill)}, change...)
+}
+
+// openOn starts a stand on a database and a platform that may have been there before, as after a restart.
+func openOn(t *testing.T, db *storage.DB, platform *bottest.Platform, services *services, change ...func(*commands.House)) *stand {
+	t.Helper()
+	s := &stand{t: t, platform: platform, people: &storage.People{DB: db}, services: services, seen: len(platform.Messages(""))}
 	requests := &storage.Requests{DB: db}
 	house := commands.House{
 		Ask: s, Draw: s, Translate: s, Pool: s, Credits: credits{&storage.Credits{DB: db}, s.services}, Requests: requests, People: s.people, Texts: commands.Texts(),

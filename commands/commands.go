@@ -4,6 +4,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -30,6 +31,10 @@ type House struct {
 	Requests  Requests
 	People    community.Store
 	Texts     *Catalogue
+	// Album is where pictures are kept; nil: they cannot be taken away or shown again.
+	Album Album
+	// Log is for what operators do and what is reported; nil = nowhere.
+	Log *slog.Logger
 
 	// Payer says who pays for a request, Quality the lowest quality that may be shown in a chat.
 	Payer   func(bot.Request) ledger.Payer
@@ -58,6 +63,8 @@ type Drawer interface {
 // Translator translates a text. *translate.Service implements it.
 type Translator interface {
 	Translate(ctx context.Context, r translate.Request, progress func(workers.Event)) (translate.Translation, error)
+	// Foreign tells in which language a few words are, when that is surely not English.
+	Foreign(text, reader string) (from string, ok bool)
 }
 
 // Pool knows the workers. *workers.Pool implements it.
@@ -91,6 +98,8 @@ type Bill struct {
 type Requests interface {
 	RequestOf(ctx context.Context, chat community.ChatID, m community.MessageID) (request string, ok bool, err error)
 	Request(ctx context.Context, id string) (r bot.Request, ok bool, err error)
+	// DropActions forgets the buttons of a request (all, when names is empty).
+	DropActions(ctx context.Context, request string, names ...string) error
 }
 
 // All returns every command, in the order in which /help lists them.
@@ -102,12 +111,9 @@ func All(h House) []bot.Command {
 
 // Actions returns what the buttons of these commands do.
 func Actions(h House) []bot.ActionHandler {
-	return []bot.ActionHandler{
-		{Name: actionAskAgain, Costly: true, Moderators: true, Anew: true, Run: h.askAgain},
-		{Name: actionAskContinue, Costly: true, Moderators: true, Run: h.askContinue},
-		{Name: actionDrawAgain, Costly: true, Moderators: true, Anew: true, Run: h.drawAgain},
+	return append(h.resultActions(), []bot.ActionHandler{
 		{Name: actionRevoke, Private: true, Run: h.revokeConfirmed},
-	}
+	}...)
 }
 
 // Listeners returns what reacts to messages that are no command.

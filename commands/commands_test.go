@@ -75,9 +75,9 @@ func TestReplyContinuesConversation(t *testing.T) {
 	first := s.say("/ask why is the sky blue?")
 	s.emit(bot.Event{Text: bot.Plain("and at sunset?"), ReplyTo: first.ID})
 	second := s.final()
-	third := s.press(second, "Again")
+	third := s.press(second, "Regenerate")
 	if third.ReplyTo != second.ReplyTo || third.ReplyTo == "" || strings.Contains(third.Text.Plain, "Asked again by") {
-		t.Errorf("Again replies to %q, the question is %q: %s", third.ReplyTo, second.ReplyTo, third.Text.Plain)
+		t.Errorf("Regenerate replies to %q, the question is %q: %s", third.ReplyTo, second.ReplyTo, third.Text.Plain)
 	}
 	s.emit(bot.Event{Text: bot.Plain("in short?"), ReplyTo: third.ID, User: s.platform.User("ken"), Name: "Ken"})
 	s.final()
@@ -87,7 +87,7 @@ func TestReplyContinuesConversation(t *testing.T) {
 		t.Fatalf("the reply asked %+v", q)
 	}
 	if q[2].Text != q[1].Text || q[2].Parent != q[0].Request || q[2].Request == q[1].Request {
-		t.Errorf("Again asked %+v", q[2])
+		t.Errorf("Regenerate asked %+v", q[2])
 	}
 	if q[3].Parent != q[2].Request || q[3].Origin.Member == q[0].Origin.Member {
 		t.Errorf("a reply of somebody else to an answer made by a button asked %+v", q[3])
@@ -135,12 +135,12 @@ func TestReplyToWhatIsNoAnswerIsToldWhatWorks(t *testing.T) {
 	}
 }
 
-// An admin who presses Again is named, for the answer stands below somebody else's question.
-func TestAgainNamesWhoPressedForSomebodyElse(t *testing.T) {
+// An admin who presses Regenerate is named, for the answer stands below somebody else's question.
+func TestRegenerateNamesWhoPressedForSomebodyElse(t *testing.T) {
 	s := open(t)
 	s.answer = answers("Soup.", 12)
 	first := s.say("/ask what is for dinner?")
-	if err := s.platform.Press(s.ctx, first, "ken", "Again", community.Admin); err != nil {
+	if err := s.platform.Press(s.ctx, first, "ken", "Regenerate", community.Admin); err != nil {
 		t.Fatal(err)
 	}
 	if m := s.final(); m.ReplyTo != first.ReplyTo || !strings.Contains(m.Text.Plain, "\nAsked again by ken") {
@@ -361,7 +361,7 @@ func TestLanguage(t *testing.T) {
 	golden(t, "language", b.String())
 }
 
-func TestImagineDrawsAndAgainTakesAnotherSeed(t *testing.T) {
+func TestImagineDrawsAndReRollTakesAnotherSeed(t *testing.T) {
 	s := open(t)
 	s.draw = func(_ context.Context, r imagegen.Request, progress func(workers.Event)) (imagegen.Drawing, error) {
 		progress(workers.Event{Kind: workers.Progress, Attempt: 1, Fraction: 0.6, Step: 12, Steps: 20})
@@ -383,9 +383,9 @@ func TestImagineDrawsAndAgainTakesAnotherSeed(t *testing.T) {
 		res.Worker, res.WorkerName = 2, ""
 		return imagegen.Drawing{Seed: 8, Width: 1024, Height: 576, Steps: 1, Pictures: []imagegen.Picture{{Name: "def.png"}}, Result: res}, nil
 	}
-	again := s.press(first, "Again")
+	again := s.press(first, "Re-roll")
 	if r := s.drawings[1]; r.Prompt != "a lighthouse in a storm" || r.Aspect != "16:10" || r.Seed == nil || *r.Seed == 7 || r.Count != 2 || r.Origin.Key == s.drawings[0].Origin.Key {
-		t.Errorf("Again asked %+v", r)
+		t.Errorf("Re-roll asked %+v", r)
 	}
 	golden(t, "imagine", shown(first)+"---\n"+shown(again))
 }

@@ -5,9 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"image/jpeg"
 	"strconv"
 	"sync"
@@ -18,8 +16,6 @@ import (
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
-
-const actionDrawAgain = "draw_again"
 
 func (h House) imagine() bot.Command {
 	return bot.Command{
@@ -36,7 +32,7 @@ func (h House) imagine() bot.Command {
 			{Name: "model", Kind: bot.String, Max: 100, Suggest: h.suggestModel(protocol.Image)},
 		},
 		Run: func(ctx context.Context, in *bot.Invocation) error {
-			return h.picture(ctx, in, in.Options, bot.Text{})
+			return h.picture(ctx, in, sketch{options: in.Options}, bot.Text{})
 		},
 	}
 }
@@ -44,93 +40,159 @@ func (h House) imagine() bot.Command {
 // maxSeed is what every inference program takes.
 const maxSeed = 1<<32 - 1
 
-// drawAgain draws the same wish from another seed.
-func (h House) drawAgain(ctx context.Context, in *bot.Invocation, a bot.Action) error {
-	var options map[string]string
-	if err := json.Unmarshal(a.Data, &options); err != nil || options == nil {
-		return fault.Wrap(err, fault.Gone)
-	}
-	// Of the request, so that a re-run after a kill draws the same; set, because it must win over a seed inside of the prompt.
-	h32 := fnv.New32a()
-	h32.Write([]byte(in.Request.ID))
-	options["seed"] = strconv.FormatUint(uint64(h32.Sum32()), 10)
-	return h.picture(ctx, in, options, pressed(in, a))
+// sketch is a wish for a picture before it is read.
+type sketch struct {
+	options map[string]string // as typed; the keys of a wording may stand beside
+	pressed bool              // by a button: any other model may draw where the one of that day is gone
+	nudge   string            // see imagegen.Request
+	start   []byte            // see imagegen.Request
 }
 
-func (h House) picture(ctx context.Context, in *bot.Invocation, options map[string]string, by bot.Text) error {
+// request reads a sketch. Faults: those of imagegen.Read.
+func (h House) request(in *bot.Invocation, s sketch) (imagegen.Request, error) {
 	r := imagegen.Request{
 		Origin: h.origin(in),
-		Prompt: options["prompt"],
-		Style:  options["style"],
-		Aspect: plainForm(options["aspect"]),
-		Model:  plainForm(options["model"]),
+		Prompt: s.options["prompt"],
+		Style:  s.options["style"],
+		Aspect: plainForm(s.options["aspect"]),
+		Model:  plainForm(s.options["model"]),
+		Else:   s.pressed,
+		Nudge:  s.nudge,
+		Start:  s.start,
 	}
-	if s, ok := options["seed"]; ok {
+	if len(s.start) > 0 {
+		r.Strength = varyStrength
+	}
+	if s, ok := s.options["seed"]; ok {
 		seed, err := strconv.ParseInt(plainForm(s), 10, 64)
 		if err != nil {
-			return fault.Wrap(err, fault.BadOption, "option", "seed", "value", s, "want", fmt.Sprintf("0–%d", maxSeed))
+			return r, fault.Wrap(err, fault.BadOption, "option", "seed", "value", s, "want", fmt.Sprintf("0–%d", maxSeed))
 		}
 		r.Seed = &seed
 	}
-	if s, ok := options["count"]; ok {
+	if s, ok := s.options["count"]; ok {
 		count, err := strconv.Atoi(plainForm(s))
 		if err != nil {
-			return fault.Wrap(err, fault.BadOption, "option", "count", "value", s, "want", "1–4")
+			return r, fault.Wrap(err, fault.BadOption, "option", "count", "value", s, "want", "1–4")
 		}
 		r.Count = count
+	}
+	return imagegen.Read(r)
+}
+
+// easel shows how a picture comes along; every method may be called from any goroutine.
+type easel struct {
+	h     House
+	in    *bot.Invocation
+	title bot.Text
+
+	mu      sync.Mutex
+	view    progress
+	status  bot.Text // instead of the view, while it is not empty
+	preview []bot.Picture
+	worker  int64 // that draws now
+}
+
+func (e *easel) show() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.put()
+}
+
+// put needs mu.
+func (e *easel) put() {
+	status := e.status
+	if status.Plain == "" {
+		status = e.view.text()
+	}
+	e.in.Reply.Show(bot.Reply{Text: joined("\n", e.title, status), Pictures: e.preview, Status: true})
+}
+
+func (e *easel) say(status bot.Text) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.status = status
+	e.put()
+}
+
+func (e *easel) see(ev workers.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.view.see(ev)
+	switch ev.Kind {
+	case workers.Preview:
+		e.preview = e.h.preview(e.in, ev.Preview, e.worker)
+	case workers.Started, workers.Waiting:
+		e.preview, e.worker = nil, ev.Worker // the other was of an attempt that ended
+	}
+	e.put()
+}
+
+func (e *easel) job() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.view.job
+}
+
+// picture runs a wish to its final; by is the line that names who pressed a button for it, if that is to be told.
+func (h House) picture(ctx context.Context, in *bot.Invocation, s sketch, by bot.Text) error {
+	r, err := h.request(in, s)
+	if err != nil {
+		return err
 	}
 	notice, seen, err := h.firstUse(ctx, in)
 	if err != nil {
 		return err
 	}
-
-	title := bot.Plain(shown(cut(r.Prompt, 200))).In(bot.Bold, "")
-	var mu sync.Mutex
-	view := h.progress(in, protocol.Image)
-	var preview []bot.Picture
-	var worker int64 // that draws now
-	show := func() {
-		in.Reply.Show(bot.Reply{Text: joined("\n", title, view.text()), Pictures: preview, Status: true})
-	}
-	show()
-	d, err := h.Draw.Draw(ctx, r, func(e workers.Event) {
-		mu.Lock()
-		defer mu.Unlock()
-		view.see(e)
-		switch e.Kind {
-		case workers.Preview:
-			preview = h.preview(in, e.Preview, worker)
-		case workers.Started, workers.Waiting:
-			preview, worker = nil, e.Worker // the other was of an attempt that ended
-		}
-		show()
-	})
+	asked := r
+	e := &easel{h: h, in: in, title: bot.Plain(shown(cut(r.Prompt, 200))).In(bot.Bold, ""), view: h.progress(in, protocol.Image, r.Model)}
+	e.show()
+	stop := ticking(ctx, e.show)
+	defer stop()
+	words, err := h.inEnglish(ctx, in, &r, s.options, e)
 	if err != nil {
-		in.Reply.Below(joined("\n", h.jobLine(ctx, in, view.job), by))
+		return fmt.Errorf("put a wish into English: %w", err)
+	}
+	d, err := h.Draw.Draw(ctx, r, e.see)
+	stop()
+	if err != nil {
+		in.Reply.Below(joined("\n", h.jobLine(ctx, in, e.job()), by))
 		return fmt.Errorf("draw: %w", err)
 	}
 
-	final := bot.Reply{}
-	covered := !h.uncovered(in, d.Result.Worker)
-	for i, p := range d.Pictures {
-		final.Pictures = append(final.Pictures, bot.Picture{
-			Name: p.Name, Data: p.PNG, Width: p.Width, Height: p.Height, Spoiler: covered,
-			Alt: in.Say("picture.alt", "n", i+1, "prompt", cut(r.Prompt, 300)).Plain,
-		})
+	notes := append(h.pictureNotes(in, asked, d, words, s), by, notice)
+	p := h.painting(in, s, asked, d, words, r.Count)
+	p.Caption = joined("\n", append([]bot.Text{e.title}, notes...)...)
+	final := bot.Reply{Text: p.Caption, Buttons: pictureButtons(in.Say, p)}
+	for i, drawn := range d.Pictures {
+		final.Pictures = append(final.Pictures, p.shown(in.Say, i, drawn.PNG))
 	}
-	var notes []bot.Text
-	if d.Snapped != "" {
-		notes = append(notes, small(in.Say("picture.snapped", "asked", r.Aspect, "aspect", d.Snapped)))
-	}
-	notes = append(notes, h.footer(in, "picture.footer", d.Result, "seed", d.Seed, "width", d.Width, "height", d.Height, "steps", d.Steps), by, notice)
-	final.Text = joined("\n", append([]bot.Text{title}, notes...)...)
-	data, err := json.Marshal(options)
-	if err != nil {
-		return err
-	}
-	final.Buttons = []bot.NewButton{{Action: actionDrawAgain, Label: in.Say("button.again"), Data: data}}
 	seen()
 	return in.Reply.Final(ctx, final)
+}
+
+// pictureNotes are the lines below a picture: what is not as was asked for, then how it was made.
+func (h House) pictureNotes(in *bot.Invocation, asked imagegen.Request, d imagegen.Drawing, w wording, s sketch) (notes []bot.Text) {
+	add := func(key string, args ...any) { notes = append(notes, small(in.Say(key, args...))) }
+	if d.Snapped != "" {
+		add("picture.snapped", "asked", asked.Aspect, "aspect", d.Snapped)
+	}
+	if d.Missed != "" {
+		add("picture.missed", "model", d.Missed, "other", d.Result.Model)
+	}
+	switch {
+	case w.failed:
+		add("picture.untranslated", "from", w.From)
+	case w.From != "":
+		add("picture.translated", "from", w.From)
+	}
+	switch {
+	case len(s.start) > 0:
+		add("picture.varied", "nudge", "")
+	case s.nudge != "":
+		add("picture.varied", "nudge", s.nudge)
+	}
+	return append(notes, h.footer(in, "picture.footer", d.Result, "seed", d.Seed, "width", d.Width, "height", d.Height, "steps", d.Steps))
 }
 
 func (h House) uncovered(in *bot.Invocation, worker int64) bool {

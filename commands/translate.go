@@ -43,14 +43,21 @@ func (h House) translateText(ctx context.Context, in *bot.Invocation) error {
 		return err
 	}
 	var mu sync.Mutex
-	view := h.progress(in, protocol.Translate)
-	in.Reply.Show(bot.Reply{Text: view.text(), Status: true})
+	view := h.progress(in, protocol.Translate, "")
+	show := func() { in.Reply.Show(bot.Reply{Text: view.text(), Status: true}) }
+	show()
+	stop := ticking(ctx, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		show()
+	})
 	t, err := h.Translate.Translate(ctx, r, func(e workers.Event) {
 		mu.Lock()
 		defer mu.Unlock()
 		view.see(e)
-		in.Reply.Show(bot.Reply{Text: view.text(), Status: true})
+		show()
 	})
+	stop()
 	if err != nil {
 		in.Reply.Below(h.jobLine(ctx, in, view.job))
 		return fmt.Errorf("translate: %w", err)
