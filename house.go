@@ -48,6 +48,8 @@ type house struct {
 	credits  *storage.Credits
 	pool     *workers.Pool
 	router   *bot.Router
+	knobs    *knobs
+	alias    []byte // turns identities into names that the ledger may keep
 	server   *web.Server
 	listener net.Listener
 	chores   []chore
@@ -87,6 +89,11 @@ func build(ctx context.Context, config Config, log *slog.Logger, demo bool) (_ *
 		return nil, err
 	}
 	h.people, h.credits = &storage.People{DB: h.db}, &storage.Credits{DB: h.db}
+	h.knobs, h.alias = newKnobs(config), secret
+	h.knobs.people = h.people
+	if err := h.knobs.load(ctx); err != nil {
+		return nil, err
+	}
 	if err := h.buildPool(ed25519.NewKeyFromSeed(seed), rates, demo); err != nil {
 		return nil, err
 	}
@@ -128,17 +135,22 @@ func (h *house) buildChat() error {
 	}
 	texts := commands.Texts()
 	requests, turns, jobs := &storage.Requests{DB: h.db}, &storage.Turns{DB: h.db}, &storage.Jobs{DB: h.db}
+	wishing := workers.Wishing{Pool: h.pool, Store: jobs, Log: h.log}
+	run := &running{
+		house: h, began: time.Now(), platforms: make(map[string]bot.Platform), pictures: filepath.Join(h.config.DataDir, "pictures"),
+		downloads: &downloads{people: h.people, texts: texts, log: h.log},
+	}
 	detector := detect.New() // one for both: its models take 50 MB
 	features := commands.House{
-		Ask:       ask.New(ask.Config{Jobs: h.pool, Store: turns, Detector: detector, MaxTokens: h.config.Ask.MaxTokens, Wait: h.config.Limits.JobWait}),
-		Draw:      imagegen.New(imagegen.Config{Jobs: h.pool, Wait: h.config.Limits.JobWait}),
-		Translate: translate.New(translate.Config{Jobs: h.pool, Detector: detector, Wait: h.config.Limits.JobWait}),
+		Ask:       ask.New(ask.Config{Jobs: wishing, Store: turns, Detector: detector, MaxTokens: h.config.Ask.MaxTokens, Wait: h.config.Limits.JobWait}),
+		Draw:      imagegen.New(imagegen.Config{Jobs: wishing, Wait: h.config.Limits.JobWait}),
+		Translate: translate.New(translate.Config{Jobs: wishing, Detector: detector, Wait: h.config.Limits.JobWait}),
 		Pool:      h.pool, Credits: creditsOf{h.credits}, Requests: requests, People: h.people, Texts: texts,
 		Payer: h.payer, Quality: h.quality, Trusted: h.trustedWorker, Patience: h.config.Limits.JobWait, Now: time.Now,
-		Album: album, Log: h.log,
+		Album: album, Log: h.log, Owners: h.pool, Gifts: h.credits, Figures: jobs, Members: h.people, Running: run,
 	}
 	all := commands.All(features)
-	mounts := map[string]http.Handler{protocol.Path: h.pool.Handler(), protocol.BlobPath: h.pool.Handler()}
+	mounts := map[string]http.Handler{protocol.Path: h.pool.Handler(), protocol.BlobPath: h.pool.Handler(), downloadPath: run.downloads}
 	var platforms []bot.Platform
 	if h.config.Page.Enabled {
 		page, err := h.buildPage(album, all, texts)
@@ -148,14 +160,20 @@ func (h *house) buildChat() error {
 		platforms = append(platforms, page)
 		mounts["/"] = page.Handler()
 	}
+	for _, p := range platforms {
+		run.platforms[p.Name()] = p
+	}
+	limits := h.knobs.limits()
+	limits.Starts, limits.Calm = h.config.Limits.Restarts, h.config.Limits.CalmAfter
 	h.router, err = bot.NewRouter(bot.Config{
 		Platforms: platforms, Commands: all, Listeners: commands.Listeners(features), Actions: commands.Actions(features),
 		Store: requests, People: h.people, Catalogue: texts, Eraser: h.pool, Cancel: h.pool.CancelRequest, Log: h.log, Keep: keepFor,
-		Limits: bot.Limits{Running: h.config.Limits.Running, Queued: h.config.Limits.Queued, PerMinute: h.config.Limits.PerMinute, Starts: h.config.Limits.Restarts, Calm: h.config.Limits.CalmAfter},
+		Limits: limits,
 	})
 	if err != nil {
 		return fmt.Errorf("set up commands: %w", err)
 	}
+	h.knobs.apply = h.router.SetLimits
 	h.server, err = web.New(web.Config{Mounts: mounts, Ready: h.db.Ping, Metrics: metrics{pool: h.pool, db: h.db}, Log: h.log})
 	if err != nil {
 		return err
@@ -165,6 +183,7 @@ func (h *house) buildChat() error {
 			_, err := h.credits.Release(ctx, now, 500)
 			return err
 		}},
+		{"count uptime", uptimeEvery, func(ctx context.Context, now time.Time) error { return h.pool.CountUptime(ctx, uptimeEvery, now) }},
 		{"erase ended jobs", time.Minute, func(ctx context.Context, now time.Time) error {
 			blobs, err := jobs.EraseEnded(ctx, now.Add(-eraseAfter), 500)
 			for _, b := range blobs {
@@ -224,14 +243,18 @@ func (h *house) operator(ctx context.Context, user community.UserID, name string
 	return h.people.MemberByID(ctx, m.ID)
 }
 
-// payer: the page's visitors share one allowance, however many sessions they open; elsewhere each identity has its own.
+// uptimeEvery is how exact the uptimes of workers are.
+const uptimeEvery = time.Minute
+
+// payer: the page's visitors share one allowance, however many sessions they open; elsewhere each identity has its own, under a name that tells
+// nobody whose it is: the ledger cannot forget.
 func (h *house) payer(r bot.Request) ledger.Payer {
 	if community.Platform(r.User) == "page" {
 		return ledger.Payer{
-			Allowance: ledger.AllowanceOf(r.Chat.Community), Daily: credits(h.config.Credits.DailyPage), Spend: ledger.SpendOf(r.Member),
+			Allowance: ledger.AllowanceOf(r.Chat.Community), Daily: credits(h.knobs.value(knobDailyPage)), Spend: ledger.SpendOf(r.Member),
 		}
 	}
-	return ledger.Payer{Allowance: ledger.AllowanceOf(r.User), Daily: credits(h.config.Credits.DailyMember), Spend: ledger.SpendOf(r.Member)}
+	return ledger.Payer{Allowance: ledger.AllowanceOf(aliasOf(h.alias, r.User)), Daily: credits(h.knobs.value(knobDailyMember)), Spend: ledger.SpendOf(r.Member)}
 }
 
 // quality: what people ask for by a command may be rough; demonstrations are for the page, where the operator wants them.

@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 
 	"potluck/commands"
+	"potluck/community"
 	"potluck/storage"
 	"potluck/workers"
 	"potluck/workers/protocol"
@@ -57,4 +60,11 @@ func describeOffers(w workers.WorkerView) []string {
 		out = append(out, line)
 	}
 	return out
+}
+
+// aliasOf is the same for an identity for ever, and says of it only the platform.
+func aliasOf(key []byte, id community.UserID) community.UserID {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("allowance\n" + string(id)))
+	return community.UserID(community.Platform(id) + ":" + hex.EncodeToString(mac.Sum(nil)[:16]))
 }

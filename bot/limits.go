@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -127,4 +128,13 @@ func (r *Router) next(a *allowance) {
 		return
 	}
 	a.running--
+}
+
+// SetLimits changes how much each member may ask from now on; what is zero stays as it is. What was accepted already is done all the same.
+func (r *Router) SetLimits(l Limits) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limits.Running = cmp.Or(l.Running, r.limits.Running)
+	r.limits.Queued = cmp.Or(l.Queued, r.limits.Queued)
+	r.limits.PerMinute = cmp.Or(l.PerMinute, r.limits.PerMinute)
 }

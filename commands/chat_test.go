@@ -384,6 +384,7 @@ func TestFaultsReadWell(t *testing.T) {
 		{fault.TooManyWorkers, []any{"max", 1}},
 		{fault.NameTaken, []any{"name", "Attic PC"}},
 		{fault.WhichWorker, []any{"workers", "3 (Attic PC), 4 (RTX 3060)"}},
+		{fault.UnknownMachine, []any{"worker", 77}},
 		{fault.UnknownMember, []any{"name", "Riat", "nearest", "Rita"}},
 		{fault.UnknownMember, []any{"name", "Riat", "nearest", ""}},
 		{fault.ManyMembers, []any{"name", "Rita", "members", "#12, #17"}},

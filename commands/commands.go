@@ -33,7 +33,13 @@ type House struct {
 	Texts     *Catalogue
 	// Album is where pictures are kept; nil: they cannot be taken away or shown again.
 	Album Album
-	// Log is for what operators do and what is reported; nil = nowhere.
+
+	Owners  Owners
+	Gifts   Gifts
+	Figures Figures
+	Members Members
+	Running Running
+	// Log is for what operators do; nil = nowhere.
 	Log *slog.Logger
 
 	// Payer says who pays for a request, Quality the lowest quality that may be shown in a chat.
@@ -104,7 +110,10 @@ type Requests interface {
 
 // All returns every command, in the order in which /help lists them.
 func All(h House) []bot.Command {
-	all := []bot.Command{h.ask(), h.imagine(), h.translate(), h.credits(), h.worker(), h.language(), h.privacy()}
+	all := []bot.Command{
+		h.ask(), h.imagine(), h.translate(), h.credits(), h.give(), h.quota(), h.leaderboard(), h.worker(), h.pool(), h.status(),
+		h.language(), h.privacy(), h.mydata(), h.forgetme(), h.admin(),
+	}
 	help := h.help(all)
 	return append([]bot.Command{help}, all...)
 }
@@ -113,6 +122,11 @@ func All(h House) []bot.Command {
 func Actions(h House) []bot.ActionHandler {
 	return append(h.resultActions(), []bot.ActionHandler{
 		{Name: actionRevoke, Private: true, Run: h.revokeConfirmed},
+		{Name: actionGive, Private: true, InPlace: true, Command: "give", Run: h.giveConfirmed},
+		{Name: actionHistory, Private: true, InPlace: true, Command: "credits", Run: h.history},
+		{Name: actionBalance, Private: true, InPlace: true, Command: "credits", Run: h.balanceAgain},
+		{Name: actionForget, Private: true, InPlace: true, Command: "forgetme", Run: h.forgetConfirmed},
+		{Name: actionAnnounce, Private: true, InPlace: true, Command: "admin announce", Run: h.announceConfirmed},
 	}...)
 }
 

@@ -723,7 +723,7 @@ func TestSuggestions(t *testing.T) {
 		{"translate to", "español", "Spanish"},
 		{"translate to", "ca", "Catalan"},
 		{"translate from", "engl", "English"},
-		{"help command", "/work", "worker worker link worker list worker revoke"},
+		{"help command", "/work", "worker worker link worker list worker revoke worker rename worker pause worker resume worker stats worker limits worker test worker share"},
 	} {
 		if got := strings.Join(suggest[c.option](c.typed), " "); got != c.want {
 			t.Errorf("%s %q: %s, want %s", c.option, c.typed, got, c.want)

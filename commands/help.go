@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -21,14 +22,17 @@ func (h House) help(others []bot.Command) bot.Command {
 			Suggest: func(typed string) []string { return matching(strings.TrimLeft(typed, "/"), paths(all)) },
 		}},
 		Run: func(ctx context.Context, in *bot.Invocation) error {
-			text := h.overview(in, all)
+			text, err := h.overview(ctx, in, all)
+			if err != nil {
+				return err
+			}
 			if asked := strings.TrimLeft(plainForm(in.Options["command"]), "/"); asked != "" {
 				path := strings.Fields(strings.ToLower(asked))
 				c, ok := find(all, path)
 				if !ok || c.Needs > in.Request.Role {
 					return fault.New(fault.UnknownCommand, "name", asked, "nearest", near(path[0], all))
 				}
-				text = describe(in.Say, all, path, c)
+				text = describe(in, all, path, c)
 			}
 			return in.Reply.Final(ctx, bot.Reply{Text: text})
 		},
@@ -82,34 +86,83 @@ func near(typed string, all []bot.Command) string {
 	return ""
 }
 
+// helpGroups are the commands that stand together in one line; every other one has a line of its own.
+var helpGroups = []struct {
+	key      string
+	commands []string
+}{
+	{"help.group_credit", []string{"credits", "give", "quota", "leaderboard"}},
+	{"help.group_pool", []string{"worker", "pool", "status"}},
+	{"help.group_you", []string{"language", "privacy", "mydata", "forgetme"}},
+}
+
+func grouped(name string) bool {
+	for _, g := range helpGroups {
+		if slices.Contains(g.commands, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // overview lists what this person may use here, and what the pool can do now.
-func (h House) overview(in *bot.Invocation, all []bot.Command) bot.Text {
-	lines := func(role community.Role) bot.Text {
-		var out []bot.Text
-		for _, c := range all {
-			if c.Needs == role {
-				out = append(out, in.Say("help.line", "name", c.Name, "what", in.Say("command."+c.Name)))
+func (h House) overview(ctx context.Context, in *bot.Invocation, all []bot.Command) (bot.Text, error) {
+	var own, groups []bot.Text
+	for _, c := range all {
+		if c.Needs == community.Everyone && !grouped(c.Name) && c.Name != "help" {
+			own = append(own, in.Say("help.line", "name", c.Name, "what", in.Say("command."+c.Name)))
+		}
+	}
+	for _, g := range helpGroups {
+		var names []bot.Text
+		for _, name := range g.commands {
+			if slices.ContainsFunc(all, func(c bot.Command) bool { return c.Name == name }) {
+				names = append(names, bot.Plain("/"+name).In(bot.Code, ""))
 			}
 		}
-		return joined("\n", out...)
+		groups = append(groups, joined(" ", append([]bot.Text{in.Say(g.key)}, names...)...))
 	}
-	parts := []bot.Text{in.Say("help.intro"), lines(community.Everyone)}
+	mine, err := h.Pool.Workers(ctx, in.Member.ID)
+	if err != nil {
+		return bot.Text{}, fmt.Errorf("look up workers: %w", err)
+	}
+	parts := []bot.Text{in.Say("help.intro"), joined("\n", own...), joined("\n", groups...), in.Say("help.owner", "n", len(mine))}
 	for _, role := range []community.Role{community.Admin, community.Operator} {
-		if own := lines(role); own.Plain != "" && in.Request.Role >= role {
-			parts = append(parts, joined("\n", in.Say("help.role", "role", role), own))
+		if lines := roleLines(in, all, role); lines.Plain != "" && in.Request.Role >= role {
+			parts = append(parts, joined("\n", in.Say("help.role", "role", role), lines))
 		}
 	}
-	return joined("\n\n", append(parts, h.online(in.Say, in.Request.Chat), in.Say("help.more"))...)
+	return joined("\n\n", append(parts, h.online(in.Say, in.Request.Chat), in.Say("help.more"))...), nil
+}
+
+// roleLines lists what only people of a role (and above) may use.
+func roleLines(in *bot.Invocation, all []bot.Command, role community.Role) bot.Text {
+	var out []bot.Text
+	for _, c := range all {
+		if c.Needs == role && len(c.Subcommands) == 0 {
+			out = append(out, in.Say("help.line", "name", c.Name, "what", in.Say("command."+c.Name)))
+		}
+		for _, sub := range c.Subcommands {
+			if max(c.Needs, sub.Needs) == role && role > community.Everyone {
+				out = append(out, in.Say("help.line", "name", c.Name+" "+sub.Name, "what", in.Say("command."+c.Name+"."+sub.Name)))
+			}
+		}
+	}
+	return joined("\n", out...)
 }
 
 // describe tells how one command is typed: usage, what each option means, and examples.
-func describe(say bot.Say, all []bot.Command, words []string, c bot.Command) bot.Text {
+func describe(in *bot.Invocation, all []bot.Command, words []string, c bot.Command) bot.Text {
+	say := in.Say
 	path := strings.Join(words, " ")
 	key := "command." + strings.ReplaceAll(path, " ", ".")
 	parts := []bot.Text{joined("\n", bot.Plain("/"+path).In(bot.Bold, ""), say(key))}
 	if len(c.Subcommands) > 0 {
 		var subs []bot.Text
 		for _, sub := range c.Subcommands {
+			if sub.Needs > in.Request.Role {
+				continue
+			}
 			subs = append(subs, say("help.line", "name", path+" "+sub.Name, "what", say(key+"."+sub.Name)))
 		}
 		return joined("\n\n", append(parts, joined("\n", subs...))...)

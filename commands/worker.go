@@ -22,7 +22,7 @@ func (h House) worker() bot.Command {
 	return bot.Command{
 		Name:    "worker",
 		Private: true,
-		Subcommands: []bot.Command{
+		Subcommands: append([]bot.Command{
 			{
 				Name: "link", Private: true, Run: h.link,
 				Options: []bot.Option{
@@ -35,7 +35,7 @@ func (h House) worker() bot.Command {
 				Name: "revoke", Private: true, Run: h.revoke,
 				Options: []bot.Option{{Name: "id", Kind: bot.Integer, Required: true}},
 			},
-		},
+		}, h.ownerCommands()...),
 	}
 }
 
@@ -93,7 +93,11 @@ func (h House) workerText(say bot.Say, w workers.WorkerView) bot.Text {
 	if w.State == workers.Online && len(w.Jobs) > 0 {
 		state = "working"
 	}
-	lines := []bot.Text{say("worker.line", "name", w.Name, "state", state, "reason", w.Reason, "id", w.ID)}
+	reason := w.Reason
+	if w.Closed != "" {
+		reason = say("worker.closed", "why", w.Closed).Plain
+	}
+	lines := []bot.Text{say("worker.line", "name", w.Name, "state", state, "reason", reason, "id", w.ID)}
 
 	var gpus []string
 	for _, g := range w.Hardware.GPUs {

@@ -55,6 +55,7 @@ const (
 	TooManyWorkers Code = "too_many_workers" // max
 	NameTaken      Code = "name_taken"       // name: another machine of the same owner has it
 	WhichWorker    Code = "which_worker"     // workers: more than one could be meant
+	UnknownMachine Code = "unknown_machine"  // worker: nobody's machine has that number
 
 	// People.
 	UnknownMember Code = "unknown_member" // name, nearest (may be empty)
@@ -70,7 +71,7 @@ func Codes() []Code {
 	return []Code{
 		UnknownCommand, MissingOption, BadOption, UnknownOption, TooLong, UnknownJob, UnknownWorker, UnknownLang, SameLanguage,
 		LanguageUnsure, Forbidden, NotYours, Gone, Blocked, RateLimited, TooMany, NoCredit, Busy, Storage, NoWorker, NoModel, NoPair,
-		NoPrivateWorker, NoFit, Expired, WorkerFailed, EngineRefused, BadResult, Cancelled, GivenUp, Erased, PublicURL, BadJoinCode, TooManyWorkers, NameTaken, WhichWorker,
+		NoPrivateWorker, NoFit, Expired, WorkerFailed, EngineRefused, BadResult, Cancelled, GivenUp, Erased, PublicURL, BadJoinCode, TooManyWorkers, NameTaken, WhichWorker, UnknownMachine,
 		UnknownMember, ManyMembers, NotEnough, NotHere, Internal,
 	}
 }

@@ -262,13 +262,13 @@ func TestRecordWishesWaitsAndLeaders(t *testing.T) {
 	}, got, err)
 
 	waits, err := w.jobs.Waits(ctx, now.Add(-time.Hour), 10)
-	same(t, "waits", storage.Waits{Waited: []time.Duration{0, 0}, Took: []time.Duration{5 * time.Second, 5 * time.Second}}, waits, err)
+	same(t, "waits", workers.Waits{Waited: []time.Duration{0, 0}, Took: []time.Duration{5 * time.Second, 5 * time.Second}}, waits, err)
 
-	leaders, err := w.jobs.Leaders(ctx, string(home), now.Add(-time.Hour), 10)
-	same(t, "leaders", []storage.Leader{{Name: "Rita", Jobs: 2, Earned: ledger.Credit}}, leaders, err)
+	leaders, err := w.jobs.Leaders(ctx, home, now.Add(-time.Hour), 10)
+	same(t, "leaders", []workers.Leader{{Name: "Rita", Jobs: 2, Earned: ledger.Credit}}, leaders, err)
 	w.ok(w.jobs.SetShare(ctx, w.worker.ID, false))
-	leaders, err = w.jobs.Leaders(ctx, string(home), now.Add(-time.Hour), 10)
-	same(t, "leaders without a name", []storage.Leader{{Jobs: 2, Earned: ledger.Credit}}, leaders, err)
+	leaders, err = w.jobs.Leaders(ctx, home, now.Add(-time.Hour), 10)
+	same(t, "leaders without a name", []workers.Leader{{Jobs: 2, Earned: ledger.Credit}}, leaders, err)
 
 	for i := range 250 {
 		w.ok(w.jobs.CountWish(ctx, workers.Wish{Kind: protocol.Chat, Model: fmt.Sprint("m", i)}, now))

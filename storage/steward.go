@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"potluck/ledger"
+	"potluck/community"
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
@@ -160,13 +160,8 @@ func (s *Jobs) Wishes(ctx context.Context, since time.Time, limit int) (list []w
 	return list, wrap("wishes", err)
 }
 
-// Waits are how long the last jobs waited for a worker, and how long they took in all, both sorted.
-type Waits struct {
-	Waited, Took []time.Duration
-}
-
 // Waits looks at the last jobs that were done since a time, at most limit of them.
-func (s *Jobs) Waits(ctx context.Context, since time.Time, limit int) (w Waits, err error) {
+func (s *Jobs) Waits(ctx context.Context, since time.Time, limit int) (w workers.Waits, err error) {
 	rows, err := s.DB.reads.QueryContext(ctx, `
 		SELECT max(started_ms - created_ms, 0), max(ended_ms - created_ms, 0)
 		FROM jobs WHERE ended_ms >= ? AND state = 'done' AND started_ms IS NOT NULL
@@ -180,15 +175,8 @@ func (s *Jobs) Waits(ctx context.Context, since time.Time, limit int) (w Waits, 
 	return w, wrap("waits", err)
 }
 
-// Leader is a member's place in a leaderboard.
-type Leader struct {
-	Name   string // empty: wants no name
-	Jobs   int
-	Earned ledger.Amount
-}
-
 // Leaders lists who earned most in a community since a time with jobs of others. Only who lets a machine be named is named.
-func (s *Jobs) Leaders(ctx context.Context, c string, since time.Time, limit int) (list []Leader, err error) {
+func (s *Jobs) Leaders(ctx context.Context, c community.CommunityID, since time.Time, limit int) (list []workers.Leader, err error) {
 	rows, err := s.DB.reads.QueryContext(ctx, `
 		SELECT CASE WHEN EXISTS (SELECT 1 FROM workers w WHERE w.owner = e.earner AND w.share = 1 AND w.revoked_ms = 0) THEN m.name ELSE '' END, e.jobs, e.earned
 		FROM (
@@ -198,7 +186,7 @@ func (s *Jobs) Leaders(ctx context.Context, c string, since time.Time, limit int
 		WHERE e.earned > 0
 		ORDER BY e.earned DESC, e.earner LIMIT ?`, c, ms(since), limit)
 	err = each(rows, err, func(r *sql.Rows) error {
-		var l Leader
+		var l workers.Leader
 		err := r.Scan(&l.Name, &l.Jobs, &l.Earned)
 		list = append(list, l)
 		return err

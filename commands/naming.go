@@ -1,0 +1,97 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"potluck/bot"
+	"potluck/community"
+	"potluck/fault"
+	"potluck/nearest"
+)
+
+// person finds whom somebody means: by a mention that the platform made, by the name that the chat shows ("@Rita"), or by name and number
+// ("@Rita#12", "#12") where several have that name. Only people who use the bot in the same community can be named; an operator can name anybody.
+func (h House) person(ctx context.Context, in *bot.Invocation, typed bot.Text) (community.Member, error) {
+	for _, s := range typed.Spans {
+		if s.Kind == bot.Mention && s.Value != "" {
+			return h.People.Member(ctx, community.UserID(s.Value), "", h.Now())
+		}
+	}
+	scope := in.Request.Chat.Community
+	if in.Member.Operator {
+		scope = ""
+	} else if scope == "" {
+		return community.Member{}, fault.New(fault.NotHere)
+	}
+	known, err := h.Members.Known(ctx, scope)
+	if err != nil {
+		return community.Member{}, fmt.Errorf("known people: %w", err)
+	}
+	id, err := named(known, typed.Plain)
+	if err != nil {
+		return community.Member{}, err
+	}
+	return h.People.MemberByID(ctx, id)
+}
+
+// named finds the one who is called like that among those who can be named.
+func named(known []community.Known, typed string) (community.MemberID, error) {
+	typed = strings.TrimLeft(plainForm(typed), "@")
+	name, number, _ := strings.Cut(typed, "#")
+	if i := strings.LastIndex(typed, "#"); i >= 0 { // a name may have one, too
+		name, number = typed[:i], typed[i+1:]
+	}
+	want, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	if err != nil {
+		name, want = typed, 0
+	}
+	name = strings.TrimSpace(name)
+	var fits []community.Known
+	var names []string
+	for _, k := range known {
+		same := foldName(k.Name) == foldName(name)
+		names = append(names, foldName(k.Name))
+		if !same && (name != "" || want == 0) || want != 0 && int64(k.ID) != want {
+			continue
+		}
+		if !slices.ContainsFunc(fits, func(f community.Known) bool { return f.ID == k.ID }) {
+			fits = append(fits, k)
+		}
+	}
+	switch {
+	case len(fits) == 1:
+		return fits[0].ID, nil
+	case len(fits) == 0:
+		near := nearest.Of(foldName(name), names)
+		if i := slices.Index(names, near); near != "" && i >= 0 {
+			near = known[i].Name
+		}
+		return 0, fault.New(fault.UnknownMember, "name", cut(typed, 40), "nearest", near)
+	}
+	var which []string
+	for i, k := range fits {
+		if i == 10 {
+			which = append(which, "…")
+			break
+		}
+		which = append(which, fmt.Sprintf("#%d (%s, %s)", k.ID, k.Platform, k.Since.UTC().Format("2006-01-02")))
+	}
+	return 0, fault.New(fault.ManyMembers, "name", name, "members", strings.Join(which, "; "))
+}
+
+// foldName makes names alike that people hear as one.
+func foldName(s string) string {
+	return strings.ToLower(strings.Join(strings.Fields(plainForm(s)), " "))
+}
+
+// called is how a member is named to others; somebody who was forgotten has no name.
+func (h House) called(ctx context.Context, in *bot.Invocation, id community.MemberID) string {
+	if m, err := h.People.MemberByID(ctx, id); err == nil && m.Name != "" {
+		return m.Name
+	}
+	return in.Say("people.nobody").Plain
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"potluck/bot"
+	"potluck/commands"
+	"potluck/community"
+	"potluck/fault"
+	"potluck/ledger"
+)
+
+// running is the house as the commands see it.
+type running struct {
+	*house
+	began     time.Time
+	downloads *downloads
+	platforms map[string]bot.Platform
+	pictures  string // folder
+}
+
+var _ commands.Running = (*running)(nil)
+
+func (r *running) Limits() bot.Limits { return r.knobs.limits() }
+
+func (r *running) Settings() []commands.Setting { return r.knobs.settings() }
+
+func (r *running) Set(ctx context.Context, name, value string, by community.Member) error {
+	return r.knobs.set(ctx, name, value, by.ID)
+}
+
+func (r *running) Health(ctx context.Context) (commands.Health, error) {
+	asked := time.Now()
+	if err := r.db.Ping(ctx); err != nil {
+		return commands.Health{}, err
+	}
+	now := time.Now()
+	h := commands.Health{Version: version, Started: r.began, Database: now.Sub(asked), Loop: max(0, now.Sub(r.pool.Overview().At)), Goroutines: runtime.NumGoroutine()}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	h.Memory = int64(m.Sys - m.HeapReleased)
+	if info, err := os.Stat(r.db.Path()); err == nil {
+		h.Size = info.Size()
+	}
+	return h, nil
+}
+
+func (r *running) Download(_ context.Context, member community.MemberID, language string) (string, time.Time, error) {
+	token, until := r.downloads.make(member, language, time.Now())
+	return r.publicURL() + downloadPath + token, until, nil
+}
+
+// Erase stops what a member asked for, takes the messages off the page, and erases the rest. Each step may be done again.
+func (r *running) Erase(ctx context.Context, member community.MemberID, heir community.CommunityID, keep []community.MessageID) (ledger.Amount, error) {
+	if heir == "" {
+		heir = "page:" + communityName
+	}
+	open, err := r.people.OpenRequests(ctx, member)
+	if err != nil {
+		return 0, err
+	}
+	for _, request := range open {
+		if err := r.pool.CancelRequest(ctx, request); err != nil {
+			return 0, err
+		}
+	}
+	trace, err := r.people.Trace(ctx, member)
+	if err != nil {
+		return 0, err
+	}
+	if page := r.platforms["page"]; page != nil {
+		for chat, ids := range trace.Messages {
+			if err := page.Delete(ctx, community.ChatID("page:"+chat), without(ids, keep)); err != nil && !fault.Has(err, fault.Gone) {
+				r.log.Warn("a message of somebody who is forgotten stays on open pages until they are loaded anew", "err", err)
+			}
+		}
+	}
+	for _, name := range trace.Pictures {
+		if err := os.Remove(filepath.Join(r.pictures, filepath.Base(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+	}
+	f, err := r.people.Forget(ctx, member, heir, time.Now())
+	if err != nil {
+		return 0, err
+	}
+	for _, b := range f.Blobs {
+		if err := os.Remove(b); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			r.log.Warn("a picture of somebody who is forgotten was not deleted", "err", err)
+		}
+	}
+	r.downloads.forget(member)
+	left, err := r.pool.Workers(ctx, member)
+	for _, w := range left {
+		err = errors.Join(err, r.pool.Refresh(ctx, w.ID))
+	}
+	if err != nil {
+		r.log.Warn("machines of somebody who is forgotten are shown as before until they connect again", "err", err)
+	}
+	return f.Given, nil
+}
+
+func without(ids, keep []community.MessageID) []community.MessageID {
+	var out []community.MessageID
+	for _, id := range ids {
+		kept := false
+		for _, k := range keep {
+			kept = kept || k == id
+		}
+		if !kept {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// Places are the page's chats, and elsewhere those that an admin chose.
+func (r *running) Places(ctx context.Context) ([]community.ChatID, error) {
+	var out []community.ChatID
+	if r.platforms["page"] != nil {
+		for _, name := range r.config.Page.Chats {
+			out = append(out, community.ChatID("page:"+name))
+		}
+	}
+	chosen, err := r.people.SettingOf(ctx, commands.NewsSetting)
+	for _, c := range chosen {
+		if id := community.ChatID(c); r.platforms[community.Platform(id)] != nil && community.Platform(id) != "page" {
+			out = append(out, id)
+		}
+	}
+	return out, err
+}
+
+func (r *running) Announce(ctx context.Context, chat community.ChatID, text bot.Text, nonce string) error {
+	p := r.platforms[community.Platform(chat)]
+	if p == nil {
+		return fmt.Errorf("no platform for %s", community.Platform(chat))
+	}
+	_, err := p.Send(ctx, bot.Outgoing{Chat: chat, Text: text, Final: true, Nonce: nonce})
+	return err
+}
