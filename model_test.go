@@ -21,7 +21,7 @@ type modelServer struct {
 	left     chan time.Time
 }
 
-func serveModel(t *testing.T) *modelServer {
+func serveModel(t testing.TB) *modelServer {
 	s := &modelServer{begun: make(chan struct{}, 8), words: make(chan string), left: make(chan time.Time, 8)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
@@ -78,13 +78,13 @@ func (s *modelServer) complete(w http.ResponseWriter, r *http.Request) {
 }
 
 // asked waits until a request is there.
-func (s *modelServer) asked(t *testing.T) {
+func (s *modelServer) asked(t testing.TB) {
 	t.Helper()
 	await(t, "a request at the model server", s.begun)
 }
 
 // say has the model write these words.
-func (s *modelServer) say(t *testing.T, words ...string) {
+func (s *modelServer) say(t testing.TB, words ...string) {
 	t.Helper()
 	for _, word := range words {
 		late := time.NewTimer(patience)
@@ -100,7 +100,7 @@ func (s *modelServer) say(t *testing.T, words ...string) {
 // end ends this and all further answers.
 func (s *modelServer) end() { close(s.words) }
 
-func await[T any](t *testing.T, what string, ch <-chan T) T {
+func await[T any](t testing.TB, what string, ch <-chan T) T {
 	t.Helper()
 	late := time.NewTimer(patience)
 	defer late.Stop()
@@ -158,7 +158,7 @@ func TestStopReachesTheModelServer(t *testing.T) {
 	k.guest.answeredOnce(q)
 }
 
-func lineWith(t *testing.T, beginning, text string) string {
+func lineWith(t testing.TB, beginning, text string) string {
 	t.Helper()
 	for line := range strings.SplitSeq(text, "\n") {
 		if strings.HasPrefix(line, beginning) {

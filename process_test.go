@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 }
 
 // binary is the path of a built program.
-func binary(t *testing.T, name string) string {
+func binary(t testing.TB, name string) string {
 	t.Helper()
 	dir, err := programs()
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *transcript) String() string {
 
 // program is a running potluck or potluck-worker: a process of its own, or potluck's run in this one.
 type program struct {
-	t          *testing.T
+	t          testing.TB
 	out, errs  *transcript
 	cmd        *exec.Cmd // nil: in this process
 	stopGently func()
@@ -88,7 +88,7 @@ type program struct {
 }
 
 // start runs a program as a process of its own; stdin may be empty.
-func start(t *testing.T, name, stdin string, environ []string, args ...string) *program {
+func start(t testing.TB, name, stdin string, environ []string, args ...string) *program {
 	t.Helper()
 	return launch(t, stdin, environ, binary(t, name), args...)
 }
@@ -115,7 +115,7 @@ func launch(t *testing.T, stdin string, environ []string, path string, args ...s
 }
 
 // startHere runs potluck in this process.
-func startHere(t *testing.T, environ []string, args ...string) *program {
+func startHere(t testing.TB, environ []string, args ...string) *program {
 	t.Helper()
 	binary(t, "potluck-worker") // for demo
 	p := newProgram(t)
@@ -132,7 +132,7 @@ func startHere(t *testing.T, environ []string, args ...string) *program {
 	return p
 }
 
-func newProgram(t *testing.T) *program {
+func newProgram(t testing.TB) *program {
 	p := &program{t: t, out: &transcript{}, errs: &transcript{}, ended: make(chan struct{})}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -201,7 +201,7 @@ func (p *program) stop(within time.Duration) int {
 }
 
 // execute runs a program to its end.
-func execute(t *testing.T, name string, environ []string, args ...string) (stdout, stderr string, code int) {
+func execute(t testing.TB, name string, environ []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	p := start(t, name, "", environ, args...)
 	late := time.NewTimer(patience)
@@ -215,7 +215,7 @@ func execute(t *testing.T, name string, environ []string, args ...string) (stdou
 }
 
 // write makes a file with its folders.
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)

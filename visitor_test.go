@@ -45,7 +45,7 @@ type pageEvent struct {
 
 // visitor is somebody who has the lobby open. It belongs to the goroutine of its test.
 type visitor struct {
-	t      *testing.T
+	t      testing.TB
 	base   string // http://127.0.0.1:4711
 	client *http.Client
 	seen   []pageEvent
@@ -54,7 +54,7 @@ type visitor struct {
 	leave  func()
 }
 
-func visit(t *testing.T, base, name string) *visitor {
+func visit(t testing.TB, base, name string) *visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -342,7 +342,7 @@ func (v *visitor) picture(address string) image.Image {
 }
 
 // number finds the one number that a pattern's group names in a text, such as `job (\d+)`. Thousands separators are dropped.
-func number(t *testing.T, pattern, text string) float64 {
+func number(t testing.TB, pattern, text string) float64 {
 	t.Helper()
 	found := regexp.MustCompile(pattern).FindStringSubmatch(text)
 	if found == nil {
@@ -356,7 +356,7 @@ func number(t *testing.T, pattern, text string) float64 {
 }
 
 // jobOf is the number that stands below an answer.
-func jobOf(t *testing.T, m message) string {
+func jobOf(t testing.TB, m message) string {
 	t.Helper()
 	return strconv.Itoa(int(number(t, `job (\d+)`, m.Text)))
 }
