@@ -94,7 +94,7 @@ func start(t testing.TB, name, stdin string, environ []string, args ...string) *
 }
 
 // launch is start with the path of any program.
-func launch(t *testing.T, stdin string, environ []string, path string, args ...string) *program {
+func launch(t testing.TB, stdin string, environ []string, path string, args ...string) *program {
 	t.Helper()
 	p := newProgram(t)
 	p.cmd = exec.Command(path, args...)
