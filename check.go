@@ -30,8 +30,9 @@ func check(ctx context.Context, c call) error {
 		r.failed(err)
 	}
 	r.publicURL(c.config.HTTP.PublicURL)
-	if !c.config.Page.Enabled {
-		r.say("todo", "page.enabled is false, and the page is the only platform of this version: nobody can talk to the bot")
+	r.discord(ctx, c)
+	if !c.config.Page.Enabled && !c.config.Discord.enabled() {
+		r.say("todo", "page.enabled is false and discord.token is empty: nobody can talk to the bot")
 	}
 	if r.wrong > 0 {
 		return fmt.Errorf("%d of these must be mended before potluck serve can start", r.wrong)

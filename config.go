@@ -25,6 +25,7 @@ type Config struct {
 	HTTP    HTTPConfig    `yaml:"http"`
 	Log     LogConfig     `yaml:"log"`
 	Page    PageConfig    `yaml:"page"`
+	Discord DiscordConfig `yaml:"discord"`
 	Limits  LimitsConfig  `yaml:"limits"`
 	Credits CreditsConfig `yaml:"credits"`
 	Workers WorkersConfig `yaml:"workers"`
@@ -87,6 +88,7 @@ func defaultConfig() Config {
 		HTTP:    HTTPConfig{Addr: "127.0.0.1:8080", TrustedProxies: []string{}},
 		Log:     LogConfig{Level: "info", Format: "text"},
 		Page:    PageConfig{Enabled: true, Name: "Potluck", Chats: []string{"lobby", "español", "deutsch", "日本語"}, DemoEngine: true},
+		Discord: defaultDiscord(),
 		Limits:  LimitsConfig{Running: 2, Queued: 5, PerMinute: 20, JobWait: 10 * time.Minute, Restarts: 3, CalmAfter: 10 * time.Second},
 		Credits: CreditsConfig{DailyMember: 200, DailyPage: 2000, Escrow: 24 * time.Hour},
 		Workers: WorkersConfig{
@@ -110,6 +112,9 @@ func loadConfig(path string, environ []string) (Config, error) {
 		}
 	}
 	if err := c.applyEnviron(environ); err != nil {
+		return c, err
+	}
+	if err := c.Discord.secrets(); err != nil {
 		return c, err
 	}
 	return c, c.Validate()
@@ -285,6 +290,7 @@ func (c Config) Validate() error {
 	if c.Page.Enabled && (c.Page.Name == "" || len(c.Page.Chats) == 0) {
 		bad("page.name and page.chats", "a name and at least one chat", "empty")
 	}
+	c.Discord.validate(bad)
 	for key, n := range map[string]int{
 		"limits.running": c.Limits.Running, "limits.queued": c.Limits.Queued, "limits.per_minute": c.Limits.PerMinute, "limits.restarts": c.Limits.Restarts,
 		"workers.attempts": c.Workers.Attempts, "workers.max_per_owner": c.Workers.MaxPerOwner, "ask.max_tokens": c.Ask.MaxTokens,

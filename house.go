@@ -97,7 +97,7 @@ func build(ctx context.Context, config Config, log *slog.Logger, demo bool) (_ *
 	if err := h.buildPool(ed25519.NewKeyFromSeed(seed), rates, demo); err != nil {
 		return nil, err
 	}
-	if err := h.buildChat(); err != nil {
+	if err := h.buildChat(ctx); err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -128,7 +128,7 @@ func (h *house) buildPool(key ed25519.PrivateKey, rates *ledger.Rates, demo bool
 }
 
 // buildChat makes the features, the commands, the platforms and the server in front of them.
-func (h *house) buildChat() error {
+func (h *house) buildChat(ctx context.Context) error {
 	album, err := imagegen.NewAlbum(filepath.Join(h.config.DataDir, "pictures"))
 	if err != nil {
 		return err
@@ -159,6 +159,13 @@ func (h *house) buildChat() error {
 		}
 		platforms = append(platforms, page)
 		mounts["/"] = page.Handler()
+	}
+	if h.config.Discord.enabled() {
+		onDiscord, err := h.buildDiscord(ctx, all, texts)
+		if err != nil {
+			return err
+		}
+		platforms = append(platforms, onDiscord)
 	}
 	for _, p := range platforms {
 		run.platforms[p.Name()] = p

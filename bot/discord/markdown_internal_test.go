@@ -146,7 +146,7 @@ func TestCut(t *testing.T) {
 func TestLongAddresses(t *testing.T) {
 	long := "https://example.org/" + strings.Repeat("a_b/", 500)
 	for _, text := range []bot.Text{
-		readMarkdown("see "+long+" there", names{}), bot.ParseMarkdown("[here]("+long+") and [there]("+long+")"), bot.Plain(long + long + long),
+		readMarkdown("see "+long+" there", names{}), bot.ParseMarkdown("[here](" + long + ") and [there](" + long + ")"), bot.Plain(long + long + long),
 		new(bot.Builder).Link("harmless", "https://example.org/"+strings.Repeat("x", 5000)).Text(),
 	} {
 		parts := bot.Split(text, maxContent, length16)

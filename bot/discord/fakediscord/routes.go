@@ -2,6 +2,7 @@ package fakediscord
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,6 +73,15 @@ func (s *Server) application(*call) (any, error) {
 		flags |= 1 << 19 // the limited form of the message content intent
 	}
 	return map[string]any{"id": s.self.ID, "name": "Potluck", "flags": flags, "bot": s.self, "bot_public": true}, nil
+}
+
+func (s *Server) ownGuilds(*call) (any, error) {
+	list := []any{}
+	for _, id := range slices.Sorted(maps.Keys(s.guilds)) {
+		g := s.guilds[id]
+		list = append(list, map[string]any{"id": id, "name": g.Name, "permissions": strconv.FormatInt(s.permissions(g, s.self.ID, g.BotRoles, nil), 10)})
+	}
+	return list, nil
 }
 
 func (s *Server) openDM(c *call) (any, error) {

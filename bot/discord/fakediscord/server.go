@@ -323,6 +323,7 @@ func (s *Server) handler() http.Handler {
 	routes := map[string]func(*call) (any, error){
 		"GET /gateway/bot":                                        s.gatewayBot,
 		"GET /users/@me":                                          func(*call) (any, error) { return s.self, nil },
+		"GET /users/@me/guilds":                                   s.ownGuilds,
 		"GET /applications/@me":                                   s.application,
 		"POST /users/@me/channels":                                s.openDM,
 		"GET /channels/{channel}":                                 s.getChannel,

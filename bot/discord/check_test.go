@@ -1,0 +1,55 @@
+package discord_test
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"potluck/bot/discord"
+	"potluck/bot/discord/fakediscord"
+)
+
+// Behaviour 39: each missing intent or right is named, with what to do.
+func TestCheckNamesWhatIsMissing(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*fakediscord.Server, *discord.Config)
+		want   []string
+		not    string
+	}{
+		"all is well": {func(*fakediscord.Server, *discord.Config) {}, []string{"ok Discord knows", "ok the message content intent", "ok Home: the bot may"}, "todo"},
+		"wrong token": {func(_ *fakediscord.Server, c *discord.Config) { c.Token = "nonsense" }, []string{"wrong the bot's token is refused", "Reset Token"}, "nonsense"},
+		"no intent": {func(s *fakediscord.Server, _ *discord.Config) { s.Intents = ^fakediscord.IntentContent },
+			[]string{"todo the message content intent is not", "Message Content Intent"}, "wrong"},
+		"no server": {func(s *fakediscord.Server, _ *discord.Config) { s.RemoveGuild(home) }, []string{"todo the bot is in no server yet", "client_id=100", "permissions=274878024704"}, "wrong"},
+		"one right in one channel": {func(s *fakediscord.Server, _ *discord.Config) {
+			s.ChangeChannel(adult, func(c *fakediscord.Channel) {
+				c.Overwrites = []fakediscord.Overwrite{{ID: home, Deny: fakediscord.AttachFiles}}
+			})
+		}, []string{"todo Home, #adult: allow the bot's role Attach Files (pictures)"}, "#general"},
+		"not reachable": {func(_ *fakediscord.Server, c *discord.Config) { c.APIBase = "http://discord.test/api/v9" }, []string{"wrong Discord cannot be asked"}, "todo"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := world(t)
+				s.AllowBadRequests = true
+				config := config(s, io.Discard)
+				c.change(s, &config)
+				var b strings.Builder
+				for _, f := range discord.Check(t.Context(), config) {
+					fmt.Fprintln(&b, f.State, f.Text)
+				}
+				for _, part := range c.want {
+					if !strings.Contains(b.String(), part) {
+						t.Errorf("%q is not in\n%s", part, b.String())
+					}
+				}
+				if strings.Contains(b.String(), c.not) {
+					t.Errorf("%q is in\n%s", c.not, b.String())
+				}
+				s.Close()
+			})
+		})
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"potluck/bot"
+	"potluck/bot/discord"
+	"potluck/commands"
+	"potluck/community"
+)
+
+// DiscordConfig connects Potluck to Discord. Without a token it is not.
+type DiscordConfig struct {
+	Token          string   `yaml:"token"`
+	TokenFile      string   `yaml:"token_file"`
+	MessageContent bool     `yaml:"message_content"`
+	Operators      []string `yaml:"operators"`
+	Shards         int      `yaml:"shards"`
+	DevGuild       string   `yaml:"dev_guild"`
+	APIBase        string   `yaml:"api_base"`
+}
+
+func defaultDiscord() DiscordConfig {
+	return DiscordConfig{MessageContent: true, Operators: []string{}, APIBase: discord.DefaultAPIBase}
+}
+
+// enabled tells whether there is a token.
+func (d DiscordConfig) enabled() bool { return d.Token != "" }
+
+// secrets reads the token from its file.
+func (d *DiscordConfig) secrets() error {
+	if d.TokenFile == "" {
+		return nil
+	}
+	if d.Token != "" {
+		return errors.New("discord.token and discord.token_file are both set: keep one")
+	}
+	b, err := os.ReadFile(d.TokenFile)
+	if err != nil {
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			err = e.Err
+		}
+		return fmt.Errorf("discord.token_file: %s cannot be read (%w): put the bot's token there", d.TokenFile, err)
+	}
+	if d.Token = strings.TrimSpace(string(b)); d.Token == "" {
+		return fmt.Errorf("discord.token_file: %s is empty: put the bot's token there", d.TokenFile)
+	}
+	return nil
+}
+
+// validate names what is wrong; bad takes a key, what it may be, and what it is.
+func (d DiscordConfig) validate(bad func(key, want string, got any)) {
+	if d.Shards < 0 || d.Shards > 10_000 {
+		bad("discord.shards", "0 (as many as Discord recommends) to 10000", d.Shards)
+	}
+	if d.DevGuild != "" && !isID(d.DevGuild) {
+		bad("discord.dev_guild", "a server's id, such as 123456789012345678", strconv.Quote(d.DevGuild))
+	}
+	for _, id := range d.Operators {
+		if !isID(id) {
+			bad("discord.operators", "people's ids (Discord: settings, Advanced, Developer Mode; then right-click the name, Copy User ID)", strconv.Quote(id))
+		}
+	}
+	if u, err := url.Parse(d.APIBase); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		bad("discord.api_base", "an address, such as "+discord.DefaultAPIBase, strconv.Quote(d.APIBase))
+	}
+	if strings.ContainsAny(d.Token, " \t\r\n") {
+		bad("discord.token", "one word without spaces", "something else")
+	}
+}
+
+func isID(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 64)
+	return err == nil
+}
+
+// config is what the adapter needs of the file.
+func (d DiscordConfig) config(log *slog.Logger, all []bot.Command, texts bot.Catalogue) discord.Config {
+	return discord.Config{
+		Token: d.Token, APIBase: d.APIBase, Shards: d.Shards, DevGuild: d.DevGuild, Content: d.MessageContent, Commands: all, Texts: texts,
+		AskCommand: "ask", TranslateCommand: "translate", Version: version, Log: log,
+	}
+}
+
+// buildDiscord makes the platform, and operators of those that the configuration names.
+func (h *house) buildDiscord(ctx context.Context, all []bot.Command, texts bot.Catalogue) (*discord.Platform, error) {
+	for _, id := range h.config.Discord.Operators {
+		if _, err := h.operator(ctx, community.UserID("discord:"+id), ""); err != nil {
+			return nil, fmt.Errorf("make an operator: %w", err)
+		}
+	}
+	return discord.New(h.config.Discord.config(h.log, all, texts))
+}
+
+// discord looks at the token, the intent and the rights of the bot.
+func (r *report) discord(ctx context.Context, c call) {
+	if !c.config.Discord.enabled() {
+		return
+	}
+	for _, f := range discord.Check(ctx, c.config.Discord.config(c.log, nil, commands.Texts())) {
+		if f.State == discord.Broken {
+			r.failed(errors.New(f.Text))
+			continue
+		}
+		r.say(string(f.State), "%s", f.Text)
+	}
+}
