@@ -73,7 +73,8 @@ type Responder struct {
 	mu        sync.Mutex
 	next      *Reply // newest Show not yet written
 	shown     Reply
-	below     Text // see Below
+	below     Text        // see Below
+	ways      []NewButton // see Below
 	claimed   bool
 	cancelPut context.CancelFunc // of the edit on its way
 
@@ -122,11 +123,12 @@ func (r *Responder) Shown() Reply {
 	return r.shown
 }
 
-// Below sets the last line of the answer if the run ends with an error: what is known of the work although nothing came of it.
-func (r *Responder) Below(t Text) {
+// Below sets the last line of the answer if the run ends with an error: what is known of the work although nothing came of it, and the buttons
+// by which people go on from there.
+func (r *Responder) Below(t Text, ways ...NewButton) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.below = t
+	r.below, r.ways = t, ways
 }
 
 // Final shows the answer for good and returns when the platform has it and the request is Delivered. It wins over any Show, and over a
@@ -482,7 +484,7 @@ func empty(rep Reply) bool { return rep.Text.Plain == "" && len(rep.Pictures) ==
 // failed is the final of a run that ended with a fault: what there is of the answer, then what happened.
 func (r *Responder) failed(f *fault.Error) Reply {
 	r.mu.Lock()
-	shown, below, say := r.shown, r.below, r.say
+	shown, below, ways, say := r.shown, r.below, r.ways, r.say
 	r.mu.Unlock()
 	args := make([]any, 0, 2*len(f.Args))
 	for _, name := range slices.Sorted(maps.Keys(f.Args)) {
@@ -492,7 +494,7 @@ func (r *Responder) failed(f *fault.Error) Reply {
 	if !shown.Status {
 		line = Join(Plain("\n\n"), shown.Text, line)
 	}
-	return Reply{Text: Join(Plain("\n"), line, below), beside: true}
+	return Reply{Text: Join(Plain("\n"), line, below), Buttons: ways, beside: true}
 }
 
 func (r *Responder) isClaimed() bool {

@@ -220,7 +220,7 @@ func (h House) answer(ctx context.Context, in *bot.Invocation, w wish, by bot.Te
 		partial, job := d.markdown, d.progress.job
 		d.mu.Unlock()
 		below := joined("\n", h.jobLine(ctx, in, job), by)
-		in.Reply.Below(below)
+		in.Reply.Below(below, tryAgain(ctx, in, regenerate(in, w), err)...)
 		return h.broken(ctx, in, q, w, partial, below, err)
 	}
 	buttons := []bot.NewButton{regenerate(in, w)}

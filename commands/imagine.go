@@ -151,12 +151,13 @@ func (h House) picture(ctx context.Context, in *bot.Invocation, s sketch, by bot
 	defer stop()
 	words, err := h.inEnglish(ctx, in, &r, s.options, e)
 	if err != nil {
+		in.Reply.Below(by, tryAgain(ctx, in, h.redraw(in, s, words), err)...)
 		return fmt.Errorf("put a wish into English: %w", err)
 	}
 	d, err := h.Draw.Draw(ctx, r, e.see)
 	stop()
 	if err != nil {
-		in.Reply.Below(joined("\n", h.jobLine(ctx, in, e.job()), by))
+		in.Reply.Below(joined("\n", h.jobLine(ctx, in, e.job()), by), tryAgain(ctx, in, h.redraw(in, s, words), err)...)
 		return fmt.Errorf("draw: %w", err)
 	}
 

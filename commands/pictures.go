@@ -24,6 +24,7 @@ import (
 
 const (
 	actionDrawAgain = "draw_again"
+	actionRedraw    = "draw_retry"
 	actionVary      = "draw_vary"
 	actionInfo      = "picture_info"
 	actionDelete    = "picture_delete"
@@ -52,6 +53,7 @@ func (h House) resultActions() []bot.ActionHandler {
 		{Name: actionAskContinue, Costly: true, Moderators: true, Command: "ask", Run: h.askContinue},
 		{Name: actionAskReasoning, Private: true, Moderators: true, Command: "ask", Run: h.askReasoning},
 		{Name: actionDrawAgain, Costly: true, Moderators: true, Anew: true, Command: "imagine", Run: h.drawAgain},
+		{Name: actionRedraw, Costly: true, Moderators: true, Anew: true, Command: "imagine", Run: h.retry},
 		{Name: actionVary, Costly: true, Moderators: true, Anew: true, Command: "imagine", Run: h.vary},
 		{Name: actionInfo, Private: true, Command: "imagine", Run: h.info},
 		{Name: actionDelete, Moderators: true, InPlace: true, Run: h.remove},
@@ -68,7 +70,7 @@ type painting struct {
 	Negative string             `json:"negative,omitempty"`
 	Style    string             `json:"style,omitempty"`
 	Without  string             `json:"without,omitempty"` // what the person wanted left out
-	From     string             `json:"from,omitempty"` // the language that Sent was translated from
+	From     string             `json:"from,omitempty"`    // the language that Sent was translated from
 	Model    string             `json:"model"`
 	Engine   string             `json:"engine,omitempty"`
 	GPU      string             `json:"gpu,omitempty"`
@@ -160,6 +162,45 @@ func (h House) drawAgain(ctx context.Context, in *bot.Invocation, a bot.Action) 
 	}
 	options["seed"] = seedOf(in.Request.ID) // set, because it must win over a seed inside of the prompt
 	return h.picture(ctx, in, sketch{options: options, pressed: true}, pressed(in, a))
+}
+
+// attempt is what the button below a picture that came to nothing carries.
+type attempt struct {
+	Options map[string]string `json:"options"`
+	Nudge   string            `json:"nudge,omitempty"`
+}
+
+// redraw is the button that tries the same once more.
+func (h House) redraw(in *bot.Invocation, s sketch, w wording) bot.NewButton {
+	data, _ := json.Marshal(attempt{w.carried(s.options), s.nudge}) // strings always encode
+	return bot.NewButton{Action: actionRedraw, Label: in.Say("button.retry"), Data: data}
+}
+
+// retry draws what came to nothing, exactly as it was asked for.
+func (h House) retry(ctx context.Context, in *bot.Invocation, a bot.Action) error {
+	var was attempt
+	if err := json.Unmarshal(a.Data, &was); err != nil || was.Options == nil {
+		return fault.Wrap(err, fault.Gone)
+	}
+	return h.picture(ctx, in, sketch{options: was.Options, nudge: was.Nudge, pressed: true}, pressed(in, a))
+}
+
+// passing are the failures that another try may not meet.
+var passing = map[fault.Code]bool{
+	fault.NoWorker: true, fault.NoModel: true, fault.NoPrivateWorker: true, fault.NoFit: true, fault.NoCredit: true, fault.Expired: true, fault.WorkerFailed: true,
+	fault.BadResult: true, fault.Cancelled: true, fault.Erased: true, fault.Storage: true, fault.Internal: true,
+}
+
+// tryAgain is the way on from a failure: the button again, unless the same would fail the same way.
+func tryAgain(ctx context.Context, in *bot.Invocation, again bot.NewButton, err error) []bot.NewButton {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // that Stop was pressed
+	}
+	if !passing[fault.Of(err).Code] {
+		return nil
+	}
+	again.Label = in.Say("button.retry")
+	return []bot.NewButton{again}
 }
 
 // seedOf comes from the request, so that a re-run after a kill draws the same.

@@ -32,16 +32,31 @@ import (
 	"potluck/workers/protocol"
 )
 
-// painter is a pool whose one worker draws at once what it is asked for, and translates; it keeps the real feature busy.
+// painter is a pool whose one worker draws at once what it is asked for, translates and answers a1, a2, …; it keeps the real features busy.
 type painter struct {
 	pool
 	folder string
 	model  string
-	lacks  string // a model that nobody has
-	words  string // what the translation of every segment is; "" = nobody translates
+	lacks  string        // a model that nobody has
+	words  string        // what the translation of every segment is; "" = nobody translates
+	fails  error         // what every job ends with
+	begun  chan struct{} // closed when the first picture is begun, which then waits for its end; nil = none waits
+	asked  []string      // the keys of all jobs
 }
 
 func (p *painter) Do(ctx context.Context, j workers.Job, progress func(workers.Event)) (workers.Result, error) {
+	p.mu.Lock()
+	p.asked = append(p.asked, j.Key)
+	p.mu.Unlock()
+	if p.fails != nil {
+		return workers.Result{}, fmt.Errorf("do: %w", p.fails)
+	}
+	if begun := p.begun; j.Kind == protocol.Image && begun != nil {
+		p.begun = nil
+		close(begun)
+		<-ctx.Done()
+		return workers.Result{}, context.Cause(ctx)
+	}
 	switch {
 	case j.Kind == protocol.Translate && p.words == "":
 		return workers.Result{}, fault.New(fault.NoPair, "from", j.Translate.From, "to", j.Translate.To, "targets", "", "pairs", "")
@@ -613,5 +628,58 @@ func TestDeleteThatFailsLeavesThePicture(t *testing.T) {
 	}
 	if now := s.platform.Messages("")[0]; len(now.Pictures) != 1 {
 		t.Errorf("%s", shown(now))
+	}
+}
+
+// What failed in passing can be tried once more exactly as it was asked for, also after a restart; what is wrong in itself cannot.
+func TestFailureCanBeTriedAgain(t *testing.T) { // A1, 1
+	st := openStudio(t)
+	st.pool.fails = fault.New(fault.Expired, "kind", protocol.Image)
+	failed := st.say("/imagine a fox --seed 7 --ar 16:9")
+	if !strings.HasPrefix(failed.Text.Plain, "Nobody could draw that in time") || labels(failed) != "Try again" {
+		t.Errorf("%s [%s]", failed.Text.Plain, labels(failed))
+	}
+	asked := st.say("/ask what is for dinner?")
+	if labels(asked) != "Try again" {
+		t.Errorf("%s [%s]", asked.Text.Plain, labels(asked))
+	}
+	st.pool.fails = nil
+	st.restart(t)
+	if m := st.press(failed, "Try again"); len(m.Pictures) != 1 || m.ReplyTo != failed.ReplyTo {
+		t.Errorf("%s", shown(m))
+	}
+	if i := st.pool.jobs[0].Image; i.Seed != 7 || i.Width != 1344 && i.Width != 1024 {
+		t.Errorf("drew %+v", i)
+	}
+	if m := st.press(asked, "Try again"); !strings.HasPrefix(m.Text.Plain, "a2") {
+		t.Errorf("%s", shown(m))
+	}
+	for _, typed := range []string{"/imagine a nude child", "/imagine a fox --ar 0:1", "/ask"} {
+		if m := st.say(typed); len(m.Buttons) != 0 {
+			t.Errorf("%s may be tried again: %s", typed, labels(m))
+		}
+	}
+}
+
+// The process ends while a translated wish is drawn: the next one finds both jobs under their keys, and nothing is drawn or paid twice.
+func TestKillWhileATranslatedWishIsDrawn(t *testing.T) { // 1, 4
+	st := openStudio(t)
+	begun := make(chan struct{})
+	st.pool.words, st.pool.begun = "a red fox", begun
+	st.emit(bot.Event{Text: bot.Plain("/imagine ein roter Fuchs im Schnee")})
+	<-begun
+	st.restart(t)
+	st.seen = 0 // its message is there and goes on
+	m := st.final()
+	var keys []string
+	for _, j := range st.pool.asked {
+		_, step, _ := strings.Cut(j, ":")
+		keys = append(keys, step)
+	}
+	if got := strings.Join(keys, " "); got != "translate:en draw translate:en draw" || st.pool.asked[0] != st.pool.asked[2] || st.pool.asked[1] != st.pool.asked[3] {
+		t.Errorf("asked for %q", st.pool.asked)
+	}
+	if all := st.platform.Messages(""); len(all) != 1 || !strings.HasPrefix(m.Text.Plain, "ein roter Fuchs im Schnee\nDrawn from an English translation") {
+		t.Errorf("%d messages, %s", len(all), m.Text.Plain)
 	}
 }
