@@ -39,8 +39,9 @@ var mayImport = map[string][]string{
 	"translate/detect":        {},
 	"commands":                {"bot", "ask", "imagegen", "translate", "workers", "workers/protocol", "ledger", "community", "fault", "nearest"},
 	"web":                     {"ask", "imagegen", "translate", "workers", "ledger", "community", "fault"},
+	"web/operator":         {"workers", "workers/protocol", "ledger", "community", "fault", "hygiene"},
 	"storage": {
-		"community", "ledger", "workers", "workers/protocol", "bot", "bot/webchat", "ask", "imagegen", "translate", "fault", "failpoint",
+		"community", "ledger", "workers", "workers/protocol", "bot", "bot/webchat", "web/operator", "ask", "imagegen", "translate", "fault", "failpoint",
 		"storage/migrations",
 	},
 	"storage/storagetest": {"storage"},
@@ -115,6 +116,9 @@ func breach(dir, file, name string) string {
 		return "package " + dir + " is not in the import table: give it a line here and a sentence in docs/design.md"
 	}
 	if slices.Contains(allowed, ours) {
+		return ""
+	}
+	if test && dir == "workers" && ours == "imagegen" { // the real gate for the pictures of hostile machines
 		return ""
 	}
 	if test && (ours == dir || strings.HasPrefix(ours, dir+"/") || ours == "storage" || strings.HasPrefix(ours, "storage/") || ours == "bot/bottest" || ours == "workers/protocol" || ours == "workers/agent/engine") {
