@@ -159,6 +159,9 @@ func (h *house) buildChat(ctx context.Context) error {
 		}
 		platforms = append(platforms, page)
 		mounts["/"] = page.Handler()
+		if err := h.mountOperator(mounts, page); err != nil {
+			return err
+		}
 	}
 	if h.config.Discord.enabled() {
 		onDiscord, err := h.buildDiscord(ctx, all, texts)
@@ -266,7 +269,7 @@ func (h *house) payer(r bot.Request) ledger.Payer {
 
 // quality: what people ask for by a command may be rough; demonstrations are for the page, where the operator wants them.
 func (h *house) quality(c community.Chat) protocol.Quality {
-	if community.Platform(c.ID) == "page" && h.config.Page.DemoEngine {
+	if community.Platform(c.ID) == "page" && h.config.Page.DemoEngine || community.Platform(c.ID) == "discord" && h.config.Discord.DemoEngine {
 		return protocol.Demo
 	}
 	return protocol.Rough

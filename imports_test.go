@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"translate/detect":        {},
 	"commands":                {"bot", "ask", "imagegen", "translate", "workers", "workers/protocol", "ledger", "community", "fault", "nearest"},
 	"web":                     {"ask", "imagegen", "translate", "workers", "ledger", "community", "fault"},
-	"web/operator":         {"workers", "workers/protocol", "ledger", "community", "fault", "hygiene"},
+	"web/operator":            {"workers", "workers/protocol", "ledger", "community", "fault", "hygiene"},
 	"storage": {
 		"community", "ledger", "workers", "workers/protocol", "bot", "bot/webchat", "web/operator", "ask", "imagegen", "translate", "fault", "failpoint",
 		"storage/migrations",
