@@ -84,12 +84,16 @@ func (h House) announce(ctx context.Context, in *bot.Invocation) error {
 	if len(places) == 0 {
 		return in.Reply.Final(ctx, bot.Reply{Text: in.Say("admin.no_places")})
 	}
-	data, err := json.Marshal(in.Rest)
+	text := in.Rest
+	if len(text.Spans) == 0 { // typed where nothing can be made bold
+		text = bot.ParseMarkdown(text.Plain)
+	}
+	data, err := json.Marshal(text)
 	if err != nil {
 		return err
 	}
 	return in.Reply.Final(ctx, bot.Reply{
-		Text:    joined("\n\n", in.Say("admin.announce", "n", len(places)), in.Rest.In(bot.Quote, "")),
+		Text:    joined("\n\n", in.Say("admin.announce", "n", len(places)), text.In(bot.Quote, "")),
 		Buttons: []bot.NewButton{{Action: actionAnnounce, Label: in.Say("button.announce"), Style: bot.Primary, Data: data}},
 	})
 }

@@ -30,7 +30,7 @@ func (h House) help(others []bot.Command) bot.Command {
 				path := strings.Fields(strings.ToLower(asked))
 				c, ok := find(all, path)
 				if !ok || c.Needs > in.Request.Role {
-					return fault.New(fault.UnknownCommand, "name", asked, "nearest", near(path[0], all))
+					return fault.New(fault.UnknownCommand, "name", asked, "nearest", near(path[0], allowed(all, in.Request.Role)))
 				}
 				text = describe(in, all, path, c)
 			}
@@ -64,6 +64,11 @@ func find(all []bot.Command, path []string) (bot.Command, bool) {
 	sub, ok := find(all[i].Subcommands, path[1:])
 	sub.Needs = max(sub.Needs, all[i].Needs)
 	return sub, ok
+}
+
+// allowed are the commands that a role may use, in part at least.
+func allowed(all []bot.Command, role community.Role) []bot.Command {
+	return slices.DeleteFunc(slices.Clone(all), func(c bot.Command) bool { return c.Needs > role })
 }
 
 // near returns the command that was probably meant, or nothing.

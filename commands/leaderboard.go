@@ -30,6 +30,9 @@ func (h House) showLeaders(ctx context.Context, in *bot.Invocation) error {
 	if len(list) == 0 {
 		return in.Reply.Final(ctx, bot.Reply{Text: in.Say("leaders.none", "period", period)})
 	}
+	for i := range list {
+		list[i].Name = cut(list[i].Name, maxMachineName)
+	}
 	lines := []bot.Text{in.Say("leaders.title", "period", period)}
 	for i, l := range list {
 		lines = append(lines, in.Say("leaders.line", "place", i+1, "name", l.Name, "amount", l.Earned, "n", l.Jobs))

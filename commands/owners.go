@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"potluck/bot"
 	"potluck/community"
@@ -17,22 +18,22 @@ import (
 	"potluck/workers/protocol"
 )
 
-// machine is the option that names one of the asker's workers: by number or name, and not at all by who has only one.
-var machine = bot.Option{Name: "id", Kind: bot.String, Max: 40}
+// machineOption is the option that names one of the asker's workers: by number or name, and not at all by who has only one.
+var machineOption = bot.Option{Name: "id", Kind: bot.String, Max: 40}
 
 func (h House) ownerCommands() []bot.Command {
 	return []bot.Command{
 		{
 			Name: "rename", Private: true, Run: h.rename,
-			Options: []bot.Option{{Name: "name", Kind: bot.String, Rest: true, Required: true, Max: 60}, machine},
+			Options: []bot.Option{{Name: "name", Kind: bot.String, Rest: true, Required: true, Max: 60}, machineOption},
 		},
-		{Name: "pause", Private: true, Run: h.pause, Options: []bot.Option{machine}},
-		{Name: "resume", Private: true, Run: h.resume, Options: []bot.Option{machine}},
-		{Name: "stats", Private: true, Run: h.stats, Options: []bot.Option{machine}},
+		{Name: "pause", Private: true, Run: h.pause, Options: []bot.Option{machineOption}},
+		{Name: "resume", Private: true, Run: h.resume, Options: []bot.Option{machineOption}},
+		{Name: "stats", Private: true, Run: h.stats, Options: []bot.Option{machineOption}},
 		{
 			Name: "limits", Private: true, Run: h.limits,
 			Options: []bot.Option{
-				machine,
+				machineOption,
 				{Name: "kinds", Kind: bot.String, Max: 60},
 				{Name: "jobs", Kind: bot.Integer, Min: 0, Max: 100_000},
 				{Name: "hours", Kind: bot.String, Max: 20},
@@ -41,9 +42,9 @@ func (h House) ownerCommands() []bot.Command {
 		},
 		{
 			Name: "test", Private: true, Costly: true, Run: h.test,
-			Options: []bot.Option{machine, {Name: "kind", Kind: bot.Choice, Choices: kindNames()}},
+			Options: []bot.Option{machineOption, {Name: "kind", Kind: bot.Choice, Choices: kindNames()}},
 		},
-		{Name: "share", Private: true, Run: h.share, Options: []bot.Option{{Name: "on", Kind: bot.Bool, Required: true}, machine}},
+		{Name: "share", Private: true, Run: h.share, Options: []bot.Option{{Name: "on", Kind: bot.Bool, Required: true}, machineOption}},
 	}
 }
 
@@ -101,6 +102,9 @@ func (h House) pick(ctx context.Context, m community.Member, typed string) (work
 	return workers.Worker{}, fault.New(fault.WhichWorker, "workers", strings.Join(names, ", "))
 }
 
+// maxMachineName is how many characters the name of a machine may have.
+const maxMachineName = 32
+
 func (h House) rename(ctx context.Context, in *bot.Invocation) error {
 	name := plainForm(in.Options["name"])
 	// "/worker rename 3 Attic PC" means the third; who has only one may well call it "3 Attic PC".
@@ -112,8 +116,8 @@ func (h House) rename(ctx context.Context, in *bot.Invocation) error {
 		}
 	}
 	return h.mine(ctx, in, func(w workers.Worker) error {
-		if len(name) > workers.MaxName {
-			return fault.New(fault.TooLong, "option", "name", "length", len(name), "max", workers.MaxName)
+		if n := utf8.RuneCountInString(name); n > maxMachineName {
+			return fault.New(fault.TooLong, "option", "name", "length", n, "max", maxMachineName)
 		}
 		if err := h.Owners.Rename(ctx, w.ID, name, in.Member); err != nil {
 			return err

@@ -105,7 +105,15 @@ func (h House) workerText(say bot.Say, w workers.WorkerView) bot.Text {
 	}
 	lines = append(lines, say("worker.hardware", "gpus", strings.Join(gpus, " + "), "cpus", w.Hardware.CPUs, "ram", gigabytes(w.Hardware.RAMMB)))
 	if w.State == workers.Away {
-		return joined("\n", append(lines, say("worker.seen", "ago", h.Now().Sub(w.Seen), "seen", w.Seen))...)
+		if w.Seen.IsZero() {
+			lines = append(lines, say("worker.never_seen"))
+		} else {
+			lines = append(lines, say("worker.seen", "ago", h.Now().Sub(w.Seen), "seen", w.Seen))
+		}
+		if !w.Paused.IsZero() {
+			lines = append(lines, say("worker.halted", "id", w.ID))
+		}
+		return joined("\n", lines...)
 	}
 
 	var offers []string

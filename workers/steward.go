@@ -47,8 +47,8 @@ type Mishap struct {
 	Outcome Outcome
 }
 
-// MaxName is how many bytes a worker's name may have.
-const MaxName = 32
+// MaxName is how many bytes a worker's name may have: 32 characters of most scripts.
+const MaxName = 96
 
 // Rename gives a worker another name. The machine learns of it when it connects next.
 func (p *Pool) Rename(ctx context.Context, id int64, name string, by community.Member) error {
