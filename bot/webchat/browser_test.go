@@ -367,7 +367,7 @@ func TestScreenshots(t *testing.T) {
 		}
 		var b strings.Builder
 		png.Encode(&b, picture)
-		return bot.Picture{Name: strings.Repeat("ab12", 15) + fmt.Sprintf("%04d.png", seed), Data: []byte(b.String()), Alt: "A long table under lemon trees at dusk", Width: 256, Height: 256, Spoiler: seed == 4}
+		return bot.Picture{Name: strings.Repeat("ab12", 15) + fmt.Sprintf("%04d.png", seed), Data: []byte(b.String()), Alt: `A long table <img src=x onerror="alert(6)"> under lemon trees at dusk`, Width: 256, Height: 256, Spoiler: seed == 4}
 	}
 	draw := ben.says("lobby", "/imagine a long table under lemon trees at dusk")
 	grid := send(bot.Outgoing{ReplyTo: draw, Final: true, Text: bot.Plain("Four plates, fresh from the oven."), Pictures: []bot.Picture{drawn(1), drawn(2), drawn(3), drawn(4)}, Buttons: []bot.Button{{ID: "v", Label: "Vary", Style: bot.Primary}, {ID: "r", Label: "Again"}, {ID: "d", Label: "Delete", Style: bot.Danger}}})

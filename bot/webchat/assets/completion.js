@@ -135,6 +135,9 @@ function pick(i) {
   text.dispatchEvent(new Event("input"));
 }
 
+// The list scrolls under a mouse or a finger, but the keys stay with the text.
+box.addEventListener("mousedown", (e) => e.preventDefault());
+
 export function hideCompletion() {
   box.hidden = true;
   shown = [];

@@ -137,7 +137,7 @@ async function deliver(path, body) {
 $("composer").addEventListener("submit", (e) => { e.preventDefault(); send(); text.focus(); });
 text.addEventListener("input", () => { grow(); complete(); });
 text.addEventListener("click", complete);
-text.addEventListener("blur", () => setTimeout(() => { if (document.activeElement !== text) hideCompletion(); }, 150));
+text.addEventListener("blur", () => setTimeout(() => { if (document.activeElement !== text && document.activeElement !== $("completion")) hideCompletion(); }, 150));
 text.addEventListener("keydown", (e) => {
   // An input method that is composing takes Enter, arrows and Escape for itself; Safari tells so by keyCode only.
   if (e.isComposing || e.keyCode === 229) return;

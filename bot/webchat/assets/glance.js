@@ -17,7 +17,6 @@ export function showPool(pool) {
     const models = a ? [...new Set(a.models)].join(", ") : say("not_now");
     return make("li", { class: a ? "can" : "cannot" }, icon(kind), make("span", {}, make("strong", {}, words[kind]), make("small", { dir: "auto" }, models)));
   }));
-  name();
 }
 
 export function showPurse(purse) {
@@ -27,11 +26,6 @@ export function showPurse(purse) {
   const rows = [[say("purse_own"), number.format(purse.own)]];
   if (free) rows.push([say("purse_free"), say("purse_of", { n: number.format(purse.free), all: number.format(purse.daily) })]);
   $("glance-purse").replaceChildren(...rows.map(([what, much]) => make("div", {}, make("dt", {}, what), make("dd", {}, much))));
-  name();
 }
 
-function name() {
-  const parts = [$("glance-machines").textContent, $("glance-credits").textContent].filter(Boolean);
-  $("glance").setAttribute("aria-label", `${parts.join(", ")}. ${say("glance")}`);
-}
 asPopover($("glance"), $("glance-card"));

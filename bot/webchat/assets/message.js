@@ -119,8 +119,8 @@ function quote(chat, id) {
   const target = chat.messages.get(id);
   if (!target) return make("p", { class: "quote gone" }, icon("reply"), make("span", {}, say("gone_quote")));
   const name = target.m.mine ? say("you") : target.m.author, text = excerpt(target.m);
-  return make("button", { class: "quote", type: "button", "data-of": id, "aria-label": say("answers", { name, text }), onclick: () => jump(chat, id) },
-    icon("reply"), make("strong", { dir: "auto" }, name), make("span", { dir: "auto" }, text));
+  return make("button", { class: "quote", type: "button", "data-of": id, onclick: () => jump(chat, id) },
+    icon("reply"), make("span", { class: "unseen" }, say("answers") + " "), make("strong", { dir: "auto" }, name), " ", make("span", { dir: "auto" }, text));
 }
 // requote makes the quote of a message anew, because what it quotes changed or went away.
 export function requote(chat, e) {

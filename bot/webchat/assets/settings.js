@@ -8,8 +8,7 @@ import { say, sentence } from "./words.js";
 export function showMe(me) {
   $("me").hidden = false;
   $("me-name").textContent = me.name;
-  $("me-role").textContent = me.operator ? say("operator") : say("settings");
-  $("me").setAttribute("aria-label", `${me.name}. ${say("settings")}`);
+  $("me-role").textContent = (me.operator ? say("operator") + " · " : "") + say("settings");
   dressAvatar($("me").querySelector(".avatar"), me.name, me.user);
 }
 
