@@ -22,6 +22,7 @@ type DiscordConfig struct {
 	Token          string   `yaml:"token"`
 	TokenFile      string   `yaml:"token_file"`
 	MessageContent bool     `yaml:"message_content"`
+	DemoEngine     bool     `yaml:"demo_engine"`
 	Operators      []string `yaml:"operators"`
 	Shards         int      `yaml:"shards"`
 	DevGuild       string   `yaml:"dev_guild"`

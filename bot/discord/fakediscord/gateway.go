@@ -424,7 +424,9 @@ func (s *Server) identify(c *conn, data json.RawMessage) {
 	}
 	key := id.Shard[0] % max(1, s.Concurrency)
 	if last, ok := s.gateway.identified[key]; ok && time.Since(last) < 5*time.Second {
-		s.violation("shard %d identified %v after another of its key", id.Shard[0], time.Since(last))
+		if !s.Restarts {
+			s.violation("shard %d identified %v after another of its key", id.Shard[0], time.Since(last))
+		}
 		c.out <- frame{Op: 9, Data: false}
 		return
 	}

@@ -65,6 +65,8 @@ type Server struct {
 	Limits map[string]Limit
 	// Global is the limit of all calls but those of interactions.
 	Global Limit
+	// Restarts: the bot may be started again at any moment, and cannot know when it identified last; too early, it gets op 9.
+	Restarts bool
 	// AllowBadRequests: a request that breaks the specification is refused, but fails no test.
 	AllowBadRequests bool
 
