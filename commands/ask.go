@@ -219,7 +219,7 @@ func (h House) answer(ctx context.Context, in *bot.Invocation, w wish, by bot.Te
 		d.mu.Lock()
 		partial, job := d.markdown, d.progress.job
 		d.mu.Unlock()
-		below := joined("\n", h.jobLine(ctx, in, job), by)
+		below := joined("\n", h.possible(in, err), h.jobLine(ctx, in, job), by)
 		in.Reply.Below(below, tryAgain(ctx, in, regenerate(in, w), err)...)
 		return h.broken(ctx, in, q, w, partial, below, err)
 	}

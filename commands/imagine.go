@@ -157,14 +157,14 @@ func (h House) picture(ctx context.Context, in *bot.Invocation, s sketch, by bot
 	d, err := h.Draw.Draw(ctx, r, e.see)
 	stop()
 	if err != nil {
-		in.Reply.Below(joined("\n", h.jobLine(ctx, in, e.job()), by), tryAgain(ctx, in, h.redraw(in, s, words), err)...)
+		in.Reply.Below(joined("\n", h.possible(in, err), h.jobLine(ctx, in, e.job()), by), tryAgain(ctx, in, h.redraw(in, s, words), err)...)
 		return fmt.Errorf("draw: %w", err)
 	}
 
 	notes := append(h.pictureNotes(in, asked, d, words, s), by, notice)
 	p := h.painting(in, s, asked, d, words, r.Count)
 	p.Caption = joined("\n", append([]bot.Text{e.title}, notes...)...)
-	final := bot.Reply{Text: p.Caption, Buttons: pictureButtons(in.Say, p)}
+	final := bot.Reply{Text: p.Caption, Buttons: pictureButtons(in.Say, p, false)}
 	for i, drawn := range d.Pictures {
 		final.Pictures = append(final.Pictures, p.shown(in.Say, i, drawn.PNG))
 	}

@@ -55,7 +55,7 @@ func (h House) resultActions() []bot.ActionHandler {
 		{Name: actionDrawAgain, Costly: true, Moderators: true, Anew: true, Command: "imagine", Run: h.drawAgain},
 		{Name: actionRedraw, Costly: true, Moderators: true, Anew: true, Command: "imagine", Run: h.retry},
 		{Name: actionVary, Costly: true, Moderators: true, Anew: true, Command: "imagine", Run: h.vary},
-		{Name: actionInfo, Private: true, Command: "imagine", Run: h.info},
+		{Name: actionInfo, Private: true, Moderators: true, Command: "imagine", Run: h.info},
 		{Name: actionDelete, Moderators: true, InPlace: true, Run: h.remove},
 		{Name: actionReport, InPlace: true, Run: h.report},
 		{Name: actionShowAgain, Moderators: true, Needs: community.Admin, InPlace: true, Run: h.showAgain},
@@ -129,8 +129,9 @@ func (p painting) shown(say bot.Say, i int, png []byte) bot.Picture {
 	}
 }
 
-// pictureButtons is the row below pictures.
-func pictureButtons(say bot.Say, p painting) []bot.NewButton {
+// pictureButtons is the row below pictures. What an admin has looked at cannot be reported again, and all of its buttons are the asker's: they go
+// when the asker is forgotten, although the admin's press made them.
+func pictureButtons(say bot.Say, p painting, reviewed bool) []bot.NewButton {
 	all, _ := json.Marshal(p) // plain values always encode
 	again, _ := json.Marshal(p.Options)
 	mine := func(b bot.NewButton) bot.NewButton {
@@ -146,9 +147,10 @@ func pictureButtons(say bot.Say, p painting) []bot.NewButton {
 		data, _ := json.Marshal(variation{Options: p.Options, Name: p.Names[i], Model: p.Model, Seed: p.Seed + int64(i), Width: p.Width, Height: p.Height})
 		row = append(row, mine(bot.NewButton{Action: actionVary, Label: say("button.vary", "n", n), Data: data}))
 	}
-	row = append(row, bot.NewButton{Action: actionInfo, Label: say("button.info"), Data: all, Everyone: true},
-		mine(bot.NewButton{Action: actionDelete, Label: say("button.delete"), Style: bot.Danger, Data: all}))
-	if p.Covered {
+	info := mine(bot.NewButton{Action: actionInfo, Label: say("button.info"), Data: all})
+	info.Everyone = !reviewed
+	row = append(row, info, mine(bot.NewButton{Action: actionDelete, Label: say("button.delete"), Style: bot.Danger, Data: all}))
+	if p.Covered && !reviewed {
 		row = append(row, bot.NewButton{Action: actionReport, Label: say("button.report"), Data: all, Everyone: true})
 	}
 	return row
@@ -295,10 +297,11 @@ func (h House) info(ctx context.Context, in *bot.Invocation, a bot.Action) error
 		return joined("\n", say(key), bot.Plain(text))
 	}
 	blocks := []bot.Text{part("info.wish", p.Prompt)}
+	english := p.Options[optionPrompt]
 	if p.From != "" {
-		blocks = append(blocks, part("info.english", p.Options[optionPrompt]))
+		blocks = append(blocks, part("info.english", english))
 	}
-	if p.Sent != p.Prompt {
+	if p.Sent != p.Prompt && p.Sent != english {
 		blocks = append(blocks, part("info.sent", p.Sent))
 	}
 	blocks = append(blocks, part("info.negative", p.Negative))
@@ -389,7 +392,7 @@ func (h House) report(ctx context.Context, in *bot.Invocation, a bot.Action) err
 	}
 	h.log().Warn("a picture was reported", "chat", in.Request.Chat.ID, "job", p.Job, "worker", p.WorkerID, "pictures", strings.Join(p.Names, " "))
 	buttons := []bot.NewButton{
-		{Action: actionShowAgain, Label: in.Say("button.show"), Data: a.Data, Everyone: true},
+		{Action: actionShowAgain, Label: in.Say("button.show"), Data: a.Data, Owner: p.Asker, Only: p.User},
 		{Action: actionDelete, Label: in.Say("button.delete"), Style: bot.Danger, Data: a.Data, Owner: p.Asker, Only: p.User},
 	}
 	if err := in.Reply.Final(ctx, bot.Reply{Text: small(in.Say("picture.reported")), Buttons: buttons}); err != nil {
@@ -411,7 +414,7 @@ func (h House) showAgain(ctx context.Context, in *bot.Invocation, a bot.Action) 
 	if err != nil {
 		return err
 	}
-	final := bot.Reply{Text: p.Caption, Buttons: pictureButtons(in.Say, p)}
+	final := bot.Reply{Text: p.Caption, Buttons: pictureButtons(in.Say, p, true)}
 	for i, name := range p.Names {
 		data, err := h.kept(name)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"potluck/bot"
+	"potluck/fault"
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
@@ -160,4 +161,12 @@ func ticking(ctx context.Context, show func()) (stop func()) {
 		cancel()
 		done.Wait()
 	}
+}
+
+// possible is what stands below a refusal for want of a machine: what those that are there can do instead.
+func (h House) possible(in *bot.Invocation, err error) bot.Text {
+	if !fault.Has(err, fault.NoWorker) && !fault.Has(err, fault.NoPrivateWorker) {
+		return bot.Text{}
+	}
+	return small(h.online(in.Say, in.Request.Chat))
 }

@@ -453,8 +453,13 @@ func TestReportHidesACoveredPicture(t *testing.T) { // 36
 	}
 	st.pressAs(hidden, "eve", "Show again", community.Admin)
 	back := st.changed(m, "a fox")
-	if shown(back) != shown(m) || !bytes.Equal(back.Pictures[0].Data, m.Pictures[0].Data) {
+	if want := strings.ReplaceAll(shown(m), "[Report ]\n", ""); shown(back) != want || !bytes.Equal(back.Pictures[0].Data, m.Pictures[0].Data) {
 		t.Errorf("it came back as %s", shown(back))
+	}
+	for _, b := range back.Buttons {
+		if b.Only != st.platform.User("rita") {
+			t.Errorf("%s would stay when the asker is forgotten: for %q", b.Label, b.Only)
+		}
 	}
 	st.pressAs(back, "rita", "Delete", community.Everyone)
 	st.changed(m, "Removed by rita.")
@@ -486,7 +491,7 @@ func TestWishIsPutIntoEnglish(t *testing.T) {
 		t.Errorf("%d jobs", len(st.pool.jobs))
 	}
 	info := st.press(again, "Info")
-	if got := info.Text.Plain; !strings.Contains(got, "雪の中の赤い狐") || !strings.Contains(got, "In English\na red fox in the snow -seed 666") {
+	if got := info.Text.Plain; strings.Contains(got, "Sent to the model") || !strings.Contains(got, "雪の中の赤い狐") || !strings.Contains(got, "In English\na red fox in the snow -seed 666") {
 		t.Error(got)
 	}
 }
@@ -681,5 +686,21 @@ func TestKillWhileATranslatedWishIsDrawn(t *testing.T) { // 1, 4
 	}
 	if all := st.platform.Messages(""); len(all) != 1 || !strings.HasPrefix(m.Text.Plain, "ein roter Fuchs im Schnee\nDrawn from an English translation") {
 		t.Errorf("%d messages, %s", len(all), m.Text.Plain)
+	}
+}
+
+// Who is refused for want of a machine is told what the others can do.
+func TestRefusalSaysWhatIsPossible(t *testing.T) { // 6
+	s := open(t)
+	s.overview = gallery("sdxl")
+	s.answer = func(context.Context, ask.Question, func(ask.Draft)) (ask.Answer, error) {
+		return ask.Answer{}, fault.New(fault.NoWorker, "kind", protocol.Chat)
+	}
+	if got := s.say("/ask hm?").Text.Plain; !strings.HasSuffix(got, "\n1 machine is online and can draw.") {
+		t.Error(got)
+	}
+	s.overview = workers.Overview{}
+	if got := s.say("/ask hm?").Text.Plain; !strings.HasSuffix(got, "\nNo machine is online right now.") {
+		t.Error(got)
 	}
 }

@@ -59,7 +59,7 @@ func (h House) translateText(ctx context.Context, in *bot.Invocation) error {
 	})
 	stop()
 	if err != nil {
-		in.Reply.Below(h.jobLine(ctx, in, view.job))
+		in.Reply.Below(joined("\n", h.possible(in, err), h.jobLine(ctx, in, view.job)))
 		return fmt.Errorf("translate: %w", err)
 	}
 	var notes []bot.Text
