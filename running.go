@@ -41,8 +41,11 @@ func (r *running) Health(ctx context.Context) (commands.Health, error) {
 	if err := r.db.Ping(ctx); err != nil {
 		return commands.Health{}, err
 	}
-	now := time.Now()
-	h := commands.Health{Version: version, Started: r.began, Database: now.Sub(asked), Loop: max(0, now.Sub(r.pool.Overview().At)), Goroutines: runtime.NumGoroutine()}
+	h := commands.Health{Version: version, Started: r.began, Database: time.Since(asked), Goroutines: runtime.NumGoroutine()}
+	var err error
+	if h.Loop, err = r.pool.Lag(ctx); err != nil {
+		return h, err
+	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	h.Memory = int64(m.Sys - m.HeapReleased)

@@ -78,7 +78,7 @@ type Health struct {
 	Version  string
 	Started  time.Time
 	Database time.Duration // how long it took to answer just now
-	Loop     time.Duration // how old the pool's view of itself is
+	Loop     time.Duration // how long the pool took to answer just now
 	// For operators.
 	Memory     int64 // bytes in use
 	Goroutines int

@@ -51,7 +51,7 @@ const slow = 1000
 // verdict is the key of the one sentence that says whether everything is well.
 func verdict(s Health, o workers.Overview) string {
 	switch {
-	case s.Database.Milliseconds() > slow || s.Loop.Milliseconds() > 5*slow:
+	case s.Database.Milliseconds() > slow || s.Loop.Milliseconds() > slow:
 		return "status.slow"
 	case len(o.Models) == 0:
 		return "status.nobody"

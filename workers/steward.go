@@ -133,6 +133,13 @@ func (p *Pool) CountUptime(ctx context.Context, d time.Duration, now time.Time) 
 	return p.store.CountUptime(ctx, here, d, now)
 }
 
+// Lag is how long the loop takes to answer now.
+func (p *Pool) Lag(ctx context.Context) (time.Duration, error) {
+	asked := time.Now()
+	err := p.ask(ctx, func(time.Time) {})
+	return time.Since(asked), err
+}
+
 // decree saves what the owner of a worker (or an operator) says and has the loop follow it. To everybody else the worker does not exist.
 func (p *Pool) decree(ctx context.Context, what string, id int64, by community.Member, save func(Worker) error) error {
 	w, err := p.find(ctx, id)
