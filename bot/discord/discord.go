@@ -56,6 +56,7 @@ type Platform struct {
 	log        *slog.Logger
 	api        *api
 	places     *places
+	turns      slots
 	transport  *http.Transport
 	dialClient *http.Client
 	started    time.Time
@@ -250,10 +251,10 @@ func (p *Platform) shards(ctx context.Context) error {
 		}
 	}
 	n := cmp.Or(p.config.Shards, max(1, gateway.Shards))
-	turns := newSlots(gateway.Limit, time.Now())
+	p.turns.renew(gateway.Limit, time.Now())
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range n {
-		s := &shard{platform: p, index: i, count: n, url: gateway.URL, identifySlots: turns}
+		s := &shard{platform: p, index: i, count: n, url: gateway.URL, identifySlots: &p.turns}
 		g.Go(func() error { return s.run(ctx) })
 	}
 	return g.Wait()

@@ -348,11 +348,23 @@ type slots struct {
 	reset time.Time // when there are new ones
 }
 
-func newSlots(l sessionLimit, now time.Time) *slots {
-	return &slots{
-		concurrency: max(1, l.MaxConcurrency), next: make(map[int]time.Time), left: l.Remaining,
-		reset: now.Add(time.Duration(l.ResetAfter) * time.Millisecond),
+// renew takes what Discord says now; when each key identified last stays known.
+func (s *slots) renew(l sessionLimit, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == nil || s.concurrency != max(1, l.MaxConcurrency) {
+		// Other keys: each waits as if it had been the last.
+		last := now
+		for _, at := range s.next {
+			last = later(last, at)
+		}
+		s.next = make(map[int]time.Time)
+		for key := range max(1, l.MaxConcurrency) {
+			s.next[key] = last
+		}
 	}
+	s.concurrency, s.left = max(1, l.MaxConcurrency), l.Remaining
+	s.reset = now.Add(time.Duration(l.ResetAfter) * time.Millisecond)
 }
 
 func (s *slots) wait(ctx context.Context, shard int) error {
