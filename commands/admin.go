@@ -32,7 +32,7 @@ func (h House) admin() bot.Command {
 			{Name: "settings", Private: true, Needs: community.Operator, Run: h.settings},
 			{
 				Name: "set", Private: true, Needs: community.Operator, Run: h.set,
-				Options: []bot.Option{{Name: "name", Kind: bot.String, Required: true, Max: 40}, {Name: "value", Kind: bot.String, Required: true, Max: 20}},
+				Options: []bot.Option{{Name: "name", Kind: bot.String, Required: true, Max: 40, Suggest: h.suggestSetting}, {Name: "value", Kind: bot.String, Required: true, Max: 20}},
 			},
 		},
 	}
@@ -148,6 +148,15 @@ func settingKey(name string) string {
 		return "setting.daily_page"
 	}
 	return "setting.other"
+}
+
+// suggestSetting completes the name of a setting.
+func (h House) suggestSetting(typed string) []string {
+	var names []string
+	for _, s := range h.Running.Settings() {
+		names = append(names, s.Name)
+	}
+	return matching(typed, names)
 }
 
 func (h House) set(ctx context.Context, in *bot.Invocation) error {

@@ -181,8 +181,17 @@ func (h House) footer(in *bot.Invocation, key string, r workers.Result, args ...
 	if r.Job == 0 {
 		return bot.Text{}
 	}
-	args = append(args, "took", r.Took, "worker", r.WorkerName, "model", r.Model, "job", r.Job)
+	args = append(args, "took", r.Took, "worker", creditTo(in.Say, r.WorkerName, r.WorkerOwner), "model", r.Model, "job", r.Job)
 	return small(in.Say(key, args...))
+}
+
+// creditTo names a machine and its owner as the reader's language does: "Rita's RTX 3060", "RTX 3060 von Rita".
+func creditTo(say bot.Say, name, owner string) string {
+	machine, ok := strings.CutPrefix(name, owner+"'s ")
+	if !ok || owner == "" {
+		return name
+	}
+	return say("worker.shown", "owner", owner, "name", machine).Plain
 }
 
 // pressed returns the line that names who pressed a button on somebody else's answer.

@@ -37,7 +37,7 @@ func (h House) ownerCommands() []bot.Command {
 				{Name: "kinds", Kind: bot.String, Max: 60},
 				{Name: "jobs", Kind: bot.Integer, Min: 0, Max: 100_000},
 				{Name: "hours", Kind: bot.String, Max: 20},
-				{Name: "zone", Kind: bot.String, Max: 40},
+				{Name: "zone", Kind: bot.String, Max: 40, Suggest: func(typed string) []string { return matching(typed, zones) }},
 			},
 		},
 		{
@@ -46,6 +46,13 @@ func (h House) ownerCommands() []bot.Command {
 		},
 		{Name: "share", Private: true, Run: h.share, Options: []bot.Option{{Name: "on", Kind: bot.Bool, Required: true}, machineOption}},
 	}
+}
+
+// zones are proposed while a time zone is typed; any other works, too.
+var zones = []string{
+	"UTC", "Europe/London", "Europe/Madrid", "Europe/Paris", "Europe/Berlin", "Europe/Rome", "Europe/Warsaw", "Europe/Kyiv", "Europe/Istanbul", "Africa/Lagos",
+	"Africa/Cairo", "Asia/Kolkata", "Asia/Bangkok", "Asia/Shanghai", "Asia/Seoul", "Asia/Tokyo", "Australia/Sydney", "America/Sao_Paulo", "America/Argentina/Buenos_Aires",
+	"America/Bogota", "America/Mexico_City", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles",
 }
 
 func kindNames() []string {

@@ -516,3 +516,18 @@ func TestBlockedMemberIsIgnored(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// The English form stood below results in every language.
+func TestMachineAndOwnerAreNamedAsTheLanguageDoes(t *testing.T) {
+	s := open(t)
+	s.answer = func(context.Context, ask.Question, func(ask.Draft)) (ask.Answer, error) {
+		r := result(12)
+		r.WorkerOwner = "Rita"
+		return ask.Answer{Markdown: "Soup", Result: r}, nil
+	}
+	for lang, want := range map[string]string{"en": "Rita's RTX 3060", "es": "RTX 3060 de Rita", "de": "RTX 3060 von Rita", "ja": "RitaさんのRTX 3060"} {
+		if m := s.sayIn(lang, "/ask soup?").Text.Plain; !strings.Contains(m, want) {
+			t.Errorf("%s: %s", lang, m)
+		}
+	}
+}

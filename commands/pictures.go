@@ -95,7 +95,7 @@ type painting struct {
 func (h House) painting(in *bot.Invocation, s sketch, asked imagegen.Request, d imagegen.Drawing, w wording, count int) painting {
 	p := painting{
 		Options: w.carried(s.options), Prompt: asked.Prompt, Sent: d.Prompt, Negative: d.Negative, Style: asked.Style, Without: asked.Negative,
-		Model: d.Result.Model, Engine: d.Result.Engine, Worker: d.Result.WorkerName, WorkerID: d.Result.Worker,
+		Model: d.Result.Model, Engine: d.Result.Engine, Worker: creditTo(in.Say, d.Result.WorkerName, d.Result.WorkerOwner), WorkerID: d.Result.Worker,
 		Seed: d.Seed, Width: d.Width, Height: d.Height, Steps: d.Steps, Sampler: d.Sampler, CFG: d.CFG, Count: count,
 		Job: d.Result.Job, Words: w.Job, Covered: !h.uncovered(in, d.Result.Worker), Asker: in.Request.Member, User: in.Request.User,
 	}

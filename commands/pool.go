@@ -87,7 +87,7 @@ func poolLine(in *bot.Invocation, w workers.WorkerView) bot.Text {
 			kinds = append(kinds, in.Say("help.kind", "kind", k).Plain)
 		}
 	}
-	return in.Say("pool.machine", "name", w.ShownName, "id", w.ID, "gpu", gpu, "state", state, "class", class, "n", len(kinds), "kinds", kinds)
+	return in.Say("pool.machine", "name", creditTo(in.Say, w.ShownName, w.OwnerName), "id", w.ID, "gpu", gpu, "state", state, "class", class, "n", len(kinds), "kinds", kinds)
 }
 
 func poolModels(say bot.Say, o workers.Overview) bot.Text {
@@ -192,7 +192,7 @@ func (h House) vouched(ctx context.Context, in *bot.Invocation, class workers.Cl
 		return err
 	}
 	if v := h.live(id); v.State != "" {
-		name = v.ShownName
+		name = creditTo(in.Say, v.ShownName, v.OwnerName)
 	}
 	h.audit("vouch", in, "worker", id, "class", class, "community", c)
 	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("pool.vouched", "id", id, "name", name, "class", class)})

@@ -67,7 +67,7 @@ func (p *progress) see(e workers.Event) {
 		p.left = p.left || p.started > 0
 	case workers.Started:
 		p.left = p.left || p.started > 0 && e.Attempt > p.started
-		p.started, p.worker, p.begun = e.Attempt, e.WorkerName, p.now()
+		p.started, p.worker, p.begun = e.Attempt, creditTo(p.say, e.WorkerName, e.WorkerOwner), p.now()
 	case workers.Preview:
 		return // carries no numbers: those of the last event stay
 	}

@@ -86,6 +86,7 @@ func (c *peopleCache) forget(id community.MemberID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.members, id)
+	clear(c.chats) // a private chat's id names the person
 	maps.DeleteFunc(c.identities, func(_ community.UserID, known knownIdentity) bool { return known.member == id })
 }
 

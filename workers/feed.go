@@ -26,6 +26,7 @@ type news struct {
 	startedFor  int // the last attempt that a worker accepted
 	worker      int64
 	workerName  string
+	workerOwner string
 	written     []byte
 	fraction    float64
 	step, steps int
@@ -81,7 +82,7 @@ func (f *feed) begin(attempt int) {
 func (f *feed) start(attempt int, w Worker) {
 	f.change(attempt, func(n *news) {
 		if n.startedFor != attempt {
-			n.startedFor, n.worker, n.workerName = attempt, w.ID, shownName(w)
+			n.startedFor, n.worker, n.workerName, n.workerOwner = attempt, w.ID, shownName(w), shownOwner(w)
 			n.started++
 		}
 	})
@@ -141,7 +142,7 @@ func (f *feed) since(seen *news) []Event {
 		}
 	}
 	if n.attempt != 0 && n.startedFor == n.attempt {
-		add(n.started != seen.started, Event{Kind: Started, Worker: n.worker, WorkerName: n.workerName})
+		add(n.started != seen.started, Event{Kind: Started, Worker: n.worker, WorkerName: n.workerName, WorkerOwner: n.workerOwner})
 		if n.text != seen.text && len(n.written) > 0 {
 			add(true, Event{Kind: Text, Text: string(n.written)})
 		}

@@ -95,9 +95,11 @@ type Result struct {
 	Quality protocol.Quality `json:"quality"`
 	Worker  int64            `json:"worker"`
 	// WorkerName is what may be shown ("Rita's RTX 3060"); empty when the owner did not agree to be named.
-	WorkerName string        `json:"worker_name,omitempty"`
-	Took       time.Duration `json:"took"` // lease to result, seen by the server
-	Bill       ledger.Bill   `json:"bill"`
+	WorkerName string `json:"worker_name,omitempty"`
+	// WorkerOwner is the part of WorkerName that names the owner, for languages that say it differently; empty when there is none.
+	WorkerOwner string        `json:"worker_owner,omitempty"`
+	Took        time.Duration `json:"took"` // lease to result, seen by the server
+	Bill        ledger.Bill   `json:"bill"`
 }
 
 // Event is news of a running job, in order. A new Attempt means that Text starts again.
@@ -108,9 +110,10 @@ type Event struct {
 	// Waiting: Position counts from 1 among the jobs that would go first; ETA is 0 when unknown.
 	Position int
 	ETA      time.Duration
-	// Started: the worker, and its shown name, which may be empty.
-	Worker     int64
-	WorkerName string
+	// Started: the worker, and its shown name, which may be empty; WorkerOwner as in a Result.
+	Worker      int64
+	WorkerName  string
+	WorkerOwner string
 	// Text is everything so far in this attempt: a slow caller misses deltas, never text.
 	Text string
 	// Progress 0–1 and, where the engine tells, steps.

@@ -162,3 +162,11 @@ func (p *Pool) offered(w *presence) []*offer {
 	}
 	return w.offers
 }
+
+// shownOwner is whose worker it is, where shownName names both.
+func shownOwner(w Worker) string {
+	if !w.Share {
+		return ""
+	}
+	return w.OwnerName
+}
