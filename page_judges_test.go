@@ -64,6 +64,8 @@ const geometry = `(() => {
 	apart(part(".tab"));
 	apart(part("[role=tabpanel]:not([hidden]) .table > *"));
 	for (const m of part("[role=tabpanel]:not([hidden]) .msg")) apart([...m.querySelectorAll(".avatar, .meta > *, .body, .picture, .small-print, .buttons .button, .quote, .only-note")].filter(seen));
+	// With a mouse the tools of a message lie over it while it is pointed at; with a finger they are always there.
+	if (matchMedia("(hover: none)").matches) for (const m of part("[role=tabpanel]:not([hidden]) .msg")) apart([...m.querySelectorAll(".tools, .meta > *, .body, .picture, .quote")].filter(seen));
 	apart(part("#menu:popover-open .menu-item"));
 	apart(part("#viewer[open] > .icon", "#viewer-count", "#viewer-save", "#viewer-close", "#viewer-alt"));
 	apart(part("#completion .row", "#completion .row-head"));

@@ -24,8 +24,8 @@ import (
 	"potluck/community"
 )
 
-// browser opens a tab of a headless Chromium. Its stop ends the program.
-func browser(t *testing.T) (tab context.Context, complaints func() []string) {
+// browser starts a headless Chromium.
+func browser(t *testing.T) context.Context {
 	t.Helper()
 	var program string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
@@ -43,8 +43,26 @@ func browser(t *testing.T) (tab context.Context, complaints func() []string) {
 		chromedp.Flag("no-first-run", true), chromedp.Flag("lang", "en-US"), chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	timed, stopTime := context.WithTimeout(allocator, 90*time.Second)
+	root, end := chromedp.NewContext(timed)
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(root); err != nil {
+			t.Logf("close browser: %v", err)
+		}
+		end()
+		stopTime()
+		stop()
+	})
+	if err := chromedp.Do(root, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatalf("start %s: %v", program, err)
+	}
+	return root
+}
+
+// openTab opens a tab with cookies of its own.
+func openTab(t *testing.T, browser context.Context) (tab context.Context, complaints func() []string) {
+	t.Helper()
 	heard := make(chan string, 1000)
-	tab, close := chromedp.NewContext(timed, chromedp.WithListener(func(e any) {
+	tab, end := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(func(e any) {
 		if what := complaint(e); what != "" {
 			select {
 			case heard <- what:
@@ -52,20 +70,13 @@ func browser(t *testing.T) (tab context.Context, complaints func() []string) {
 			}
 		}
 	}))
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(tab); err != nil {
-			t.Logf("close browser: %v", err)
-		}
-		close()
-		stopTime()
-		stop()
-	})
+	t.Cleanup(end)
 	for _, enable := range []func() error{
 		func() error { _, err := chromedp.Call(tab, network.Enable, network.EnableParams{}); return err },
 		func() error { _, err := chromedp.Call(tab, page.Enable, page.EnableParams{}); return err },
 	} {
 		if err := enable(); err != nil {
-			t.Fatalf("start %s: %v", program, err)
+			t.Fatalf("open a tab: %v", err)
 		}
 	}
 	return tab, func() (all []string) {
@@ -140,8 +151,14 @@ func key(t *testing.T, tab context.Context, init string) {
 }
 
 func TestThePageInABrowser(t *testing.T) {
+	chromium := browser(t)
+	t.Run("talk", func(t *testing.T) { talk(t, chromium) })
+	t.Run("screenshots", func(t *testing.T) { screenshots(t, chromium) })
+}
+
+func talk(t *testing.T, chromium context.Context) {
 	tb := lay(t)
-	tab, complaints := browser(t)
+	tab, complaints := openTab(t, chromium)
 
 	// A refused name says why until another one is typed.
 	if err := chromedp.Do(tab, chromedp.Navigate(tb.url+"/"), chromedp.WaitVisible(chromedp.CSS("#name-dialog[open]")), chromedp.SendKeys(chromedp.CSS("#name"), "Operator"), chromedp.Click(chromedp.CSS("#name-save"))); err != nil {
@@ -256,40 +273,14 @@ func TestThePageInABrowser(t *testing.T) {
 	}
 }
 
-// A visitor with the page open is still there after the program was started anew.
-func TestABrowserComesBackAfterARestart(t *testing.T) {
-	tb := lay(t)
-	tab, _ := browser(t)
-	enter(t, tab, tb, "Anna")
-	anna := tb.visitor("Ben")
-	anna.says("lobby", "before")
-	until(t, tab, inLog+`.includes("before")`)
-	tb.stop()
-	until(t, tab, `document.querySelector("#state").classList.contains("lost")`)
-	if _, err := tb.Send(t.Context(), bot.Outgoing{Chat: "page:lobby", Text: bot.Plain("meanwhile"), Final: true}); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ran := make(chan error, 1)
-	go func() { ran <- tb.Run(ctx, tb.handle) }()
-	defer func() {
-		cancel()
-		<-ran
-	}()
-	until(t, tab, inLog+`.includes("meanwhile") && document.querySelector("#state").classList.contains("live")`)
-	if got := eval[[]string](t, tab, inLog); len(got) != 2 {
-		t.Errorf("shown: %q", got)
-	}
-}
-
-// TestScreenshots lays a full table and takes its picture in four ways, into POTLUCK_SCREENSHOTS or a folder that goes away.
-func TestScreenshots(t *testing.T) {
+// screenshots lays a full table and takes its picture in four ways, into POTLUCK_SCREENSHOTS or a folder that goes away.
+func screenshots(t *testing.T, chromium context.Context) {
 	folder := os.Getenv("POTLUCK_SCREENSHOTS")
 	if folder == "" {
 		folder = t.TempDir()
 	}
 	tb := lay(t, func(c *webchat.Config) { c.Limits.MessagesBurst = 1000 })
-	tab, complaints := browser(t)
+	tab, complaints := openTab(t, chromium)
 	shoot := func(name string, width, height int64, scheme string) {
 		t.Helper()
 		err := chromedp.Do(tab, chromedp.EmulateViewport(width, height, func(p *emulation.SetDeviceMetricsOverrideParams, _ *emulation.SetTouchEmulationEnabledParams) {
