@@ -140,11 +140,11 @@ func (h *house) buildChat(ctx context.Context) error {
 		house: h, began: time.Now(), platforms: make(map[string]bot.Platform), pictures: filepath.Join(h.config.DataDir, "pictures"),
 		downloads: &downloads{people: h.people, texts: texts, log: h.log},
 	}
-	detector := detect.New() // one for both: its models take 50 MB
+	translator := translate.New(translate.Config{Jobs: wishing, Detector: detect.New(), Wait: h.config.Limits.JobWait})
 	features := commands.House{
-		Ask:       ask.New(ask.Config{Jobs: wishing, Store: turns, Detector: detector, MaxTokens: h.config.Ask.MaxTokens, Wait: h.config.Limits.JobWait}),
+		Ask:       ask.New(ask.Config{Jobs: wishing, Store: turns, Language: translator.Language, MaxTokens: h.config.Ask.MaxTokens, Wait: h.config.Limits.JobWait}),
 		Draw:      imagegen.New(imagegen.Config{Jobs: wishing, Wait: h.config.Limits.JobWait}),
-		Translate: translate.New(translate.Config{Jobs: wishing, Detector: detector, Wait: h.config.Limits.JobWait}),
+		Translate: translator,
 		Pool:      h.pool, Credits: creditsOf{h.credits}, Requests: requests, People: h.people, Texts: texts,
 		Payer: h.payer, Quality: h.quality, Trusted: h.trustedWorker, Patience: h.config.Limits.JobWait, Now: time.Now,
 		Album: album, Log: h.log, Owners: h.pool, Gifts: h.credits, Figures: jobs, Members: h.people, Running: run,

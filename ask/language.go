@@ -8,23 +8,10 @@ import (
 	"golang.org/x/text/language/display"
 )
 
-// Detector tells the language of a text. Package translate/detect implements it.
-type Detector interface {
-	// Detect returns a BCP 47 base language and the margin (0–1) of the first guess over the second; ok is false when it cannot tell.
-	Detect(text string) (language string, margin float64, ok bool)
-}
-
-const (
-	// asks is how far the first guess of a question's language must be ahead; half of it is enough for the reader's own.
-	asks = 0.5
-	// tells is the same for the answer, where a wrong guess would be a complaint about nothing.
-	tells = 0.8
-)
-
 // asked is the language that a question wants to be answered in: its own, or that of the newest question before it that has one. A question
 // that the house asks says nothing. Empty: it cannot be told.
 func (s *Service) asked(q Question, text string, before []Turn) string {
-	if s.Detector == nil {
+	if s.Language == nil {
 		return ""
 	}
 	texts := []string{text}
@@ -35,30 +22,20 @@ func (s *Service) asked(q Question, text string, before []Turn) string {
 		texts = append(texts, before[i].Question)
 	}
 	for _, t := range texts {
-		got, margin, ok := s.Detector.Detect(t)
-		if ok && (margin >= asks || margin >= asks/2 && got == base(q.Language)) {
+		if got, ok := s.Language(t, q.Language); ok {
 			return got
 		}
 	}
 	return ""
 }
 
-func base(tag string) string {
-	t, err := language.Parse(tag)
-	if err != nil {
-		return ""
-	}
-	b, _ := t.Base()
-	return b.String()
-}
-
 // strayed is the language of an answer that is in another one than the question, which did not ask for that; else empty.
 func (s *Service) strayed(asked, question, answer string) string {
-	if s.Detector == nil || asked == "" || wantsAnother.MatchString(question) {
+	if s.Language == nil || asked == "" || wantsAnother.MatchString(question) {
 		return ""
 	}
-	got, margin, ok := s.Detector.Detect(answer)
-	if !ok || margin < tells || got == asked || sisters[got] != "" && sisters[got] == sisters[asked] || named(question, got) {
+	got, ok := s.Language(answer, asked)
+	if !ok || got == asked || sisters[got] != "" && sisters[got] == sisters[asked] || named(question, got) {
 		return ""
 	}
 	return got

@@ -10,24 +10,16 @@ import (
 	"potluck/workers/protocol"
 )
 
-// linguist tells languages by a word in front: "de: …". A second colon makes it unsure: "de:: …".
-type linguist struct{}
-
-func (linguist) Detect(text string) (string, float64, bool) {
+// told tells languages by a word in front: "de: …". A second colon makes it unsure, "de:: …", unless it is the reader's own.
+func told(text, reader string) (string, bool) {
 	tag, rest, ok := strings.Cut(text, ":")
-	if !ok || len(tag) != 2 {
-		return "", 0, false
-	}
-	if strings.HasPrefix(rest, ":") {
-		return tag, 0.3, true
-	}
-	return tag, 0.95, true
+	return tag, ok && len(tag) == 2 && (!strings.HasPrefix(rest, ":") || tag == reader)
 }
 
 // A question is answered in its own language: the rule names it, a short one takes that of the conversation, and what the house words says nothing.
 func TestAnswersInTheLanguageOfTheQuestion(t *testing.T) {
 	s, p, _ := service(workers.Result{Text: "de: Ja"})
-	s.Detector = linguist{}
+	s.Language = told
 	for i, c := range []struct {
 		q    Question
 		want string
@@ -65,14 +57,14 @@ func TestAnswerThatStrayedIsNoticed(t *testing.T) {
 		{"es: ¿Por qué?", "ca: Perquè", ""},
 	} {
 		s, _, _ := service(workers.Result{Text: c.answer})
-		s.Detector = linguist{}
+		s.Language = told
 		a, err := s.Answer(t.Context(), question("1", "", c.question), nil)
 		if err != nil || a.Strayed != c.want {
 			t.Errorf("%q, %q: strayed to %q, %v", c.question, c.answer, a.Strayed, err)
 		}
 	}
 	s, _, _ := service(workers.Result{Text: "en: This is a demonstration", Quality: protocol.Demo})
-	s.Detector = linguist{}
+	s.Language = told
 	if a, err := s.Answer(t.Context(), question("1", "", "de: Warum?"), nil); err != nil || a.Strayed != "" {
 		t.Errorf("a demonstration speaks English: %q, %v", a.Strayed, err)
 	}
@@ -140,5 +132,22 @@ func TestReasoningIsCleanAndBounded(t *testing.T) { // A12
 	s, _, _ = service(workers.Result{Text: "<think>see [your bank](https://evil.example)</think>yes"})
 	if a, err := s.Answer(t.Context(), question("1", "", "what?"), nil); err != nil || a.Reasoning != "see your bank (https://evil.example)" {
 		t.Errorf("%q, %v", a.Reasoning, err)
+	}
+}
+
+// Nothing is kept of what was said: "Please go on" would be a question about nothing, and any other answer says that it stands alone.
+func TestLostConversation(t *testing.T) {
+	s, p, _ := service(workers.Result{Text: "yes"})
+	q := question("2", "1", "Please go on.")
+	q.GoOn = true
+	if _, err := s.Answer(t.Context(), q, nil); !fault.Has(err, fault.Gone) || fault.Of(err).Args["command"] != "ask" || len(p.jobs) != 0 {
+		t.Errorf("%v, %d jobs", err, len(p.jobs))
+	}
+	a, err := s.Answer(t.Context(), question("3", "1", "and then?"), nil)
+	if err != nil || !a.Lost {
+		t.Errorf("lost %v, %v", a.Lost, err)
+	}
+	if a, err := s.Answer(t.Context(), question("4", "3", "and then?"), nil); err != nil || a.Lost {
+		t.Errorf("lost %v, %v", a.Lost, err)
 	}
 }

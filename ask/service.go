@@ -20,8 +20,9 @@ import (
 type Config struct {
 	Jobs  Jobs
 	Store Store
-	// Detector tells which language a question is in; nil: the model has to find out alone.
-	Detector Detector
+	// Language tells which language (BCP 47 base) a text is in, however short, when that is sure; reader is the reader's own, which may decide. nil: the
+	// model has to find out alone. A wrong guess is worse than none: the model then answers in that language.
+	Language func(text, reader string) (tag string, ok bool)
 	// MaxTokens is the longest answer; 0 = 512. Context is how many tokens question and conversation may have together; 0 = 3000, which fits
 	// beside an answer into the 4,096 that inference programs commonly start with.
 	MaxTokens, Context int

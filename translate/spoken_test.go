@@ -30,3 +30,25 @@ func TestForeignWishes(t *testing.T) {
 		t.Errorf("without a detector: %q %v", got, ok)
 	}
 }
+
+func TestLanguageOfShortQuestions(t *testing.T) {
+	s := translate.New(translate.Config{Detector: detect.New()})
+	for _, c := range []struct{ text, reader, want string }{
+		{"why is the sky blue?", "de", "en"}, {"write a haiku about soup", "en", "en"}, {"tell me a joke", "es", "en"}, {"what is tempura", "ja", "en"}, {"how do magnets work", "en", "en"},
+		{"pros and cons of TypeScript", "de", "en"}, {"what does c'est la vie mean", "fr", "en"}, {"fix: panic: runtime error: index out of range", "de", "en"}, {"meaning of carpe diem", "en", "en"},
+		{"haiku soup", "de", ""}, {"Explain quantum tunneling", "en", "en"}, {"vim vs emacs", "es", ""}, {"regex email", "en", ""}, {"recipe paella valenciana", "en", ""}, {"Mozart vs Salieri", "it", ""}, {"2+2?", "de", ""},
+		{"wie spät ist es in Tokio?", "en", "de"}, {"was ist ein Lagrange-Punkt?", "en", "de"}, {"erklär mir Git", "en", "de"}, {"und im Winter?", "en", "de"}, {"Rezept für Apfelkuchen", "de", "de"},
+		{"¿qué hora es?", "en", "es"}, {"cuéntame un chiste", "en", "es"}, {"¿por qué el cielo es azul?", "en", "es"}, {"y en invierno?", "en", "es"}, {"capital de Mongolia", "es", "es"},
+		{"pourquoi le ciel est bleu", "en", "fr"}, {"c'est quoi un trou noir", "en", "fr"}, {"perché il cielo è blu", "en", "it"}, {"por que o céu é azul?", "en", "pt"}, {"hvorfor er himlen blå", "da", "da"},
+		{"空はなぜ青い", "en", "ja"}, {"なぜ", "en", "ja"}, {"什么是黑洞", "en", "zh"}, {"почему небо голубое?", "en", "ru"}, {"`SELECT * FROM a` ??", "de", ""},
+	} {
+		got, ok := s.Language(c.text, c.reader)
+		if got != c.want || ok != (c.want != "") {
+			t.Errorf("%q for a reader of %s: %q %v, want %q", c.text, c.reader, got, ok, c.want)
+		}
+	}
+	answer := "Rayleigh scattering makes blue light bounce around more than red light does, which is why the sky looks blue to us in the daytime."
+	if got, ok := s.Language(answer, "de"); got != "en" || !ok {
+		t.Errorf("an answer: %q %v", got, ok)
+	}
+}
