@@ -74,6 +74,9 @@ func (r *running) Erase(ctx context.Context, member community.MemberID, heir com
 			return 0, err
 		}
 	}
+	if err := r.settled(ctx, member); err != nil {
+		return 0, err
+	}
 	trace, err := r.people.Trace(ctx, member)
 	if err != nil {
 		return 0, err
@@ -109,6 +112,30 @@ func (r *running) Erase(ctx context.Context, member community.MemberID, heir com
 	}
 	return f.Given, nil
 }
+
+// settled waits until what was stopped has said so, lest its last words come after everything else is gone. One request stays open: the one that
+// asks to be forgotten.
+func (r *running) settled(ctx context.Context, member community.MemberID) error {
+	patience := time.NewTimer(settleTime)
+	defer patience.Stop()
+	look := time.NewTicker(settleTime / 50)
+	defer look.Stop()
+	for {
+		if n, err := r.people.Undelivered(ctx, member); err != nil || n <= 1 {
+			return err
+		}
+		select {
+		case <-look.C:
+		case <-patience.C:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// settleTime is how long settled waits at most.
+const settleTime = 5 * time.Second
 
 func without(ids, keep []community.MessageID) []community.MessageID {
 	var out []community.MessageID

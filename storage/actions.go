@@ -17,6 +17,11 @@ func (s *Requests) SaveActions(ctx context.Context, actions []bot.Action) error 
 	}
 	return s.DB.write(ctx, "save actions", func(t *tx) error {
 		for _, a := range actions {
+			if gone, err := forgottenMember(t, a.Owner); err != nil {
+				return err
+			} else if gone {
+				continue
+			}
 			_, err := t.exec(`
 				INSERT INTO actions (id, name, request, data_sealed, owner, expires_ms) VALUES (?, ?, ?, ?, ?, ?)
 				ON CONFLICT (id) DO UPDATE SET

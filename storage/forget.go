@@ -36,6 +36,21 @@ func (p *People) OpenRequests(ctx context.Context, m community.MemberID) (list [
 	return list, wrap("open requests", err)
 }
 
+// forgottenMember tells whether a member was forgotten: what a command that was still at work wants to keep is not kept then.
+func forgottenMember(t *tx, m community.MemberID) (gone bool, err error) {
+	if m == 0 {
+		return false, nil
+	}
+	err = t.row(`SELECT EXISTS (SELECT 1 FROM members WHERE id = ? AND forgotten_ms != 0)`, m).Scan(&gone)
+	return gone, err
+}
+
+// Undelivered counts a member's requests that have no final answer yet.
+func (p *People) Undelivered(ctx context.Context, m community.MemberID) (n int, err error) {
+	err = p.DB.reads.QueryRowContext(ctx, `SELECT count(*) FROM requests WHERE member = ? AND state != 'delivered'`, m).Scan(&n)
+	return n, wrap("undelivered requests", err)
+}
+
 // Trace finds a member's messages on the page.
 func (p *People) Trace(ctx context.Context, m community.MemberID) (t Trace, err error) {
 	page := Page{DB: p.DB}

@@ -142,10 +142,10 @@ func (p *People) SetConsent(ctx context.Context, id community.MemberID, notice s
 	})
 }
 
-// memberExists gives a clear error in place of "FOREIGN KEY constraint failed".
+// memberExists gives a clear error in place of "FOREIGN KEY constraint failed". For new things a member who was forgotten is not there.
 func memberExists(t *tx, id community.MemberID) error {
 	var ok bool
-	if err := t.row(`SELECT EXISTS (SELECT 1 FROM members WHERE id = ?)`, id).Scan(&ok); err != nil {
+	if err := t.row(`SELECT EXISTS (SELECT 1 FROM members WHERE id = ? AND forgotten_ms = 0)`, id).Scan(&ok); err != nil {
 		return err
 	}
 	if !ok {

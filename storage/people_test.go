@@ -185,6 +185,20 @@ func TestForgottenMemberIsGoneButTheLedgerIsSound(t *testing.T) {
 			t.Errorf("%s: %d, want %d", table, got, want)
 		}
 	}
+	// What a command that was still at work wants to keep is not kept.
+	s.ok(s.turns.SaveTurn(ctx, ask.Turn{Request: "LATE", Chat: "page:lobby", Member: s.owner, Question: "my secret", At: now}))
+	s.ok(s.requests.SaveActions(ctx, []bot.Action{{ID: "LATE", Name: "ask_again", Request: "LATE", Owner: s.owner, Expires: now.Add(time.Hour)}}))
+	if _, ok, err := s.requests.Action(ctx, "LATE"); ok || err != nil {
+		t.Errorf("a button of somebody who is gone: %v", err)
+	}
+	if late, err := s.turns.Turns(ctx, "LATE", 5); len(late) > 0 || err != nil {
+		t.Errorf("a turn of somebody who is gone: %+v %v", late, err)
+	}
+	late := s.job("LATE:a")
+	late.Member = s.owner
+	if _, err := s.jobs.Submit(ctx, late, ledger.Charge{Payer: s.payer, Amount: 1, Rates: 3}, now); err == nil {
+		t.Error("a job of somebody who is gone")
+	}
 	again, err := s.people.Member(ctx, "page:owner", "Rosalinde", now)
 	if err != nil || again.ID == s.owner {
 		t.Errorf("whoever comes back is member %d again: %v", again.ID, err)

@@ -21,11 +21,14 @@ const (
 	turnAnswer   = "turns.answer"
 )
 
-// SaveTurn replaces the turn of the same request: one that ran again after a restart answers anew.
+// SaveTurn replaces the turn of the same request: one that ran again after a restart answers anew. Of who was forgotten meanwhile nothing is kept.
 func (s *Turns) SaveTurn(ctx context.Context, v ask.Turn) error {
 	question := s.DB.seal.seal(turnQuestion, v.Request, []byte(v.Question))
 	answer := s.DB.seal.seal(turnAnswer, v.Request, []byte(v.Answer))
 	return s.DB.write(ctx, "save turn", func(t *tx) error {
+		if gone, err := forgottenMember(t, v.Member); err != nil || gone {
+			return err
+		}
 		chat, err := chatRow(t, v.Chat)
 		if err != nil {
 			return err
