@@ -119,6 +119,9 @@ func (s *Service) Translate(ctx context.Context, r Request, progress func(worker
 
 // detect tells the language of a text. The reader's language decides only where the first guess is it and hardly ahead of the second.
 func (s *Service) detect(text, reader string) (string, bool) {
+	if tag, ok := s.Language(text, reader); ok { // of few words the letters tell nothing
+		return tag, true
+	}
 	if s.Detector == nil {
 		return "", false
 	}

@@ -78,13 +78,18 @@ func (s *Service) Language(text, reader string) (tag string, ok bool) {
 			spoken++
 		}
 	}
-	if spoken > 0 && 2*latin > letters {
-		return "en", true
+	guess, margin := "", 0.0
+	if s.Detector != nil {
+		guess, margin, _ = s.Detector.Detect(bare)
 	}
-	if letters >= manyLetters && s.Detector != nil {
-		if got, margin, ok := s.Detector.Detect(bare); ok && margin >= sure {
-			return got, true
+	switch {
+	case spoken > 0 && 2*latin > letters:
+		// "was" and "in" are also German: a few of them against the letters settle nothing.
+		if spoken > 2 || guess == "en" || margin < sure {
+			return "en", true
 		}
+	case letters >= manyLetters && margin >= sure:
+		return guess, true
 	}
 	return "", false
 }
