@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"bot/discord":             {"bot", "community", "fault"},
 	"bot/discord/fakediscord": {},
 	"bot/telegram":            {"bot", "community", "fault"},
+	"bot/telegram/fakebotapi": {},
 	"bot/bottest":             {"bot", "community", "fault"},
 	"workers":                 {"ledger", "community", "workers/protocol", "fault", "failpoint"},
 	"workers/faultproxy":      {},
