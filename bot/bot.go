@@ -106,7 +106,9 @@ type Outgoing struct {
 	Pictures []Picture
 	Buttons  []Button
 	// Final tells that no edit will follow by itself: progress may be dropped by a platform under pressure, a final never.
-	Final  bool
+	Final bool
+	// Status tells that Text only says how the work goes, see Reply.Status.
+	Status bool
 	Nonce  string // at most 25 characters
 	Handle string // Event.Handle of the event that this answers
 }

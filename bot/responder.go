@@ -337,6 +337,7 @@ func (r *Responder) write(rep Reply) error {
 func (r *Responder) put(ctx context.Context, rep Reply, final bool) error {
 	out := Outgoing{
 		Chat: r.request.Chat.ID, ReplyTo: r.request.Source, Text: rep.Text, Pictures: rep.Pictures, Final: final, Handle: r.request.Handle,
+		Status: rep.Status,
 	}
 	if r.request.Private {
 		out.Only = r.request.User
