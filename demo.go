@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"potluck/bot/webchat"
+	"potluck/web/operator"
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
@@ -138,7 +139,7 @@ func runWorker(ctx context.Context, program, dir string, join protocol.Join, out
 
 // welcome says where Potluck is and what its worker can do, once the worker is there.
 func (h *house) welcome(ctx context.Context, program string, out io.Writer) {
-	fmt.Fprintf(out, "\n  Potluck is at      %s\n  Be its operator    %s   (works once)\n\n", h.publicURL(), h.operatorURL)
+	fmt.Fprintf(out, "\n  Potluck is at      %s\n  Be its operator    %s   (works once)\n  Operator's view    %s%s\n\n", h.publicURL(), h.operatorURL, h.publicURL(), operator.Path)
 	w, ok := h.awaitOffers(ctx)
 	if !ok {
 		if ctx.Err() == nil {

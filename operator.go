@@ -18,7 +18,7 @@ import (
 // mountOperator puts the operator's view beside the page, whose sessions say who the operator is.
 func (h *house) mountOperator(mounts map[string]http.Handler, page *webchat.Page) error {
 	view, err := operator.New(operator.Config{
-		Store: &storage.Operator{DB: h.db}, Pool: h.pool, Title: h.config.Page.Name, Version: version, Settings: settings(h.config), Origins: []string{h.publicURL()},
+		Store: &storage.Operator{DB: h.db}, Pool: h.pool, Title: h.config.Page.Name, Version: version, Settings: h.settingsForView, Origins: []string{h.publicURL()},
 		Who: func(r *http.Request) (community.Member, bool, error) { return h.operatorOf(page, r) },
 		Pause: func(ctx context.Context, worker int64, by community.Member, pause bool) error {
 			if pause {
@@ -52,6 +52,18 @@ func (h *house) auditForView(ctx context.Context) (operator.Audit, error) {
 		a.Breaches = append(a.Breaches, b.Invariant+": "+b.Detail)
 	}
 	return a, err
+}
+
+// settingsForView is what holds now: the configuration, and over it what the operator set while the program ran.
+func (h *house) settingsForView() []operator.Setting {
+	list := settings(h.config)
+	for _, k := range h.knobs.settings() {
+		i := slices.IndexFunc(list, func(s operator.Setting) bool { return s.Key == k.Name })
+		if i >= 0 && k.Value != k.Configured {
+			list[i].Value, list[i].Set, list[i].Chat = fmt.Sprint(k.Value), true, true
+		}
+	}
+	return list
 }
 
 // settings lists every key of a configuration with its default. Of a secret nothing but whether there is one.

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -77,7 +78,7 @@ func (v *View) jobs(w http.ResponseWriter, r *http.Request, _ community.Member) 
 	q := r.URL.Query()
 	f := Filter{State: workers.State(q.Get("state")), Kind: protocol.Kind(q.Get("kind")), From: q.Get("from")}
 	states := []workers.State{"", workers.Queued, workers.Leased, workers.Done, workers.Failed, workers.Cancelled}
-	if !slices.Contains(states, f.State) || f.Kind != "" && !slices.Contains(kinds(), f.Kind) || !isPage(f.From) {
+	if !slices.Contains(states, f.State) || f.Kind != "" && !slices.Contains(kinds(), f.Kind) || !pageStart.MatchString(f.From) {
 		refuse(w, http.StatusNotFound, "unknown_filter", "There are no such jobs.")
 		return
 	}
@@ -94,15 +95,8 @@ func (v *View) jobs(w http.ResponseWriter, r *http.Request, _ community.Member) 
 	v.answer(w, r, jobsView{out, next})
 }
 
-// isPage tells whether a page can begin there: "123.456".
-func isPage(s string) bool {
-	for _, c := range s {
-		if c != '.' && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return len(s) <= 40
-}
+// pageStart is where a page can begin: nowhere, or "123.456".
+var pageStart = regexp.MustCompile(`^(\d{1,18}\.\d{1,18})?$`)
 
 // explain shows jobs, and why those are not done that are not.
 func (v *View) explain(r *http.Request, list []Job) ([]jobView, error) {

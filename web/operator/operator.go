@@ -48,8 +48,8 @@ type Config struct {
 	Pause func(ctx context.Context, worker int64, by community.Member, pause bool) error
 	// Audit checks the ledger's invariants.
 	Audit    func(context.Context) (Audit, error)
-	Settings []Setting // what holds now, secrets left out
-	Title    string    // what people call this Potluck
+	Settings func() []Setting // what holds now, secrets left out
+	Title    string           // what people call this Potluck
 	Version  string
 	Origins  []string // whose pages may post, beside the host that the request names
 	Now      func() time.Time
@@ -63,6 +63,7 @@ type Setting struct {
 	Default string `json:"default"` // empty when Secret
 	Secret  bool   `json:"secret"`  // Value tells only whether it is set
 	Set     bool   `json:"set"`     // differs from the default
+	Chat    bool   `json:"chat"`    // set while the program ran, which wins over the configuration
 }
 
 // Audit says whether the ledger is sound.
@@ -96,8 +97,8 @@ type accountsRead struct {
 
 // New reads the embedded page.
 func New(c Config) (*View, error) {
-	if c.Store == nil || c.Pool == nil || c.Who == nil || c.Audit == nil {
-		return nil, errors.New("operator's view: Store, Pool, Who and Audit are required")
+	if c.Store == nil || c.Pool == nil || c.Who == nil || c.Audit == nil || c.Settings == nil {
+		return nil, errors.New("operator's view: Store, Pool, Who, Audit and Settings are required")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -254,7 +255,7 @@ func zip(plain []byte, level int) []byte {
 }
 
 func (v *View) settings(w http.ResponseWriter, r *http.Request, _ community.Member) {
-	v.answer(w, r, map[string]any{"version": v.config.Version, "settings": v.config.Settings})
+	v.answer(w, r, map[string]any{"version": v.config.Version, "settings": v.config.Settings()})
 }
 
 // auditTime bounds one audit; the largest that was measured took 7 s.

@@ -62,7 +62,7 @@ export class Chart {
     this.tip.setAttribute("aria-hidden", "true");
     this.spoken = element("p", "unseen");
     this.spoken.setAttribute("aria-live", "polite");
-    this.empty = element("p", "empty", options.words.chart_empty);
+    this.empty = element("p", "empty", "…"); // until the first numbers come
     this.legend = element("ul", "legend");
     this.table = element("div", "scroll");
     this.table.tabIndex = 0;
@@ -71,6 +71,8 @@ export class Chart {
     this.details = element("details", "", element("summary", "", options.words.as_table), this.table);
     const heading = element("h3", "", options.title);
     this.card = element("div", "card chart", heading, element("p", "", options.text), this.svg, this.empty, this.tip, this.spoken, this.legend, this.details);
+    this.svg.style.display = "none";
+    this.details.hidden = true;
     this.svg.addEventListener("pointermove", (e) => this.point(e));
     this.svg.addEventListener("pointerdown", (e) => this.point(e));
     this.svg.addEventListener("pointerleave", () => this.hover(-1));
@@ -95,8 +97,8 @@ export class Chart {
     if (!d) return;
     const n = d.series[0]?.values.length ?? 0;
     const some = d.series.some((s) => s.values.some((v) => v > 0));
-    this.svg.toggleAttribute("hidden", !some);
     this.svg.style.display = some ? "" : "none";
+    this.empty.textContent = this.o.words.chart_empty;
     this.empty.hidden = some;
     this.legend.replaceChildren(...d.series.map((s) => {
       const mark = element("i", s.className + (s.dash ? " dash" : ""));

@@ -8,7 +8,8 @@ const $ = (id) => document.getElementById(id);
 
 // say fills the {places} of a text.
 function say(key, values = {}) {
-  return (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "…");
+  // Short units end in a full stop in some languages; a sentence has one all the same.
+  return (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "…").replace(/([^.])\.\.$/, "$1.");
 }
 
 function element(name, className, ...children) {
@@ -149,6 +150,7 @@ function keep(parent, items, build) {
 function cell(label, className, ...children) {
   const td = element("td", className, ...children);
   if (label) td.dataset.label = label;
+  if (td.textContent === "–") td.classList.add("none");
   return td;
 }
 
@@ -205,8 +207,9 @@ function showOverview(n) {
     tile("faults", words.tile_faults, count(faulty.reduce((s, w) => s + w.faults, 0)), faulty.length ? say("tile_faults_note", { n: count(faulty.length) }) : words.tile_no_faults, faulty.length > 0),
   ], buildTile);
   keep($("queue"), n.queue.map((q) => ({ id: q.kind, ...q })), (q) => element("tr", "",
-    head("", words[`kind_${q.kind}`]), cell("", "num", count(q.queued)), cell("", "num", count(q.running)), cell("", "num", q.oldest ? age(q.oldest) : "–"),
-    cell("", "num", count(q.jobs)), cell("", "num", q.jobs ? duration(q.p50) : "–"), cell("", "num", q.jobs ? duration(q.p95) : "–")));
+    head("", words[`kind_${q.kind}`]), cell(words.in_line, "num", count(q.queued)), cell(words.at_work, "num", count(q.running)),
+    cell(words.oldest, "num", q.oldest ? age(q.oldest) : "–"), cell(words.hour_jobs, "num", count(q.jobs)),
+    cell(words.hour_p50, "num", q.jobs ? duration(q.p50) : "–"), cell(words.hour_p95, "num", q.jobs ? duration(q.p95) : "–")));
   $("count-workers").textContent = count(here);
   $("count-jobs").textContent = queued + running ? count(queued + running) : "";
 }
@@ -520,7 +523,7 @@ async function showSettings() {
   $("version").textContent = say("version", { version: s.version });
   keep($("setting-rows"), s.settings.map((x) => ({ id: x.key, ...x })), (x) => element("tr", "",
     head(words.setting, element("code", "", x.key)),
-    cell(words.value, "", element("span", "", x.secret ? words[x.set ? "secret_set" : "secret_unset"] : x.value || "–", x.set && !x.secret ? " " : "", x.set && !x.secret ? badge(words.changed, "wait") : "")),
+    cell(words.value, "", element("span", "", x.secret ? words[x.set ? "secret_set" : "secret_unset"] : x.value || "–", x.set && !x.secret ? " " : "", x.set && !x.secret ? badge(words[x.chat ? "changed_chat" : "changed"], "wait") : "")),
     cell(words.default, "soft", x.secret ? "–" : x.default || "–")));
 }
 
@@ -533,25 +536,30 @@ function lost(e) {
 
 let chartsAt = 0;
 
-async function refresh() {
+async function refreshPictures() {
+  if (Date.now() - chartsAt <= 10000) return;
+  const wanted = span();
+  const c = await ask(`history?span=${wanted}`);
+  if (wanted !== span()) return;
+  showCharts(c);
+  chartsAt = c.complete < 1 ? 0 : Date.now();
+}
+
+async function refreshNow() {
   const n = await ask("now");
   showOverview(n);
   showWorkers(n);
   showLedger(n);
   showFaults(n);
-  await showJobs();
-  await showJob();
-  if (Date.now() - chartsAt > 10000) {
-    const wanted = span();
-    const c = await ask(`history?span=${wanted}`);
-    if (wanted === span()) showCharts(c);
-    chartsAt = c.complete < 1 ? 0 : Date.now();
-  }
+}
+
+async function refresh() {
+  await Promise.all([refreshNow(), showJobs(), showJob(), refreshPictures()]);
   connection("live");
 }
 
 for (const input of document.querySelectorAll("input[name=span]")) {
-  input.addEventListener("change", () => { chartsAt = 0; beat(); });
+  input.addEventListener("change", () => { chartsAt = 0; refreshPictures().catch(lost); });
 }
 
 let timer, busy = false;
