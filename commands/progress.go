@@ -168,5 +168,9 @@ func (h House) possible(in *bot.Invocation, err error) bot.Text {
 	if !fault.Has(err, fault.NoWorker) && !fault.Has(err, fault.NoPrivateWorker) {
 		return bot.Text{}
 	}
+	o := h.Pool.Overview()
+	if len(o.Models) == 0 || !slices.ContainsFunc(o.Workers, func(w workers.WorkerView) bool { return w.State == workers.Online }) {
+		return bot.Text{} // the refusal says it already
+	}
 	return small(h.online(in.Say, in.Request.Chat))
 }

@@ -700,7 +700,7 @@ func TestRefusalSaysWhatIsPossible(t *testing.T) { // 6
 		t.Error(got)
 	}
 	s.overview = workers.Overview{}
-	if got := s.say("/ask hm?").Text.Plain; !strings.HasSuffix(got, "\nNo machine is online right now.") {
+	if got := s.say("/ask hm?").Text.Plain; strings.Contains(got, "\n") {
 		t.Error(got)
 	}
 }
