@@ -324,11 +324,15 @@ func chooseLooks(ben *tab) {
 	ben.see(phoneByDay)
 	ben.fine("a phone by day")
 	ben.see(phoneByNight)
-	// The page loads anew in the other language and knows who he is and what he chose.
+	// The page loads anew in the other language and knows who he is, what he chose and what he was about to say.
+	ben.replace("#text", "half a sent")
 	value[bool](ben, `(() => { const s = document.querySelector("#language"); s.value = "ja"; s.dispatchEvent(new Event("change")); return true; })()`)
 	ben.until(`document.documentElement.lang === "ja" && document.documentElement.dataset.theme === "light"`)
 	ben.live()
 	ben.await(`m.text === "Of course."`)
+	if got := value[string](ben, `document.querySelector("#text").value`); got != "half a sent" {
+		ben.t.Errorf("of what was half written, %q is left", got)
+	}
 	ben.fits("a phone in Japanese")
 	ben.see(deskByNight)
 	ben.fits("a desk in Japanese")

@@ -2,7 +2,7 @@
 import { $, hasHover, remember } from "./dom.js";
 import { buildChats, chats, open } from "./chats.js";
 import { readCommands } from "./completion.js";
-import { writeAs } from "./composer.js";
+import { restoreDrafts, writeAs } from "./composer.js";
 import { does } from "./message.js";
 import { call } from "./net.js";
 import { askName, showMe } from "./settings.js";
@@ -44,6 +44,7 @@ async function whoAmI() {
 async function start() {
   become(await whoAmI());
   buildChats(me.chats);
+  restoreDrafts();
   const before = remember("potluck-chat");
   open(chats.has(before) ? before : me.chats[0]);
   connect();

@@ -1,6 +1,6 @@
 // The box in which people write: new messages, replies, changes of what they wrote before.
 import { $, hasHover, icon } from "./dom.js";
-import { arrived, known, lastOwn, seat, sending } from "./chats.js";
+import { arrived, chats, known, lastOwn, seat, sending } from "./chats.js";
 import { completionKey, complete, hideCompletion } from "./completion.js";
 import { does, excerpt } from "./message.js";
 import { call, complain } from "./net.js";
@@ -78,6 +78,20 @@ seat.onOpen = (chat) => {
   setText(chat.draft);
   context();
 };
+
+// What is half written survives a page that loads anew, because of another language say.
+addEventListener("pagehide", () => {
+  if (!seat.chat) return;
+  seat.onLeave(seat.chat);
+  const drafts = [...chats.values()].map((c) => [c.name, c.edit ? c.beforeEdit : c.draft]).filter(([, draft]) => draft);
+  try { sessionStorage.setItem("potluck-drafts", JSON.stringify(drafts)); } catch { /* a private window keeps nothing */ }
+});
+export function restoreDrafts() {
+  try {
+    for (const [name, draft] of JSON.parse(sessionStorage.getItem("potluck-drafts") || "[]")) if (chats.has(name)) chats.get(name).draft = draft;
+    sessionStorage.removeItem("potluck-drafts");
+  } catch { /* then there are none */ }
+}
 
 // ---- Sending
 
