@@ -135,3 +135,48 @@ func writeWeek(b *testing.B, db *DB, end time.Time, n int) {
 		}
 	}
 }
+
+// A database of the first schema learns from its attempts when each job began and who did it.
+func TestOlderDatabaseLearnsWhenJobsBegan(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "potluck.db")
+	raw, err := sql.Open("sqlite3", dsn(path, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := migrations.ReadFile("migrations/0001_begin.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := `INSERT INTO jobs (id, key, kind, class, quality, payer, model, features, work, wait_ms, created_ms, rates, held, state, ended_ms, bill, failure) VALUES `
+	attempt := `INSERT INTO attempts (lease, job, number, worker, engine, model, started_ms, deadline_ms, ended_ms, outcome) VALUES `
+	for _, query := range []string{
+		string(first), fmt.Sprintf(`PRAGMA user_version = 1; PRAGMA application_id = %d`, applicationID),
+		`INSERT INTO members (id, name, created_ms) VALUES (1, 'Rita', 0)`,
+		`INSERT INTO workers (id, owner, name, key, share, linked_ms, hardware) VALUES (7, 1, 'one', zeroblob(32), 1, 0, '{}')`,
+		job + `(1, 'r:1', 'chat', 'public', 'rough', '{}', '', '[]', '{}', 0, 1000, 3, 0, 'done', 9000, '{"seconds":2.5,"paid":0,"held":0,"returned":0}', NULL)`,
+		job + `(2, 'r:2', 'chat', 'public', 'rough', '{}', '', '[]', '{}', 0, 1000, 3, 0, 'failed', 9000, '{}', 'expired')`,
+		attempt + `(printf('%032d', 1), 1, 1, 7, 'e', 'm', 3000, 4000, 4000, 'lost'), (printf('%032d', 2), 1, 2, 7, 'e', 'm', 5000, 9000, 9000, 'done')`,
+	} {
+		if _, err := raw.Exec(query); err != nil {
+			t.Fatalf("%.60s: %v", query, err)
+		}
+	}
+	if err := raw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(t.Context(), Config{Path: path, Key: []byte("potluck test key, never used else")[:32]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	o := &Operator{DB: db}
+	done, _, _, err1 := o.Job(t.Context(), 1)
+	failed, _, _, err2 := o.Job(t.Context(), 2)
+	if err1 != nil || err2 != nil || done.Started.UnixMilli() != 3000 || done.Worker != 7 || !failed.Started.IsZero() || failed.Worker != 0 {
+		t.Errorf("done %+v %v, failed %+v %v", done, err1, failed, err2)
+	}
+	e, err := o.Ended(t.Context(), time.UnixMilli(0), time.Minute)
+	if err != nil || e.Waited != 1 || e.P50 != 2*time.Second || e.Groups[0].Seconds != 2.5 || e.Groups[0].Worker != 7 {
+		t.Errorf("%+v %v", e, err)
+	}
+}
