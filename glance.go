@@ -85,6 +85,9 @@ func suggest(all []bot.Command, command, option, typed string) []string {
 	return found.Options[at].Suggest(typed)
 }
 
+// maxGlanceModels bounds what goes to every open page: /pool lists them all.
+const maxGlanceModels = 12
+
 // poolGlance is what the page shows of the pool: how many machines are there, and what they can do in a chat of the page.
 func (h *house) poolGlance(chat community.Chat) webchat.Pool {
 	o := h.pool.Overview()
@@ -104,6 +107,8 @@ func (h *house) poolGlance(chat community.Chat) webchat.Pool {
 		}
 		if len(a.Models) > 0 {
 			slices.Sort(a.Models)
+			a.Models = slices.Compact(a.Models)
+			a.Models = a.Models[:min(len(a.Models), maxGlanceModels)]
 			out.Abilities = append(out.Abilities, a)
 		}
 	}
