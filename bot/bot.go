@@ -97,6 +97,22 @@ type Platform interface {
 // Pacer is a Platform that says how far apart edits of one growing message shall be.
 type Pacer interface{ Pace() time.Duration }
 
+// Speaker is a Platform on which the bot can speak under somebody else's name. Where it may not, the message comes from the bot itself with
+// a line that names the author.
+type Speaker interface {
+	// Speak posts m as Platform.Send does.
+	Speak(ctx context.Context, m Outgoing, as Author) ([]community.MessageID, error)
+	// EditSpoken and DeleteSpoken change what Speak posted, as Platform.Edit and Delete do.
+	EditSpoken(ctx context.Context, parts []community.MessageID, m Outgoing, as Author) ([]community.MessageID, error)
+	DeleteSpoken(ctx context.Context, chat community.ChatID, parts []community.MessageID) error
+}
+
+// Author is under whose name a message is shown.
+type Author struct {
+	Name   string // as people see it; a platform makes it one that it takes
+	Avatar string // https address of a picture, may be empty
+}
+
 // Outgoing is a message that the bot posts. Nothing in it can ping anyone.
 type Outgoing struct {
 	Chat     community.ChatID
