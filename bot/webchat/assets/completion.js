@@ -44,7 +44,7 @@ function names(typed) {
   const low = typed.toLowerCase();
   if (/\n/.test(low) || low.length > 60) return hideCompletion();
   const found = commands.filter((c) => c.name.startsWith(low));
-  show(found.map((c) => ({ insert: c.name + " ", from: 0, name: c.name, about: c.about })), 0);
+  show(found.map((c) => ({ insert: c.name + " ", from: 0, name: c.name, about: c.about })), low === "/" ? -1 : 0); // a lone slash sent is a question, too
 }
 
 function options(command, typed) {
@@ -53,7 +53,7 @@ function options(command, typed) {
   const named = value && command.options.find((o) => o.name === value[1].toLowerCase());
   if (named) return values(command, named, value[2], typed.length - value[2].length);
   const only = command.options.length === 1 && command.options[0];
-  if (only && (only.suggests || only.choices) && /^\s+\S*$/.test(behind)) return values(command, only, behind.trim(), typed.length - behind.trim().length);
+  if (only && (only.suggests || only.choices) && /^\s+\S*$/.test(behind)) return values(command, only, behind.trim(), typed.length - behind.trim().length, behind.trim() || only.required ? 0 : -1);
   const word = /(?:^|\s)(?:--)?([\p{L}\d_-]*)$/u.exec(behind);
   const given = new Set([...behind.matchAll(/(?:^|\s)(?:--)?([\p{L}\d_-]+):/gu)].map((m) => m[1].toLowerCase()));
   if (!word) return hideCompletion();
@@ -77,18 +77,19 @@ function hintOf(o) {
 
 let asked = 0, timer;
 const known = new Map(); // answers of the server, by question
-function values(command, option, typed, from) {
+// values completes the value of an option. First is the row that Enter takes; -1: none, because the command is whole without it.
+function values(command, option, typed, from, first = 0) {
   const bare = typed.replace(/^"/, "").toLowerCase();
   const list = (all) => {
     const fits = all.filter((v) => v.toLowerCase().startsWith(bare)).concat(all.filter((v) => !v.toLowerCase().startsWith(bare) && v.toLowerCase().includes(bare)));
-    show(fits.slice(0, 25).map((v) => ({ insert: (/\s/.test(v) ? `"${v}"` : v) + " ", from, name: v, about: "" })), 0, option);
+    show(fits.slice(0, 25).map((v) => ({ insert: (/\s/.test(v) ? `"${v}"` : v) + " ", from, name: v, about: "" })), first, option);
   };
   clearTimeout(timer);
   if (option.kind === "choice" && option.choices) return list(option.choices);
   if (option.kind === "bool") return list(["yes", "no"]);
   if (!option.suggests) return show([], -1, option);
   const question = new URLSearchParams({ command: command.key, option: option.name, typed: bare }).toString();
-  if (known.has(question)) return show(known.get(question).map((v) => ({ insert: (/\s/.test(v) ? `"${v}"` : v) + " ", from, name: v, about: "" })), 0, option);
+  if (known.has(question)) return show(known.get(question).map((v) => ({ insert: (/\s/.test(v) ? `"${v}"` : v) + " ", from, name: v, about: "" })), first, option);
   const mine = ++asked;
   show([], -1, option);
   timer = setTimeout(async () => {
@@ -162,5 +163,5 @@ export function completionKey(e) {
   else return false;
   return true;
 }
-// written: it stands there already, so Enter means the whole text. A lone slash does not mean the first command either.
-const written = (c) => text.value === "/" || text.value.slice(c.from, text.selectionStart).trim().toLowerCase() === c.insert.trim().toLowerCase();
+// written: it stands there already, so Enter means the whole text.
+const written = (c) => text.value.slice(c.from, text.selectionStart).trim().toLowerCase() === c.insert.trim().toLowerCase();
