@@ -15,6 +15,7 @@ import (
 	"potluck/bot/discord"
 	"potluck/commands"
 	"potluck/community"
+	"potluck/storage"
 )
 
 // DiscordConfig connects Potluck to Discord. Without a token it is not.
@@ -98,7 +99,9 @@ func (h *house) buildDiscord(ctx context.Context, all []bot.Command, texts bot.C
 			return nil, fmt.Errorf("make an operator: %w", err)
 		}
 	}
-	return discord.New(h.config.Discord.config(h.log, all, texts))
+	c := h.config.Discord.config(h.log, all, texts)
+	c.Webhooks = &storage.Webhooks{DB: h.db}
+	return discord.New(c)
 }
 
 // discord looks at the token, the intent and the rights of the bot.

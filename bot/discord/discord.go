@@ -44,6 +44,9 @@ type Config struct {
 	// Rest, the second the text as its Rest and the language in the option "to".
 	AskCommand, TranslateCommand string
 
+	// Webhooks lets the bot speak under other names; nil: it names authors in a line of its own messages.
+	Webhooks Webhooks
+
 	// Dial replaces the network in tests; nil: the ordinary one.
 	Dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	Version string
@@ -67,6 +70,7 @@ type Platform struct {
 	sent       *sentParts // by nonce: what was posted so far of a message
 	shown      *hashes    // by message: what it shows
 
+	speakers speakers
 	acks     chan struct{} // one token per acknowledgement under way
 	suggests chan struct{} // one token per autocomplete under way
 	work     sync.WaitGroup
