@@ -57,7 +57,8 @@ const (
 	CarriedVoice   CarriedKind = "voice"
 	CarriedSticker CarriedKind = "sticker"
 	CarriedPoll    CarriedKind = "poll"
-	CarriedForward CarriedKind = "forward"
+	CarriedForward CarriedKind = "forward" // Name: whom it is from
+	CarriedPlace   CarriedKind = "place"   // URL: a map; Name and Text say what is there
 )
 
 type EventKind string
@@ -105,6 +106,17 @@ type Speaker interface {
 	// EditSpoken and DeleteSpoken change what Speak posted, as Platform.Edit and Delete do.
 	EditSpoken(ctx context.Context, parts []community.MessageID, m Outgoing, as Author) ([]community.MessageID, error)
 	DeleteSpoken(ctx context.Context, chat community.ChatID, parts []community.MessageID) error
+}
+
+// Inspector is a Platform that can tell what keeps the bot from working in a community.
+type Inspector interface {
+	Inspect(ctx context.Context, c community.CommunityID) ([]Lack, error)
+}
+
+// Lack is what the bot misses in one chat, in the words of the platform's own settings.
+type Lack struct {
+	Chat   string // its name; empty: everywhere
+	Rights []string
 }
 
 // Author is under whose name a message is shown.

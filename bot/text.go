@@ -19,7 +19,7 @@ type Span struct {
 	Start int      `json:"start"`
 	End   int      `json:"end"`
 	Kind  SpanKind `json:"kind"`
-	Value string   `json:"value,omitempty"` // Link: the URL; Pre: the language; Mention: the UserID; Emoji: the platform's id; Timestamp: Unix seconds
+	Value string   `json:"value,omitempty"` // Link: the URL; Pre: the language; Mention: the UserID; Emoji: a sign of the platform's own, by its id; Timestamp: Unix seconds, and how it is shown behind a colon
 }
 
 type SpanKind string

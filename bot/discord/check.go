@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/bwmarrin/discordgo"
+
+	"potluck/bot"
+	"potluck/community"
 )
 
 // Finding is one thing that Check found.
@@ -129,8 +133,41 @@ func (p *Platform) checkGuilds(ctx context.Context, app, self string) (found []F
 	return found
 }
 
-// missing names, for each text channel of a guild, the rights that the bot lacks there. Channels that it is not to see are left out.
+// Inspect lists the rights, and the intent, that the bot lacks in a guild.
+func (p *Platform) Inspect(ctx context.Context, c community.CommunityID) ([]bot.Lack, error) {
+	if community.Platform(c) != name {
+		return nil, fmt.Errorf("no community of Discord: %q", c)
+	}
+	_, self := p.ids()
+	lacks, err := p.lacks(ctx, community.Local(c), self)
+	if err != nil {
+		return nil, fmt.Errorf("inspect on Discord: %w", explain(err))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.config.Content && !p.content {
+		lacks = append([]bot.Lack{{Rights: []string{"Message Content Intent"}}}, lacks...)
+	}
+	return lacks, nil
+}
+
+// missing is what lacks says, a sentence each.
 func (p *Platform) missing(ctx context.Context, guildID, self string) (lines []string, err error) {
+	lacks, err := p.lacks(ctx, guildID, self)
+	for _, l := range lacks {
+		var why []string
+		for _, w := range wanted {
+			if slices.Contains(l.Rights, w.name) {
+				why = append(why, fmt.Sprintf("%s (%s)", w.name, w.why))
+			}
+		}
+		lines = append(lines, fmt.Sprintf("#%s: allow the bot's role %s. Channel settings → Permissions", l.Chat, strings.Join(why, ", ")))
+	}
+	return lines, err
+}
+
+// lacks names, for each text channel of a guild, the rights that the bot lacks there. Channels that it is not to see are left out.
+func (p *Platform) lacks(ctx context.Context, guildID, self string) (all []bot.Lack, err error) {
 	var channels []rawOverwritten
 	var roles []rawRole
 	var me rawMember
@@ -149,17 +186,17 @@ func (p *Platform) missing(ctx context.Context, guildID, self string) (lines []s
 		if has&discordgo.PermissionViewChannel == 0 {
 			continue
 		}
-		var lacks []string
+		l := bot.Lack{Chat: c.Name}
 		for _, w := range wanted {
 			if has&w.bit == 0 {
-				lacks = append(lacks, fmt.Sprintf("%s (%s)", w.name, w.why))
+				l.Rights = append(l.Rights, w.name)
 			}
 		}
-		if len(lacks) > 0 {
-			lines = append(lines, fmt.Sprintf("#%s: allow the bot's role %s. Channel settings → Permissions", c.Name, strings.Join(lacks, ", ")))
+		if len(l.Rights) > 0 {
+			all = append(all, l)
 		}
 	}
-	return lines, nil
+	return all, nil
 }
 
 type rawOverwritten struct {

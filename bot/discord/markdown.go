@@ -152,18 +152,18 @@ func token(s bot.Span, body string) string {
 	switch s.Kind {
 	case bot.Mention:
 		if community.Platform(s.Value) == name {
-			switch id := community.Local(s.Value); {
-			case isDigits(id):
+			if id := community.Local(s.Value); isDigits(id) {
 				return "<@" + id + ">"
-			case strings.HasPrefix(id, "#") && isDigits(id[1:]):
-				return "<" + id + ">"
-			case strings.HasPrefix(id, "&") && isDigits(id[1:]):
-				return "<@" + id + ">"
-			case isSlashMention(id):
-				return "<" + id + ">"
 			}
 		}
 	case bot.Emoji:
+		switch id, ok := strings.CutPrefix(s.Value, name+":"); {
+		case !ok:
+		case strings.HasPrefix(id, "#") && isDigits(id[1:]), isSlashMention(id):
+			return "<" + id + ">"
+		case strings.HasPrefix(id, "&") && isDigits(id[1:]):
+			return "<@" + id + ">"
+		}
 		if animated, id, ok := emojiOf(s.Value); ok && len(body) > 2 {
 			return "<" + animated + ":" + strings.Trim(body, ":") + ":" + id + ">"
 		}
@@ -563,7 +563,8 @@ func (r *reader) token(b *bot.Builder, s string) int {
 	if strings.ContainsAny(in, "<\n") {
 		return 0
 	}
-	mention := func(id, value, sign string, of func(string) string) int {
+	// To the core a mention is a person; channels, roles and commands are signs of Discord's, like an emoji.
+	mention := func(kind bot.SpanKind, id, value, sign string, of func(string) string) int {
 		if !isDigits(id) || len(id) > 20 {
 			return 0
 		}
@@ -574,20 +575,20 @@ func (r *reader) token(b *bot.Builder, s string) int {
 		if shown == "" {
 			shown = id
 		}
-		b.Mark(bot.Mention, name+":"+value, sign+shown)
+		b.Mark(kind, name+":"+value, sign+shown)
 		return n
 	}
 	switch {
 	case strings.HasPrefix(in, "@&"):
-		return mention(in[2:], in[1:], "@", r.names.role)
+		return mention(bot.Emoji, in[2:], in[1:], "@", r.names.role)
 	case strings.HasPrefix(in, "@"):
 		id := strings.TrimPrefix(in[1:], "!")
-		return mention(id, id, "@", r.names.user)
+		return mention(bot.Mention, id, id, "@", r.names.user)
 	case strings.HasPrefix(in, "#"):
-		return mention(in[1:], in, "#", r.names.channel)
+		return mention(bot.Emoji, in[1:], in, "#", r.names.channel)
 	case isSlashMention(in):
 		shown, _, _ := strings.Cut(in, ":")
-		b.Mark(bot.Mention, name+":"+in, shown)
+		b.Mark(bot.Emoji, name+":"+in, shown)
 		return n
 	case strings.HasPrefix(in, ":") || strings.HasPrefix(in, "a:"):
 		animated, rest, _ := strings.Cut(in, ":")
