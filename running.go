@@ -77,21 +77,8 @@ func (r *running) Erase(ctx context.Context, member community.MemberID, heir com
 	if err := r.settled(ctx, member); err != nil {
 		return 0, err
 	}
-	trace, err := r.people.Trace(ctx, member)
-	if err != nil {
+	if err := r.takeDown(ctx, member, keep); err != nil {
 		return 0, err
-	}
-	if page := r.platforms["page"]; page != nil {
-		for chat, ids := range trace.Messages {
-			if err := page.Delete(ctx, community.ChatID("page:"+chat), without(ids, keep)); err != nil && !fault.Has(err, fault.Gone) {
-				r.log.Warn("a message of somebody who is forgotten stays on open pages until they are loaded anew", "err", err)
-			}
-		}
-	}
-	for _, name := range trace.Pictures {
-		if err := os.Remove(filepath.Join(r.pictures, filepath.Base(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return 0, err
-		}
 	}
 	f, err := r.people.Forget(ctx, member, heir, time.Now())
 	if err != nil {
@@ -111,6 +98,27 @@ func (r *running) Erase(ctx context.Context, member community.MemberID, heir com
 		r.log.Warn("machines of somebody who is forgotten are shown as before until they connect again", "err", err)
 	}
 	return f.Given, nil
+}
+
+// takeDown deletes what a member wrote on the page and what was answered to it, before the eyes of whoever looks at it, and the pictures in it.
+func (r *running) takeDown(ctx context.Context, member community.MemberID, keep []community.MessageID) error {
+	trace, err := r.people.Trace(ctx, member)
+	if err != nil {
+		return err
+	}
+	if page := r.platforms["page"]; page != nil {
+		for chat, ids := range trace.Messages {
+			if err := page.Delete(ctx, community.ChatID("page:"+chat), without(ids, keep)); err != nil && !fault.Has(err, fault.Gone) {
+				r.log.Warn("a message of somebody who is forgotten stays on open pages until they are loaded anew", "err", err)
+			}
+		}
+	}
+	for _, name := range trace.Pictures {
+		if err := os.Remove(filepath.Join(r.pictures, filepath.Base(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // settled waits until what was stopped has said so, lest its last words come after everything else is gone. One request stays open: the one that

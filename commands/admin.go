@@ -23,8 +23,8 @@ func (h House) admin() bot.Command {
 		Name: "admin", Private: true, Needs: community.Admin,
 		Subcommands: []bot.Command{
 			{Name: "news", Private: true, Needs: community.Admin, Run: h.news, Options: []bot.Option{{Name: "on", Kind: bot.Bool, Required: true}}},
-			{Name: "block", Private: true, Needs: community.Operator, Options: who, Run: func(ctx context.Context, in *bot.Invocation) error { return h.block(ctx, in, true) }},
-			{Name: "unblock", Private: true, Needs: community.Operator, Options: who, Run: func(ctx context.Context, in *bot.Invocation) error { return h.block(ctx, in, false) }},
+			{Name: "block", Private: true, Needs: community.Operator, Options: who, Run: h.block},
+			{Name: "unblock", Private: true, Needs: community.Operator, Options: who, Run: h.unblock},
 			{
 				Name: "announce", Private: true, Needs: community.Operator, Run: h.announce,
 				Options: []bot.Option{{Name: "text", Kind: bot.String, Rest: true, Required: true, Max: 1500}},
@@ -32,7 +32,10 @@ func (h House) admin() bot.Command {
 			{Name: "settings", Private: true, Needs: community.Operator, Run: h.settings},
 			{
 				Name: "set", Private: true, Needs: community.Operator, Run: h.set,
-				Options: []bot.Option{{Name: "name", Kind: bot.String, Required: true, Max: 40, Suggest: h.suggestSetting}, {Name: "value", Kind: bot.String, Required: true, Max: 20}},
+				Options: []bot.Option{
+					{Name: "name", Kind: bot.String, Required: true, Max: 40, Suggest: h.suggestSetting},
+					{Name: "value", Kind: bot.String, Required: true, Max: 20},
+				},
 			},
 		},
 	}
@@ -45,7 +48,15 @@ func (h House) audit(what string, in *bot.Invocation, args ...any) {
 	}
 }
 
-func (h House) block(ctx context.Context, in *bot.Invocation, blocked bool) error {
+func (h House) block(ctx context.Context, in *bot.Invocation) error {
+	return h.setBlocked(ctx, in, true)
+}
+
+func (h House) unblock(ctx context.Context, in *bot.Invocation) error {
+	return h.setBlocked(ctx, in, false)
+}
+
+func (h House) setBlocked(ctx context.Context, in *bot.Invocation, blocked bool) error {
 	m, err := h.person(ctx, in, in.Rest)
 	if err != nil {
 		return err
@@ -127,7 +138,8 @@ func (h House) announceConfirmed(ctx context.Context, in *bot.Invocation, a bot.
 func (h House) settings(ctx context.Context, in *bot.Invocation) error {
 	lines := []bot.Text{in.Say("admin.settings")}
 	for _, s := range h.Running.Settings() {
-		lines = append(lines, in.Say("admin.setting", "name", s.Name, "what", in.Say(settingKey(s.Name)), "value", s.Value, "changed", s.Value != s.Configured, "configured", s.Configured))
+		lines = append(lines, in.Say("admin.setting", "name", s.Name, "what", in.Say(settingKey(s.Name)), "value", s.Value,
+			"changed", s.Value != s.Configured, "configured", s.Configured))
 	}
 	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n", append(lines, small(in.Say("admin.settings_more")))...)})
 }
