@@ -37,7 +37,7 @@ func places(nodes []node, into map[string]bool) map[string]bool {
 // literals are all strings in the sources that may name keys.
 func literals(t *testing.T) map[string]bool {
 	all := make(map[string]bool)
-	for _, pattern := range []string{"*.go", "../bot/*.go", "../bot/discord/*.go"} {
+	for _, pattern := range []string{"*.go", "../bot/*.go", "../bot/discord/*.go", "../bot/telegram/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

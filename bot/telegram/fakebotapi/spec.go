@@ -293,12 +293,20 @@ func checkEntities(text string, list []Entity) error {
 			if !apart && !within {
 				return fmt.Errorf("entity %d (%s) crosses a %s", i, e.Type, o.Type)
 			}
-			if !apart && (lonely(o.Type) || lonely(e.Type) || o.Type == "blockquote" && e.Type == "blockquote") {
+			quotes := boolToInt(o.Type == "blockquote") + boolToInt(e.Type == "blockquote")
+			if !apart && (quotes == 0 && (lonely(o.Type) || lonely(e.Type)) || quotes == 2) {
 				return fmt.Errorf("a %s and a %s cannot stand over the same text", o.Type, e.Type)
 			}
 		}
 	}
 	return nil
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // lonely: code holds no other entity and stands in none but quotes, which the server lets be.

@@ -1,0 +1,263 @@
+package telegram
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/go-telegram/bot/models"
+
+	"potluck/bot"
+)
+
+// Texts go out as plain text with entities, never with a parse mode: nothing that a model or a person writes can break or forge formatting.
+
+const (
+	maxText    = 4096 // UTF-16 units
+	maxCaption = 1024
+	// Telegram keeps a hundred entities of a message and forgets the others, code blocks among them.
+	maxEntities = 100
+)
+
+// entityKinds are the spans that have a counterpart.
+var entityKinds = map[bot.SpanKind]models.MessageEntityType{
+	bot.Bold: models.MessageEntityTypeBold, bot.Italic: models.MessageEntityTypeItalic, bot.Underline: models.MessageEntityTypeUnderline,
+	bot.Strike: models.MessageEntityTypeStrikethrough, bot.Spoiler: models.MessageEntityTypeSpoiler, bot.Code: models.MessageEntityTypeCode,
+	bot.Pre: models.MessageEntityTypePre, bot.Link: models.MessageEntityTypeTextLink, bot.Quote: models.MessageEntityTypeBlockquote,
+	bot.Small: models.MessageEntityTypeItalic, bot.Heading: models.MessageEntityTypeBold,
+}
+
+// rendered is a text with its entities, as Telegram takes it.
+type rendered struct {
+	text     string
+	entities []models.MessageEntity
+}
+
+// render makes Telegram's form of t: offsets count UTF-16 units, code holds nothing else, quotes do not nest, white space at the ends (which
+// Telegram would cut off, moving nothing else) is gone.
+func render(t bot.Text) rendered {
+	t = trimmed(t)
+	t = visible(t)
+	at := offsets16(t)
+	out := rendered{text: t.Plain}
+	codeEnd, quoteEnd := 0, 0 // of the code and the quote that are open, in bytes
+	for _, s := range t.Spans {
+		kind, ok := entityKinds[s.Kind]
+		if !ok || s.Start < codeEnd || s.Kind == bot.Quote && s.Start < quoteEnd {
+			continue
+		}
+		e := models.MessageEntity{Type: kind, Offset: at(s.Start), Length: at(s.End) - at(s.Start)}
+		switch s.Kind {
+		case bot.Pre:
+			e.Language = languageOf(s.Value)
+			codeEnd = s.End
+		case bot.Code:
+			codeEnd = s.End
+		case bot.Quote:
+			quoteEnd = s.End
+		case bot.Link:
+			if !linkable(s.Value) {
+				continue
+			}
+			e.URL = s.Value
+		}
+		out.entities = append(out.entities, e)
+	}
+	out.entities = uncovered(out.entities)
+	return out
+}
+
+// uncovered cuts what stands around code into the pieces beside it, since Telegram lets only quotes hold code, and drops what is said twice
+// of the same place; of too many entities it keeps code and links first.
+func uncovered(list []models.MessageEntity) []models.MessageEntity {
+	code := slices.DeleteFunc(slices.Clone(list), func(e models.MessageEntity) bool { return !isCode(e) })
+	seen := make(map[models.MessageEntity]bool)
+	var out []models.MessageEntity
+	next := 0 // of code: those before end where e begins or earlier
+	for _, e := range list {
+		plain := models.MessageEntity{Type: e.Type, Offset: e.Offset, Length: e.Length}
+		if seen[plain] {
+			continue
+		}
+		seen[plain] = true
+		for next < len(code) && code[next].Offset+code[next].Length <= e.Offset {
+			next++
+		}
+		if isCode(e) || e.Type == models.MessageEntityTypeBlockquote {
+			out = append(out, e)
+			continue
+		}
+		end := e.Offset + e.Length
+		for i := next; i < len(code) && code[i].Offset < end; i++ {
+			if e.Length = code[i].Offset - e.Offset; e.Length > 0 {
+				out = append(out, e)
+			}
+			e.Offset = code[i].Offset + code[i].Length
+		}
+		if e.Length = end - e.Offset; e.Length > 0 {
+			out = append(out, e)
+		}
+	}
+	order := func(a, b models.MessageEntity) int {
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), cmp.Compare(b.Length, a.Length))
+	}
+	if len(out) > maxEntities {
+		slices.SortStableFunc(out, func(a, b models.MessageEntity) int { return cmp.Compare(rank(a), rank(b)) })
+		out = out[:maxEntities]
+	}
+	slices.SortStableFunc(out, order)
+	return out
+}
+
+// rank orders entities by what is lost without them.
+func rank(e models.MessageEntity) int {
+	switch {
+	case e.Type == models.MessageEntityTypePre:
+		return 0
+	case isCode(e) || e.URL != "" || e.Type == models.MessageEntityTypeBlockquote:
+		return 1
+	}
+	return 2
+}
+
+func isCode(e models.MessageEntity) bool {
+	return e.Type == models.MessageEntityTypePre || e.Type == models.MessageEntityTypeCode
+}
+
+// visible writes the address behind each link whose text is something else, so that nobody is led astray.
+func visible(t bot.Text) bot.Text {
+	var b bot.Builder
+	from := 0
+	for _, s := range t.Spans {
+		if s.Kind != bot.Link || s.End < from || !linkable(s.Value) {
+			continue
+		}
+		label := t.Plain[s.Start:s.End]
+		if strings.Contains(s.Value, strings.TrimSuffix(label, "/")) || strings.HasPrefix(strings.TrimLeft(t.Plain[s.End:], " ("), s.Value) {
+			continue
+		}
+		b.Append(t.Slice(from, s.End)).Add(" (" + s.Value + ")")
+		from = s.End
+	}
+	if from == 0 {
+		return t
+	}
+	return b.Append(t.Slice(from, len(t.Plain))).Text()
+}
+
+// linkable: Telegram takes web addresses, and refuses the whole message for others.
+func linkable(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && strings.Contains(u.Hostname(), ".") && len(s) < 2000
+}
+
+// languageOf is a code block's language in a form that Telegram takes.
+func languageOf(s string) string {
+	if len(s) > 30 || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return ""
+	}
+	return s
+}
+
+// offsets16 turns byte offsets of a text into UTF-16 offsets; it is quickest when they are asked for in order.
+func offsets16(t bot.Text) func(int) int {
+	at, units := 0, 0
+	return func(to int) int {
+		if to < at {
+			at, units = 0, 0
+		}
+		for at < to {
+			c, n := utf8.DecodeRuneInString(t.Plain[at:])
+			units += utf16.RuneLen(c)
+			at += n
+		}
+		return units
+	}
+}
+
+// measure is how long t is once it is rendered.
+func measure(t bot.Text) int { return visible(t).Len16() }
+
+// split cuts t into texts that each fit into a message.
+func split(t bot.Text, most int) []bot.Text {
+	parts := bot.Split(t, most, measure)
+	if len(parts) == 0 {
+		return []bot.Text{{}}
+	}
+	return parts
+}
+
+// spanKinds are the entities that the core knows.
+var spanKinds = map[string]bot.SpanKind{
+	"bold": bot.Bold, "italic": bot.Italic, "underline": bot.Underline, "strikethrough": bot.Strike, "spoiler": bot.Spoiler, "code": bot.Code,
+	"pre": bot.Pre, "text_link": bot.Link, "url": bot.Link, "blockquote": bot.Quote, "expandable_blockquote": bot.Quote, "mention": bot.Mention,
+	"text_mention": bot.Mention, "custom_emoji": bot.Emoji, "date_time": bot.Timestamp,
+}
+
+// readText makes the core's form of a text with entities; those that are out of place are left out.
+func readText(text string, list []rawEntity) bot.Text {
+	t := bot.Text{Plain: text}
+	at := bytes16(text)
+	for _, e := range list {
+		kind, ok := spanKinds[e.Type]
+		start, fine := at(e.Offset)
+		end, fineEnd := at(e.Offset + e.Length)
+		if !ok || !fine || !fineEnd || start >= end {
+			continue
+		}
+		s := bot.Span{Start: start, End: end, Kind: kind}
+		switch e.Type {
+		case "pre":
+			s.Value = e.Language
+		case "text_link":
+			s.Value = e.URL
+		case "url":
+			if s.Value = text[start:end]; !strings.Contains(s.Value, "://") {
+				s.Value = "https://" + s.Value
+			}
+		case "mention":
+			s.Value = name + ":" + strings.ToLower(text[start:end])
+		case "text_mention":
+			s.Value = string(userID(e.User.ID))
+		case "custom_emoji":
+			s.Value = e.Emoji
+		case "date_time":
+			s.Value = strconv.FormatInt(e.UnixTime, 10)
+		}
+		t.Spans = append(t.Spans, s)
+	}
+	var b bot.Builder
+	return b.Append(t).Text()
+}
+
+// bytes16 turns UTF-16 offsets of s into byte offsets; false for those outside, or within a character.
+func bytes16(s string) func(int) (int, bool) {
+	starts := make([]int, 0, len(s)+1)
+	for i, c := range s {
+		starts = append(starts, i)
+		if utf16.RuneLen(c) == 2 {
+			starts = append(starts, -1)
+		}
+	}
+	starts = append(starts, len(s))
+	return func(at int) (int, bool) {
+		if at < 0 || at >= len(starts) || starts[at] < 0 {
+			return 0, false
+		}
+		return starts[at], true
+	}
+}
+
+// trimmed is t without white space at its ends.
+func trimmed(t bot.Text) bot.Text {
+	start := len(t.Plain) - len(strings.TrimLeft(t.Plain, " \t\r\n"))
+	end := len(strings.TrimRight(t.Plain, " \t\r\n"))
+	if start >= end {
+		return bot.Text{}
+	}
+	return t.Slice(start, end)
+}

@@ -1,0 +1,574 @@
+package telegram
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	tg "github.com/go-telegram/bot"
+	"github.com/go-telegram/bot/models"
+
+	"potluck/bot"
+	"potluck/community"
+	"potluck/fault"
+)
+
+// Ids of messages that do not simply stand in the chat of their request. Each is unique in that chat, as a MessageID must be.
+const (
+	privateID = "p" // "p42/123": message 123 in the private chat with 42
+	waitingID = "w" // "wNONCE/123": kept until the person opens the private chat; 123 asks for that in the group
+	toastID   = "t" // "t77": shown as the answer to the pressed button 77
+	inlineID  = "i" // "iABC": an inline message, in a chat that the bot does not know
+)
+
+// target is where messages are written.
+type target struct {
+	p      *Platform
+	place  place
+	prefix string // of the ids: "" or "p42/"
+	inline string // id of an inline message
+	reply  int    // the message that is answered, 0 without
+	class  class
+}
+
+func classOf(m bot.Outgoing) class {
+	if m.Final {
+		return final
+	}
+	return placeholder
+}
+
+// Send posts m, split as needed. What only one person may see goes to the private chat, or, short and behind a button, into the answer to
+// the press.
+func (p *Platform) Send(ctx context.Context, m bot.Outgoing) ([]community.MessageID, error) {
+	ids, err := p.send(ctx, m)
+	if err != nil {
+		p.tellRefusal(m.Chat, err)
+		return nil, fmt.Errorf("send to Telegram: %w", explain(err))
+	}
+	return ids, nil
+}
+
+func (p *Platform) send(ctx context.Context, m bot.Outgoing) ([]community.MessageID, error) {
+	l, err := placeOf(m.Chat)
+	if err != nil {
+		return nil, err
+	}
+	if id, ok := strings.CutPrefix(m.Handle, handleInline); ok {
+		t := target{p: p, inline: id, class: classOf(m)}
+		return t.showInline(ctx, m)
+	}
+	if m.Only != "" && community.Local(m.Only) != strconv.FormatInt(l.chat, 10) {
+		return p.sendPrivate(ctx, l, m)
+	}
+	t := target{p: p, place: p.where(l), class: classOf(m), reply: number(m.ReplyTo)}
+	ids, err := t.post(ctx, m, m.Nonce)
+	if err == nil && !m.Final {
+		p.type_(t.place, ids[0])
+	}
+	return ids, err
+}
+
+// number is a plain message id, 0 for others.
+func number(id community.MessageID) int {
+	n, err := strconv.Atoi(string(id))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// where follows a group that became a supergroup.
+func (p *Platform) where(l place) place {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if to := p.movedTo[l.chat]; to != 0 {
+		l.chat = to
+	}
+	return l
+}
+
+// post writes m as new messages; those that an attempt before this one wrote under the same key are kept.
+func (t target) post(ctx context.Context, m bot.Outgoing, key string) ([]community.MessageID, error) {
+	all, err := cells(m)
+	if err != nil {
+		return nil, err
+	}
+	ids, _ := t.p.sent.get(t.prefix + key)
+	for i := 0; i < len(all); {
+		if i < len(ids) {
+			if !all[i].album || i+1 == len(all) || !all[i+1].album {
+				if err := t.change(ctx, ids[i], all[i]); err != nil {
+					return nil, err
+				}
+			}
+			i++
+			continue
+		}
+		n := 1
+		for all[i].album && i+n < len(all) && all[i+n].album {
+			n++
+		}
+		more, err := t.write(ctx, all[i:i+n])
+		if err != nil {
+			return nil, err
+		}
+		for k, id := range more {
+			t.remember(id, all[i+k])
+		}
+		ids = append(ids[:len(ids):len(ids)], more...)
+		if key != "" {
+			t.p.sent.put(t.prefix+key, ids)
+		}
+		i += len(more)
+	}
+	return ids[:len(all)], nil
+}
+
+func (t target) key(id community.MessageID) string {
+	return strconv.FormatInt(t.place.chat, 10) + "/" + string(id)
+}
+
+func (t target) remember(id community.MessageID, c cell) { t.p.shown.put(t.key(id), c.hash()) }
+
+// write makes one call that posts one cell, or several as an album, and follows a group that moved.
+func (t target) write(ctx context.Context, some []cell) ([]community.MessageID, error) {
+	ids, err := t.writeHere(ctx, some)
+	if e, ok := errors.AsType[*tg.MigrateError](err); ok {
+		if t.place, err = t.p.follow(ctx, t.place, int64(e.MigrateToChatID)); err != nil {
+			return nil, err
+		}
+		t.reply = 0 // it stayed behind
+		ids, err = t.writeHere(ctx, some)
+	}
+	if says(err, "photo_invalid_dimensions", "image_process_failed", "photo_ext_invalid", "too big for a photo", "photo_save_file_invalid") && !some[0].file {
+		files := make([]cell, len(some))
+		for i, c := range some {
+			c.file = true
+			files[i] = c
+		}
+		return t.write(ctx, files)
+	}
+	if says(err, "can't parse entities", "entity_", "entities_too_long", "bounds_invalid") {
+		bare := make([]cell, len(some))
+		entities := 0
+		for i, c := range some {
+			entities += len(c.text.entities)
+			c.text.entities = nil
+			bare[i] = c
+		}
+		if entities > 0 {
+			return t.write(ctx, bare) // without formatting rather than not at all
+		}
+	}
+	return ids, err
+}
+
+// follow remembers where a group moved and tells the core.
+func (p *Platform) follow(ctx context.Context, l place, to int64) (place, error) {
+	if to == 0 || to == l.chat {
+		return l, errors.New("the group moved to nowhere")
+	}
+	p.mu.Lock()
+	p.movedTo[l.chat] = to
+	p.mu.Unlock()
+	err := p.migrated(ctx, l.chat, to)
+	return p.where(l), err
+}
+
+func (t target) writeHere(ctx context.Context, some []cell) (ids []community.MessageID, err error) {
+	c := call{chat: t.place.chat, cost: len(some), class: t.class, long: some[0].picture != nil}
+	var replied *models.ReplyParameters
+	if t.reply != 0 && t.prefix == "" {
+		replied = &models.ReplyParameters{MessageID: t.reply, AllowSendingWithoutReply: true}
+	}
+	one := some[0]
+	var written []*models.Message
+	keep := func(m *models.Message, err error) error {
+		if err == nil {
+			written = []*models.Message{m}
+		}
+		return err
+	}
+	asked := time.Now()
+	err = t.p.api.do(ctx, c, func(ctx context.Context) error {
+		asked = time.Now()
+		b := t.p.api.bot
+		switch {
+		case len(some) > 1:
+			list, err := b.SendMediaGroup(ctx, &tg.SendMediaGroupParams{
+				ChatID: t.place.chat, MessageThreadID: t.place.topic, Media: media(some), ReplyParameters: replied,
+			})
+			written = list
+			return err
+		case one.picture == nil:
+			return keep(b.SendMessage(ctx, &tg.SendMessageParams{
+				ChatID: t.place.chat, MessageThreadID: t.place.topic, Text: one.text.text, Entities: one.text.entities, LinkPreviewOptions: noPreview(),
+				ReplyParameters: replied, ReplyMarkup: one.markup(),
+			}))
+		case one.file:
+			return keep(b.SendDocument(ctx, &tg.SendDocumentParams{
+				ChatID: t.place.chat, MessageThreadID: t.place.topic, Caption: one.text.text, CaptionEntities: one.text.entities,
+				Document: &models.InputFileUpload{Filename: one.upload(0), Data: bytes.NewReader(one.picture.Data)}, ReplyParameters: replied, ReplyMarkup: one.markup(),
+			}))
+		default:
+			return keep(b.SendPhoto(ctx, &tg.SendPhotoParams{
+				ChatID: t.place.chat, MessageThreadID: t.place.topic, Caption: one.text.text, CaptionEntities: one.text.entities, HasSpoiler: one.picture.Spoiler,
+				Photo: &models.InputFileUpload{Filename: one.upload(0), Data: bytes.NewReader(one.picture.Data)}, ReplyParameters: replied, ReplyMarkup: one.markup(),
+			}))
+		}
+	})
+	if err != nil {
+		t.p.countDoubt(err, t.place, time.Since(asked))
+		return nil, err
+	}
+	for _, m := range written {
+		if m == nil || m.ID == 0 {
+			return nil, errors.New("the answer names no message")
+		}
+		ids = append(ids, community.MessageID(t.prefix)+messageID(m.ID))
+	}
+	if len(ids) != len(some) {
+		return nil, fmt.Errorf("%d messages were sent, Telegram names %d", len(some), len(ids))
+	}
+	return ids, nil
+}
+
+// countDoubt counts a send of which nobody knows whether it arrived: Telegram has no way to ask, so it is sent again and may stand there twice.
+func (p *Platform) countDoubt(err error, l place, took time.Duration) {
+	for _, known := range []error{tg.ErrorBadRequest, tg.ErrorForbidden, tg.ErrorUnauthorized, tg.ErrorNotFound, tg.ErrorConflict, errDropped} {
+		if errors.Is(err, known) {
+			return
+		}
+	}
+	if _, moved := errors.AsType[*tg.MigrateError](err); moved || says(err, "connection refused", "no such host") {
+		return
+	}
+	if _, limited := retryAfter(err); limited {
+		return
+	}
+	p.mu.Lock()
+	p.doubtful++
+	n := p.doubtful
+	p.mu.Unlock()
+	p.log.Warn("a message was sent and no answer came: it may appear twice", "chat", l.id(), "after", took.Round(time.Millisecond), "so_far", n, "err", err)
+}
+
+// media lists an album's pictures for Telegram.
+func media(some []cell) (list []models.InputMedia) {
+	for i, c := range some {
+		name, data := "attach://"+c.upload(i), bytes.NewReader(c.picture.Data)
+		if c.file {
+			list = append(list, &models.InputMediaDocument{Media: name, MediaAttachment: data, Caption: c.text.text, CaptionEntities: c.text.entities})
+			continue
+		}
+		list = append(list, &models.InputMediaPhoto{
+			Media: name, MediaAttachment: data, Caption: c.text.text, CaptionEntities: c.text.entities, HasSpoiler: c.picture.Spoiler,
+		})
+	}
+	return list
+}
+
+func noPreview() *models.LinkPreviewOptions { return &models.LinkPreviewOptions{IsDisabled: tg.True()} }
+
+// change makes a message show c. What it shows already costs no call.
+func (t target) change(ctx context.Context, id community.MessageID, c cell) error {
+	if was, ok := t.p.shown.get(t.key(id)); ok && was == c.hash() {
+		return nil
+	}
+	local, err := strconv.Atoi(strings.TrimPrefix(string(id), t.prefix))
+	if t.inline == "" && err != nil {
+		return fmt.Errorf("no message of Telegram: %q", id)
+	}
+	do := func(f func(context.Context, *tg.Bot) error) error {
+		err := t.p.api.do(ctx, call{chat: t.place.chat, cost: 1, class: t.class, long: c.picture != nil}, func(ctx context.Context) error { return f(ctx, t.p.api.bot) })
+		if unchanged(err) {
+			return nil
+		}
+		return err
+	}
+	var chat any = t.place.chat
+	if t.inline != "" {
+		chat = nil
+	}
+	text := func(ctx context.Context, b *tg.Bot) error {
+		_, err := b.EditMessageText(ctx, &tg.EditMessageTextParams{
+			ChatID: chat, MessageID: local, InlineMessageID: t.inline, Text: c.text.text, Entities: c.text.entities, LinkPreviewOptions: noPreview(), ReplyMarkup: c.markup(),
+		})
+		return err
+	}
+	caption := func(ctx context.Context, b *tg.Bot) error {
+		_, err := b.EditMessageCaption(ctx, &tg.EditMessageCaptionParams{
+			ChatID: chat, MessageID: local, InlineMessageID: t.inline, Caption: c.text.text, CaptionEntities: c.text.entities, ReplyMarkup: c.markup(),
+		})
+		return err
+	}
+	picture := func(ctx context.Context, b *tg.Bot) error {
+		_, err := b.EditMessageMedia(ctx, &tg.EditMessageMediaParams{ChatID: chat, MessageID: local, InlineMessageID: t.inline, Media: media([]cell{c})[0], ReplyMarkup: c.markup()})
+		return err
+	}
+	if c.picture != nil {
+		err = do(picture)
+	} else if err = do(text); says(err, "there is no text in the message") {
+		if short := split(bot.Plain(c.text.text), maxCaption); len(short) > 1 {
+			c.text = render(short[0]) // a text over a picture that stays: what is too much for a caption is left out
+		}
+		err = do(caption)
+	}
+	if err == nil {
+		t.remember(id, c)
+	}
+	return err
+}
+
+// Edit makes the parts show m. Progress for which there is no room is dropped: what comes next says more.
+func (p *Platform) Edit(ctx context.Context, ids []community.MessageID, m bot.Outgoing) ([]community.MessageID, error) {
+	now, err := p.edit(ctx, ids, m)
+	if errors.Is(err, errDropped) && !m.Final {
+		return ids, nil
+	}
+	if err != nil {
+		p.tellRefusal(m.Chat, err)
+		return nil, fmt.Errorf("edit on Telegram: %w", explain(err))
+	}
+	return now, nil
+}
+
+func (p *Platform) edit(ctx context.Context, ids []community.MessageID, m bot.Outgoing) ([]community.MessageID, error) {
+	l, err := placeOf(m.Chat)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 {
+		return nil, fault.New(fault.Gone)
+	}
+	t := target{p: p, place: p.where(l), class: progress, reply: number(m.ReplyTo)}
+	if m.Final {
+		t.class = final
+	}
+	first := string(ids[0])
+	switch {
+	case strings.HasPrefix(first, toastID):
+		return ids, nil // it was shown and is gone
+	case strings.HasPrefix(first, waitingID):
+		return p.editWaiting(ctx, ids, m)
+	case strings.HasPrefix(first, inlineID):
+		t.inline = first[len(inlineID):]
+		return t.showInline(ctx, m)
+	case strings.HasPrefix(first, privateID):
+		user, _, _ := strings.Cut(first[len(privateID):], "/")
+		chat, err := strconv.ParseInt(user, 10, 64)
+		if err != nil {
+			return nil, fault.Wrap(err, fault.Gone)
+		}
+		t.place, t.prefix, t.reply = place{chat: chat}, privateID+user+"/", 0
+	}
+	if m.Final {
+		p.typed(t.place, ids[0])
+	}
+	if !m.Final && !m.Status && t.draft(ctx, ids[0], m) {
+		return ids, nil
+	}
+	if _, drafted := p.drafts.get(t.key(ids[0])); m.Final && drafted {
+		return t.persist(ctx, ids, m)
+	}
+	return t.replace(ctx, ids, m)
+}
+
+// replace changes what is there, posts what is missing and deletes what is too much. Pictures that are to be an album cannot be put into
+// messages that are none: then everything is posted anew and the old goes away.
+func (t target) replace(ctx context.Context, ids []community.MessageID, m bot.Outgoing) (now []community.MessageID, err error) {
+	all, err := cells(m)
+	if err != nil {
+		return nil, err
+	}
+	if !m.Final {
+		all = all[:min(len(all), len(ids)+1)] // progress of a long answer costs one more message at a time
+	}
+	albumed := 0
+	for _, c := range all {
+		if c.album {
+			albumed++
+		}
+	}
+	if albumed > len(ids) {
+		return t.persist(ctx, ids, m)
+	}
+	for i, c := range all {
+		if i < len(ids) {
+			if err := t.change(ctx, ids[i], c); err != nil {
+				return nil, err
+			}
+			now = append(now, ids[i])
+			continue
+		}
+		key := "more" + t.key(ids[0]) + "/" + strconv.Itoa(i)
+		had, ok := t.p.sent.get(key) // of an edit that failed behind it
+		if !ok {
+			if had, err = t.write(ctx, []cell{c}); err != nil {
+				return nil, err
+			}
+			t.remember(had[0], c)
+			t.p.sent.put(key, had)
+		} else if err := t.change(ctx, had[0], c); err != nil {
+			return nil, err
+		}
+		now = append(now, had[0])
+	}
+	for _, id := range ids[min(len(all), len(ids)):] {
+		if err := t.remove(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return now, nil
+}
+
+// draft shows a growing answer as a draft below its placeholder, which keeps the button that stops it. Only private chats have drafts.
+func (t target) draft(ctx context.Context, placeholder community.MessageID, m bot.Outgoing) bool {
+	chat := t.place.chat
+	t.p.mu.Lock()
+	none := t.p.noDraft[chat]
+	t.p.mu.Unlock()
+	if chat <= 0 || none || t.inline != "" || len(m.Pictures) > 0 {
+		return false
+	}
+	parts := split(m.Text, maxText)
+	text := render(parts[len(parts)-1]) // of a long answer, its end
+	if text.text == "" {
+		return false
+	}
+	id := strings.TrimPrefix(string(placeholder), t.prefix)
+	err := t.p.api.do(ctx, call{chat: chat, cost: 1, class: progress}, func(ctx context.Context) error {
+		_, err := t.p.api.bot.SendMessageDraft(ctx, &tg.SendMessageDraftParams{ChatID: chat, MessageThreadID: t.place.topic, DraftID: id, Text: text.text, Entities: text.entities})
+		return err
+	})
+	switch {
+	case errors.Is(err, tg.ErrorBadRequest) || errors.Is(err, tg.ErrorNotFound):
+		t.p.log.Debug("this chat takes no drafts: the answer grows by edits", "chat", t.place.id(), "err", err)
+		t.p.mu.Lock()
+		if len(t.p.noDraft) > 10_000 {
+			clear(t.p.noDraft)
+		}
+		t.p.noDraft[chat] = true
+		t.p.mu.Unlock()
+		return false
+	case err == nil:
+		t.p.drafts.put(t.key(placeholder), 1)
+	}
+	return true // what found no room or got lost: the next one says more
+}
+
+// persist posts a final as new messages and then takes the old ones away: what a draft showed stays only so, and an album is never an edit.
+func (t target) persist(ctx context.Context, ids []community.MessageID, m bot.Outgoing) ([]community.MessageID, error) {
+	now, err := t.post(ctx, m, "final"+t.key(ids[0]))
+	if err != nil {
+		return nil, err
+	}
+	t.p.drafts.drop(t.key(ids[0]))
+	for _, id := range ids {
+		if err := t.remove(ctx, id); err != nil {
+			t.p.log.Debug("take a placeholder away", "chat", t.place.id(), "err", err)
+		}
+	}
+	return now, nil
+}
+
+// Delete takes messages away. What is gone already is no error.
+func (p *Platform) Delete(ctx context.Context, chat community.ChatID, ids []community.MessageID) error {
+	l, err := placeOf(chat)
+	if err != nil {
+		return fmt.Errorf("delete on Telegram: %w", err)
+	}
+	for _, id := range ids {
+		t := target{p: p, place: p.where(l)}
+		local := string(id)
+		switch {
+		case strings.HasPrefix(local, toastID) || strings.HasPrefix(local, inlineID):
+			continue // it goes by itself, or is not ours to take away
+		case strings.HasPrefix(local, waitingID):
+			nonce, hint, _ := strings.Cut(local[len(waitingID):], "/")
+			p.pending.drop(nonce)
+			id = community.MessageID(hint)
+		case strings.HasPrefix(local, privateID):
+			user, _, _ := strings.Cut(local[len(privateID):], "/")
+			at, err := strconv.ParseInt(user, 10, 64)
+			if err != nil {
+				continue
+			}
+			t.place, t.prefix = place{chat: at}, privateID+user+"/"
+		}
+		p.typed(t.place, id)
+		if err := t.remove(ctx, id); err != nil {
+			return fmt.Errorf("delete on Telegram: %w", explain(err))
+		}
+	}
+	return nil
+}
+
+func (t target) remove(ctx context.Context, id community.MessageID) error {
+	local, err := strconv.Atoi(strings.TrimPrefix(string(id), t.prefix))
+	if err != nil {
+		return nil // no message of Telegram
+	}
+	err = t.p.api.do(ctx, call{chat: t.place.chat, class: placeholder}, func(ctx context.Context) error {
+		_, err := t.p.api.bot.DeleteMessage(ctx, &tg.DeleteMessageParams{ChatID: t.place.chat, MessageID: local})
+		return err
+	})
+	if messageGone(err) {
+		return nil
+	}
+	return err
+}
+
+const (
+	typingEvery = 4500 * time.Millisecond // a chat action lasts five seconds
+	typingFor   = 15 * time.Minute
+	maxTyping   = 1000
+)
+
+// type_ shows that the bot is at it until typed is called.
+func (p *Platform) type_(l place, id community.MessageID) {
+	key := string(l.id()) + "/" + string(id)
+	p.mu.Lock()
+	if len(p.typing) >= maxTyping || p.typing[key] != nil || p.base.Err() != nil {
+		p.mu.Unlock()
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.base, typingFor)
+	p.typing[key] = cancel
+	p.mu.Unlock()
+	p.beside(func(context.Context) {
+		defer p.typed(l, id)
+		for ctx.Err() == nil {
+			err := p.api.do(ctx, call{chat: l.chat, class: progress}, func(ctx context.Context) error {
+				_, err := p.api.bot.SendChatAction(ctx, &tg.SendChatActionParams{ChatID: l.chat, MessageThreadID: l.topic, Action: models.ChatActionTyping})
+				return err
+			})
+			if err != nil && !errors.Is(err, errDropped) || await(ctx, typingEvery) != nil {
+				return
+			}
+		}
+	})
+}
+
+func (p *Platform) typed(l place, id community.MessageID) {
+	key := string(l.id()) + "/" + string(id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if cancel := p.typing[key]; cancel != nil {
+		cancel()
+		delete(p.typing, key)
+	}
+}
+
+// tellRefusal tells the operator that the bot may not write somewhere, once per chat and day.
+func (p *Platform) tellRefusal(chat community.ChatID, err error) {
+	if !mayNotWrite(err) || !p.tellOnce("refused "+string(chat), 24*time.Hour) {
+		return
+	}
+	p.log.Warn("the bot may not write here: it was blocked or removed, or the group allows only some to write (make the bot an administrator, or open the topic)", "chat", chat, "err", err)
+}

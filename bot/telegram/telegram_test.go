@@ -1,0 +1,248 @@
+package telegram_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"potluck/bot"
+	"potluck/bot/bottest"
+	"potluck/bot/telegram"
+	"potluck/bot/telegram/fakebotapi"
+	"potluck/community"
+)
+
+// The world of these tests.
+const (
+	anna  = int64(301)
+	boris = int64(302)
+	olga  = int64(303) // administrator of the groups
+	club  = int64(-1001000)
+	forum = int64(-1002000)
+	topic = int64(45)
+	old   = int64(-500) // a group that is no supergroup yet
+)
+
+func world(t testing.TB) *fakebotapi.Server {
+	s := fakebotapi.New(t)
+	settle(s)
+	return s
+}
+
+func settle(s *fakebotapi.Server) {
+	s.AddUser(fakebotapi.User{ID: anna, FirstName: "Anna", LanguageCode: "de", Started: true})
+	s.AddUser(fakebotapi.User{ID: boris, FirstName: "Борис", Username: "boris_b"})
+	s.AddUser(fakebotapi.User{ID: olga, FirstName: "Olga", Started: true})
+	s.AddChat(fakebotapi.Chat{ID: club, Type: "supergroup", Title: "Club", Admins: []int64{olga}})
+	s.AddChat(fakebotapi.Chat{ID: forum, Type: "supergroup", Title: "Forum", IsForum: true, Admins: []int64{olga}})
+	s.AddChat(fakebotapi.Chat{ID: old, Type: "group", Title: "Old"})
+}
+
+// rig is an adapter that runs with a handler of the test.
+type rig struct {
+	t        testing.TB
+	fake     *fakebotapi.Server
+	platform *telegram.Platform
+	log      *lockedLog
+	stop     context.CancelFunc
+	done     chan error
+
+	mu     sync.Mutex
+	events []bot.Event
+	handle bot.Handler
+}
+
+type lockedLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (w *lockedLog) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(b)
+}
+
+func (w *lockedLog) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.String()
+}
+
+func nothing(context.Context, *bot.Invocation) error { return nil }
+
+var commands = []bot.Command{
+	{Name: "help", Private: true, Run: nothing},
+	{Name: "ask", Costly: true, Options: []bot.Option{
+		{Name: "question", Kind: bot.String, Required: true, Rest: true, Max: 4000}, {Name: "model", Kind: bot.String},
+	}, Run: nothing},
+	{Name: "imagine", Costly: true, Options: []bot.Option{
+		{Name: "prompt", Kind: bot.String, Required: true, Rest: true, Max: 6000}, {Name: "style", Kind: bot.Choice, Choices: []string{"anime", "photo"}},
+		{Name: "ar", Kind: bot.String},
+	}, Run: nothing},
+	{Name: "translate", Options: []bot.Option{
+		{Name: "to", Kind: bot.String, Required: true, Suggest: func(string) []string { return []string{"es", "de", "ja"} }},
+		{Name: "text", Kind: bot.String, Required: true, Rest: true},
+	}, Run: nothing},
+	{Name: "worker", Subcommands: []bot.Command{{Name: "link", Private: true, Run: nothing}, {Name: "list", Private: true, Run: nothing}}},
+	{Name: "setup", Needs: community.Admin, Run: nothing},
+}
+
+func config(s *fakebotapi.Server, log io.Writer) telegram.Config {
+	return telegram.Config{
+		Token: fakebotapi.Token, APIBase: s.Base(), Dial: s.Dial, Commands: commands, Texts: bottest.Catalogue{"en", "de"},
+		AskCommand: "ask", TranslateCommand: "translate", Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+}
+
+// start runs an adapter on a fake until the test ends; change may change its configuration.
+func start(t testing.TB, s *fakebotapi.Server, change func(*telegram.Config)) *rig {
+	t.Helper()
+	log := &lockedLog{}
+	c := config(s, log)
+	if change != nil {
+		change(&c)
+	}
+	p, err := telegram.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &rig{t: t, fake: s, platform: p, log: log, stop: cancel, done: make(chan error, 1)}
+	go func() {
+		r.done <- p.Run(ctx, func(ctx context.Context, e bot.Event) error {
+			r.mu.Lock()
+			r.events = append(r.events, e)
+			h := r.handle
+			r.mu.Unlock()
+			if h != nil {
+				return h(ctx, e)
+			}
+			return nil
+		})
+	}()
+	return r
+}
+
+func (r *rig) setHandle(h bot.Handler) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.handle = h
+}
+
+// end stops the adapter and the fake, as a bubble needs it.
+func (r *rig) end() {
+	r.t.Helper()
+	r.stop()
+	if err := <-r.done; err != nil {
+		r.t.Errorf("Run: %v", err)
+	}
+	r.fake.Close()
+	if n := r.fake.Limited(); n > 0 {
+		r.t.Errorf("%d limits of Telegram were hit\n%s", n, r.log)
+	}
+	if strings.Contains(r.log.String(), "fake-token") {
+		r.t.Error("the log holds the token")
+	}
+}
+
+// taken returns the events of a kind, after everything that is under way has come to rest.
+func (r *rig) taken(kind bot.EventKind) []bot.Event {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []bot.Event
+	for _, e := range r.events {
+		if e.Kind == kind {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// one returns the only event of a kind.
+func (r *rig) one(kind bot.EventKind) bot.Event {
+	r.t.Helper()
+	all := r.taken(kind)
+	if len(all) != 1 {
+		r.t.Fatalf("%d events %s: %+v\n%s", len(all), kind, all, r.log)
+	}
+	return all[0]
+}
+
+func (r *rig) send(m bot.Outgoing) []community.MessageID {
+	r.t.Helper()
+	ids, err := r.platform.Send(r.t.Context(), m)
+	if err != nil {
+		r.t.Fatalf("%v\n%s", err, r.log)
+	}
+	return ids
+}
+
+func (r *rig) edit(ids []community.MessageID, m bot.Outgoing) []community.MessageID {
+	r.t.Helper()
+	now, err := r.platform.Edit(r.t.Context(), ids, m)
+	if err != nil {
+		r.t.Fatalf("%v\n%s", err, r.log)
+	}
+	return now
+}
+
+// bubble runs a test in fake time with a running adapter.
+func bubble(t *testing.T, change func(*telegram.Config), f func(t *testing.T, s *fakebotapi.Server, r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := world(t)
+		r := start(t, s, change)
+		pass(6 * time.Second) // commands are told
+		f(t, s, r)
+		r.end()
+	})
+}
+
+// pass lets time go by in a bubble.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+func chat(id int64) community.ChatID { return community.ChatID(fmt.Sprintf("telegram:%d", id)) }
+
+func user(id int64) community.UserID { return community.UserID(fmt.Sprintf("telegram:%d", id)) }
+
+func plain(to int64, text string) bot.Outgoing {
+	return bot.Outgoing{Chat: chat(to), Text: bot.Plain(text), Final: true}
+}
+
+func TestTellsTelegramTheCommands(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+		if got := strings.Join(s.Commands("all_group_chats/"), " "); got != "help ask imagine translate worker_link worker_list" {
+			t.Errorf("groups get %q\n%s", got, r.log)
+		}
+		if got := strings.Join(s.Commands("all_chat_administrators/de"), " "); !strings.HasSuffix(got, "setup") {
+			t.Errorf("administrators get %q", got)
+		}
+		if !strings.Contains(r.log.String(), "connected to Telegram") || strings.Contains(r.log.String(), "privacy mode") {
+			t.Error(r.log)
+		}
+	})
+}
+
+func TestWrongToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := world(t)
+		r := start(t, s, func(c *telegram.Config) { c.Token = "100:another" })
+		err := <-r.done
+		if err == nil || !strings.Contains(err.Error(), "@BotFather") || strings.Contains(err.Error(), "100:another") {
+			t.Errorf("%v", err)
+		}
+		r.stop()
+		s.Close()
+	})
+}
