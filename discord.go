@@ -104,6 +104,16 @@ func (h *house) buildDiscord(ctx context.Context, all []bot.Command, texts bot.C
 	return discord.New(c)
 }
 
+// inspect asks a community's platform what the bot lacks there.
+func (r *running) inspect(ctx context.Context, c community.CommunityID) (lacks []bot.Lack, known bool, err error) {
+	p, ok := r.platforms[community.Platform(c)].(bot.Inspector)
+	if !ok {
+		return nil, false, nil
+	}
+	lacks, err = p.Inspect(ctx, c)
+	return lacks, true, err
+}
+
 // discord looks at the token, the intent and the rights of the bot.
 func (r *report) discord(ctx context.Context, c call) {
 	if !c.config.Discord.enabled() {

@@ -148,6 +148,7 @@ func (h *house) buildChat(ctx context.Context) error {
 		Pool:      h.pool, Credits: creditsOf{h.credits}, Requests: requests, People: h.people, Texts: texts,
 		Payer: h.payer, Quality: h.quality, Trusted: h.trustedWorker, Patience: h.config.Limits.JobWait, Now: time.Now,
 		Album: album, Log: h.log, Owners: h.pool, Gifts: h.credits, Figures: jobs, Members: h.people, Running: run,
+		Setups: h.people, Inspect: run.inspect,
 	}
 	all := commands.All(features)
 	mounts := map[string]http.Handler{protocol.Path: h.pool.Handler(), protocol.BlobPath: h.pool.Handler(), downloadPath: run.downloads}

@@ -39,6 +39,10 @@ type House struct {
 	Figures Figures
 	Members Members
 	Running Running
+	// Setups is how admins set their places up; nil = nobody can.
+	Setups Setups
+	// Inspect lists what the bot lacks in a place; known is false where its platform cannot tell; nil = nowhere.
+	Inspect func(ctx context.Context, c community.CommunityID) (lacks []bot.Lack, known bool, err error)
 	// Log is for what operators do; nil = nowhere.
 	Log *slog.Logger
 
@@ -112,28 +116,28 @@ type Requests interface {
 func All(h House) []bot.Command {
 	all := []bot.Command{
 		h.ask(), h.imagine(), h.translate(), h.credits(), h.give(), h.quota(), h.leaderboard(), h.worker(), h.pool(), h.status(),
-		h.language(), h.privacy(), h.mydata(), h.forgetme(), h.admin(),
+		h.language(), h.privacy(), h.mydata(), h.forgetme(), h.setup(), h.admin(),
 	}
 	help := h.help(all)
-	return append([]bot.Command{help}, all...)
+	return h.commandsAsAdminsWant(append([]bot.Command{help}, all...))
 }
 
 // Actions returns what the buttons of these commands do.
 func Actions(h House) []bot.ActionHandler {
-	return append(h.resultActions(), []bot.ActionHandler{
+	return h.actionsAsAdminsWant(append(h.resultActions(), []bot.ActionHandler{
 		{Name: actionRevoke, Private: true, Run: h.revokeConfirmed},
 		{Name: actionGive, Private: true, InPlace: true, Command: "give", Run: h.giveConfirmed},
 		{Name: actionHistory, Private: true, InPlace: true, Command: "credits", Run: h.history},
 		{Name: actionBalance, Private: true, InPlace: true, Command: "credits", Run: h.balanceAgain},
 		{Name: actionForget, Private: true, InPlace: true, Command: "forgetme", Run: h.forgetConfirmed},
 		{Name: actionAnnounce, Private: true, InPlace: true, Command: "admin announce", Run: h.announceConfirmed},
-	}...)
+	}...))
 }
 
 // Listeners returns what reacts to messages that are no command.
 func Listeners(h House) []bot.Listener {
 	return []bot.Listener{
-		{Name: listenerReply, Costly: true, Match: h.continues, Run: h.reply},
+		{Name: listenerReply, Costly: true, Match: h.continues, Run: h.asAdminsWant("ask", h.reply)},
 		{Name: listenerHint, Match: h.cannotContinue, Run: h.hint},
 	}
 }

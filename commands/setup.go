@@ -1,0 +1,277 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"potluck/bot"
+	"potluck/community"
+	"potluck/fault"
+)
+
+// Setups keeps how admins set the bot up in their places. *storage.People implements it.
+type Setups interface {
+	Setting(ctx context.Context, c community.CommunityID, name string) (value string, ok bool, err error)
+	// Asked counts a member's requests in a community since a time whose command is one of these.
+	Asked(ctx context.Context, m community.MemberID, c community.CommunityID, since time.Time, commands ...string) (int, error)
+}
+
+// features can be switched off by an admin, in one chat or in the whole place.
+var features = []string{"ask", "imagine", "translate"}
+
+// Names of settings of a community.
+const (
+	settingOff     = "off."        // and the feature; in one chat, "@" and the chat behind it
+	settingDaily   = "limit.daily" // requests of one member a day
+	settingBlocked = "blocked."    // and the member's number
+)
+
+const everyDay = 24 * time.Hour
+
+func (h House) setup() bot.Command {
+	sub := func(name string, run func(context.Context, *bot.Invocation) error, options ...bot.Option) bot.Command {
+		return bot.Command{Name: name, Private: true, Needs: community.Admin, Run: run, Options: options}
+	}
+	return bot.Command{
+		Name: "setup", Private: true, Needs: community.Admin,
+		Subcommands: []bot.Command{
+			sub("show", h.setupShow),
+			sub("check", h.setupCheck),
+			sub("features", h.setupFeatures,
+				bot.Option{Name: "feature", Kind: bot.Choice, Required: true, Choices: features},
+				bot.Option{Name: "on", Kind: bot.Bool, Required: true},
+				bot.Option{Name: "everywhere", Kind: bot.Bool}),
+			sub("limits", h.setupLimits, bot.Option{Name: "daily", Kind: bot.Integer, Required: true, Min: 0, Max: 100_000}),
+			sub("block", func(ctx context.Context, in *bot.Invocation) error { return h.setupBlock(ctx, in, true) },
+				bot.Option{Name: "who", Kind: bot.String, Rest: true, Required: true, Max: 100}),
+			sub("unblock", func(ctx context.Context, in *bot.Invocation) error { return h.setupBlock(ctx, in, false) },
+				bot.Option{Name: "who", Kind: bot.String, Rest: true, Required: true, Max: 100}),
+		},
+	}
+}
+
+// place is the community that an admin sets up; a private chat without one is none.
+func (h House) place(in *bot.Invocation) (community.CommunityID, error) {
+	c := in.Request.Chat.Community
+	if c == "" || h.Setups == nil {
+		return "", fault.New(fault.NotHere)
+	}
+	return c, nil
+}
+
+// settingOf returns a setting of a place, "" when nobody set it.
+func (h House) settingOf(ctx context.Context, c community.CommunityID, name string) (string, error) {
+	v, _, err := h.Setups.Setting(ctx, c, name)
+	if err != nil {
+		return "", fmt.Errorf("look up %s: %w", name, err)
+	}
+	return v, nil
+}
+
+// state tells whether a feature is "on", off in this "chat", or off "everywhere" in the place.
+func (h House) state(ctx context.Context, chat community.Chat, feature string) (string, error) {
+	for _, s := range []struct{ name, state string }{
+		{settingOff + feature, "everywhere"}, {settingOff + feature + "@" + string(chat.ID), "chat"},
+	} {
+		if v, err := h.settingOf(ctx, chat.Community, s.name); err != nil || v != "" {
+			return s.state, err
+		}
+	}
+	return "on", nil
+}
+
+func (h House) daily(ctx context.Context, c community.CommunityID) (int, error) {
+	v, err := h.settingOf(ctx, c, settingDaily)
+	if err != nil || v == "" {
+		return 0, err
+	}
+	return strconv.Atoi(v)
+}
+
+func blockedName(m community.MemberID) string {
+	return settingBlocked + strconv.FormatInt(int64(m), 10)
+}
+
+func (h House) setupShow(ctx context.Context, in *bot.Invocation) error {
+	c, err := h.place(in)
+	if err != nil {
+		return err
+	}
+	lines := []bot.Text{in.Say("setup.title")}
+	for _, f := range features {
+		state, err := h.state(ctx, in.Request.Chat, f)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, in.Say("setup.feature", "feature", f, "state", state))
+	}
+	limit, err := h.daily(ctx, c)
+	if err != nil {
+		return err
+	}
+	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n", append(lines, in.Say("setup.daily", "limit", limit), in.Say("setup.more"))...)})
+}
+
+func (h House) setupCheck(ctx context.Context, in *bot.Invocation) error {
+	c, err := h.place(in)
+	if err != nil {
+		return err
+	}
+	if h.Inspect == nil {
+		return in.Reply.Final(ctx, bot.Reply{Text: in.Say("setup.unchecked")})
+	}
+	lacks, known, err := h.Inspect(ctx, c)
+	switch {
+	case err != nil:
+		return fmt.Errorf("check the rights: %w", err)
+	case !known:
+		return in.Reply.Final(ctx, bot.Reply{Text: in.Say("setup.unchecked")})
+	case len(lacks) == 0:
+		return in.Reply.Final(ctx, bot.Reply{Text: in.Say("setup.fine")})
+	}
+	const most = 25
+	lines := []bot.Text{in.Say("setup.lacks")}
+	for _, l := range lacks[:min(len(lacks), most)] {
+		lines = append(lines, in.Say("setup.lack", "chat", l.Chat, "rights", l.Rights))
+	}
+	if n := len(lacks) - most; n > 0 {
+		lines = append(lines, in.Say("setup.more_lacks", "n", n))
+	}
+	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n", append(lines, in.Say("setup.mend"))...)})
+}
+
+func (h House) setupFeatures(ctx context.Context, in *bot.Invocation) error {
+	c, err := h.place(in)
+	if err != nil {
+		return err
+	}
+	feature, on, everywhere := in.Options["feature"], in.Options["on"] == "true", in.Options["everywhere"] == "true"
+	value := "1"
+	if on {
+		value = ""
+	}
+	name := settingOff + feature
+	if !everywhere {
+		name += "@" + string(in.Request.Chat.ID)
+	}
+	if err := h.Members.SetSetting(ctx, c, name, value, in.Member.ID, h.Now()); err != nil {
+		return fmt.Errorf("switch a feature: %w", err)
+	}
+	h.audit("feature", in, "community", c, "feature", feature, "on", on, "everywhere", everywhere)
+	state, err := h.state(ctx, in.Request.Chat, feature)
+	if err != nil {
+		return err
+	}
+	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("setup.switched", "feature", feature, "state", state)})
+}
+
+func (h House) setupLimits(ctx context.Context, in *bot.Invocation) error {
+	c, err := h.place(in)
+	if err != nil {
+		return err
+	}
+	limit, err := strconv.Atoi(in.Options["daily"])
+	if err != nil {
+		return fmt.Errorf("daily limit: %w", err) // the option is an integer
+	}
+	value := ""
+	if limit > 0 {
+		value = strconv.Itoa(limit)
+	}
+	if err := h.Members.SetSetting(ctx, c, settingDaily, value, in.Member.ID, h.Now()); err != nil {
+		return fmt.Errorf("set the daily limit: %w", err)
+	}
+	h.audit("limit", in, "community", c, "daily", limit)
+	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("setup.limited", "limit", limit)})
+}
+
+func (h House) setupBlock(ctx context.Context, in *bot.Invocation, blocked bool) error {
+	c, err := h.place(in)
+	if err != nil {
+		return err
+	}
+	m, err := h.person(ctx, in, in.Rest)
+	if err != nil {
+		return err
+	}
+	if blocked && (m.ID == in.Member.ID || m.Operator) {
+		return in.Reply.Final(ctx, bot.Reply{Text: in.Say("setup.not_them", "name", m.Name)})
+	}
+	value := ""
+	if blocked {
+		value = "1"
+	}
+	if err := h.Members.SetSetting(ctx, c, blockedName(m.ID), value, in.Member.ID, h.Now()); err != nil {
+		return fmt.Errorf("block here: %w", err)
+	}
+	h.audit("block here", in, "community", c, "member", m.ID, "blocked", blocked)
+	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("setup.blocked", "name", m.Name, "id", int64(m.ID), "blocked", blocked)})
+}
+
+// refused returns what to say instead of doing a feature's work where an admin does not want it; empty: go on. Operators may everything.
+func (h House) refused(ctx context.Context, in *bot.Invocation, feature string) (bot.Text, error) {
+	chat := in.Request.Chat
+	if h.Setups == nil || chat.Community == "" || in.Member.Operator {
+		return bot.Text{}, nil
+	}
+	blocked, err := h.settingOf(ctx, chat.Community, blockedName(in.Member.ID))
+	if err != nil || blocked != "" {
+		return in.Say("setup.you_are_blocked"), err
+	}
+	if slices.Contains(features, feature) {
+		state, err := h.state(ctx, chat, feature)
+		if err != nil || state != "on" {
+			return in.Say("setup.is_off", "feature", feature, "state", state), err
+		}
+	}
+	limit, err := h.daily(ctx, chat.Community)
+	if err != nil || limit == 0 || in.Request.Role >= community.Admin {
+		return bot.Text{}, err
+	}
+	day := h.Now().UTC().Truncate(everyDay)
+	asked, err := h.Setups.Asked(ctx, in.Member.ID, chat.Community, day, counted...)
+	if err != nil || asked <= limit { // this one is counted already
+		return bot.Text{}, err
+	}
+	return in.Say("setup.enough", "limit", limit, "reset", day.Add(everyDay)), nil
+}
+
+// counted are the requests that a daily limit counts.
+var counted = []string{"ask", "imagine", "translate", listenerReply, actionAskAgain, actionAskContinue, actionDrawAgain, actionRedraw, actionVary}
+
+// asAdminsWant makes run say no where an admin does not want it.
+func (h House) asAdminsWant(feature string, run func(context.Context, *bot.Invocation) error) func(context.Context, *bot.Invocation) error {
+	return func(ctx context.Context, in *bot.Invocation) error {
+		no, err := h.refused(ctx, in, feature)
+		switch {
+		case err != nil:
+			return err
+		case no.Plain != "":
+			return in.Reply.Final(ctx, bot.Reply{Text: no})
+		}
+		return run(ctx, in)
+	}
+}
+
+func (h House) commandsAsAdminsWant(all []bot.Command) []bot.Command {
+	for i := range all {
+		if all[i].Costly && all[i].Run != nil {
+			all[i].Run = h.asAdminsWant(all[i].Name, all[i].Run)
+		}
+	}
+	return all
+}
+
+func (h House) actionsAsAdminsWant(all []bot.ActionHandler) []bot.ActionHandler {
+	for i, a := range all {
+		if a.Costly {
+			all[i].Run = func(ctx context.Context, in *bot.Invocation, pressed bot.Action) error {
+				return h.asAdminsWant(a.Command, func(ctx context.Context, in *bot.Invocation) error { return a.Run(ctx, in, pressed) })(ctx, in)
+			}
+		}
+	}
+	return all
+}
