@@ -191,7 +191,7 @@ const (
 )
 
 // press is a callback query that wants an answer: exactly one.
-type press struct{ done bool }
+type press struct{}
 
 // pressed takes a press on a button.
 func (p *Platform) pressed(ctx context.Context, c rawCallback) error {
