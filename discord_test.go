@@ -283,3 +283,30 @@ func TestKilledWhileDiscordAnswers(t *testing.T) {
 		})
 	}
 }
+
+// Behaviour 2 with the real bot: everybody asks while the only machine is busy, and each is acknowledged within a second.
+func TestFiveHundredAtOnceOnDiscord(t *testing.T) {
+	t.Parallel()
+	s := openServer(t)
+	every := time.NewTicker(20 * time.Millisecond) // 500 in ten seconds
+	defer every.Stop()
+	var tokens []string
+	for i := range 500 {
+		<-every.C
+		tokens = append(tokens, s.slash(fmt.Sprint(9000+i%125), "ask", map[string]any{"question": "hello"}))
+	}
+	s.fake.Wait("all acknowledgements", patience, func() bool {
+		return !slices.ContainsFunc(tokens, func(x string) bool { return s.fake.Seen(x).Acked.IsZero() })
+	})
+	var took []time.Duration
+	for _, x := range tokens {
+		in := s.fake.Seen(x)
+		took = append(took, in.Acked.Sub(in.Created))
+	}
+	slices.Sort(took)
+	t.Logf("acknowledged: half within %v, the slowest after %v", took[len(took)/2], took[len(took)-1])
+	if took[len(took)-1] > time.Second {
+		t.Errorf("the slowest was acknowledged after %v", took[len(took)-1])
+	}
+	s.bot.kill()
+}

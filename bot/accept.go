@@ -144,6 +144,9 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 		w.member = &m
 	}
 	if w.member.Blocked {
+		if w.event.Handle != "" {
+			return ErrIgnored // whoever waits for an answer is not to wait in vain
+		}
 		return nil
 	}
 	if w.refused == nil && w.event.Role < w.needs {

@@ -77,6 +77,10 @@ const (
 // Handler takes a platform's events, those of one chat one after the other. It returns once the event is safe (kept, or of no interest), so that the platform may acknowledge it.
 type Handler func(ctx context.Context, e Event) error
 
+// ErrIgnored is in the chain of a Handler's error when an event with a Handle was understood and will never be answered (its user is
+// blocked): it is not to be handed over again.
+var ErrIgnored = errors.New("nobody answers this event")
+
 // ErrRejected is in the chain of an error of Platform.Send or Edit when the platform will never take this message, however often it is
 // tried (a picture that it refuses, say). The Router then tells that instead.
 var ErrRejected = errors.New("the platform rejects this message")

@@ -309,7 +309,7 @@ func (p *Platform) hand(ctx context.Context, e bot.Event) error {
 		if wait > 0 && await(ctx, wait, nil) != nil {
 			return err
 		}
-		if err = h(ctx, e); err == nil || ctx.Err() != nil {
+		if err = h(ctx, e); err == nil || ctx.Err() != nil || errors.Is(err, bot.ErrIgnored) {
 			return err
 		}
 	}

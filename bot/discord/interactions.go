@@ -3,6 +3,7 @@ package discord
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,6 +121,7 @@ type openInteraction struct {
 	acked     chan struct{} // closed when Discord has the acknowledgement, or never will
 	void      bool          // the token opens nothing; set before acked is closed, or later with mu
 	answered  bool
+	ignored   bool // nobody will answer it
 	withdrawn bool
 }
 
@@ -164,6 +166,15 @@ func (i *interactions) void(h handle) {
 	}
 }
 
+// ignore lets the next sweep take an acknowledgement back.
+func (i *interactions) ignore(h handle) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if o := i.open[h.ID]; o != nil {
+		o.ignored = true
+	}
+}
+
 func (i *interactions) answered(h handle) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -174,14 +185,14 @@ func (i *interactions) answered(h handle) {
 
 // sweep forgets interactions that are over, and takes back the acknowledgements that nobody answered.
 func (p *Platform) sweep(ctx context.Context) error {
-	for await(ctx, 30*time.Second, nil) == nil {
+	for await(ctx, 5*time.Second, nil) == nil {
 		var silent []handle
 		p.requests.mu.Lock()
 		for id, o := range p.requests.open {
 			switch age := o.handle.age(); {
 			case age > tokenLife:
 				delete(p.requests.open, id)
-			case age > unansweredAfter && !o.answered && !o.withdrawn && !o.void && o.handle.Kind != interactionComponent:
+			case (age > unansweredAfter || o.ignored) && !o.answered && !o.withdrawn && !o.void && o.handle.Kind != interactionComponent:
 				o.withdrawn = true
 				silent = append(silent, o.handle)
 			}
@@ -241,7 +252,9 @@ func (p *Platform) accept(ctx context.Context, in rawInteraction, e bot.Event) {
 	room := p.chats.add(in.ChannelID, func(ctx context.Context) {
 		defer close(handled)
 		e.Chat = p.chatOf(ctx, in)
-		_ = p.hand(ctx, e) // hand has logged it
+		if err := p.hand(ctx, e); errors.Is(err, bot.ErrIgnored) {
+			p.requests.ignore(h)
+		}
 	})
 	p.work.Go(func() {
 		p.guarded(func() {

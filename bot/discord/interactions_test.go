@@ -268,6 +268,18 @@ func TestUnansweredInteractionIsTakenBack(t *testing.T) {
 	})
 }
 
+// Somebody who is blocked does not see "thinking" for a quarter of an hour.
+func TestIgnoredInteractionIsTakenBack(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		r.setHandle(func(context.Context, bot.Event) error { return fmt.Errorf("take: %w", bot.ErrIgnored) })
+		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
+		pass(10 * time.Second)
+		if got := s.FromBot(general, anna); len(got) != 0 || len(r.taken(bot.MessageNew)) != 1 {
+			t.Errorf("shows %+v", got)
+		}
+	})
+}
+
 // Case T26: suggestions come at once, 25 of them, also in a flood.
 func TestAutocomplete(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
