@@ -72,6 +72,13 @@ func newBudget(told func(chat int64, wait time.Duration)) *budget {
 	return &budget{chats: make(map[int64]*chatBudget), limited: make(map[int64]time.Time), told: told}
 }
 
+// begin is called when calls may begin. What an earlier process did is not known: a second's silence is kept after it.
+func (b *budget) begin(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pause = later(b.pause, now.Add(chatApart))
+}
+
 // enter waits until a call that writes cost messages (0: none that counts) into a chat may be made.
 func (b *budget) enter(ctx context.Context, chat int64, cost int, c class) error {
 	b.mu.Lock()

@@ -126,6 +126,7 @@ func New(c Config) (*Platform, error) {
 // can stop nothing: Run says what is wrong and tries again.
 func (p *Platform) Run(ctx context.Context, h bot.Handler) error {
 	working, stop := context.WithCancel(ctx)
+	p.api.budget.begin(time.Now())
 	p.mu.Lock()
 	p.handler, p.base = h, working
 	p.mu.Unlock()

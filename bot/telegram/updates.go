@@ -51,6 +51,7 @@ type intake struct {
 type flight struct {
 	done chan struct{} // closed when it is safe, or could not be kept
 	err  error         // set before done is closed
+	part bool          // of an album: it is safe when its siblings are there, which the next batch may bring
 }
 
 func newIntake() *intake {
@@ -148,6 +149,9 @@ func (p *Platform) take(raw json.RawMessage) (id int64, f *flight, ok bool) {
 		land(nil)
 		return head.ID, f, true
 	}
+	if m, edited := u.message(); m != nil && !edited {
+		f.part = m.Album != ""
+	}
 	p.guarded(func() {
 		defer func() {
 			if r := recover(); r != nil {
@@ -233,12 +237,19 @@ func (p *Platform) takeAll(ctx context.Context, batch []json.RawMessage, offset 
 			all = append(all, one{id, f})
 		}
 	}
-	late := time.NewTimer(batchTime)
+	late, soon := time.NewTimer(batchTime), time.NewTimer(albumWait/4)
 	defer late.Stop()
+	defer soon.Stop()
 	over := false
 	for _, f := range all {
 		if !over {
+			var sibling <-chan time.Time
+			if f.part {
+				sibling = soon.C
+			}
 			select {
+			case <-sibling:
+				over, fresh = true, true
 			case <-f.done:
 			case <-late.C:
 				over = true
@@ -249,7 +260,7 @@ func (p *Platform) takeAll(ctx context.Context, batch []json.RawMessage, offset 
 		select {
 		case <-f.done:
 		default:
-			return next, fresh
+			return next, fresh // it comes again and is recognised
 		}
 		if f.err != nil {
 			return next, false // tried again after a pause
