@@ -198,6 +198,13 @@ func replyEditDelete(anna, ben *tab) {
 	anna.choose(asked.ID, "edit")
 	anna.until(`document.querySelector("#text").value === "Who brings the salat?"`)
 	anna.fine("editing")
+	// "My credits" once became the new text of the message that was being changed.
+	anna.click("#glance")
+	anna.click(`#glance-card [data-say="/credits"]`)
+	anna.await(`m.mine && m.text === "/credits" && !m.sending`)
+	if got := value[string](anna, `document.querySelector("#text").value`); got != "Who brings the salat?" {
+		anna.t.Errorf("while editing, the box holds %q after a look at the credits", got)
+	}
 	anna.replace("#text", "Who brings the salad?")
 	anna.enterKey()
 	if got := ben.await(`m.text === "Who brings the salad?"`); !got.Edited || got.ID != asked.ID {
@@ -207,7 +214,8 @@ func replyEditDelete(anna, ben *tab) {
 	// The key above opens the last own message, Escape closes it.
 	anna.replace("#text", "")
 	anna.keys(kb.ArrowUp)
-	anna.until(`document.querySelector("#text").value === "Who brings the salad?"`)
+	anna.until(`document.querySelector("#text").value === "/credits"`)
+	anna.keys(kb.Escape) // the list of commands
 	anna.keys(kb.Escape)
 	anna.until(`document.querySelector("#context").hidden && document.querySelector("#text").value === ""`)
 

@@ -103,11 +103,15 @@ function send() {
   if (!value || !chat || !me) return;
   if (chat.edit) return save(chat, value);
   const answered = chat.reply;
-  const body = { chat: chat.name, text: value, nonce: nonce() };
-  if (answered) body.reply_to = answered.id;
   chat.reply = null;
   setText("");
   context();
+  post(chat, value, answered);
+}
+
+function post(chat, value, answered) {
+  const body = { chat: chat.name, text: value, nonce: nonce() };
+  if (answered) body.reply_to = answered.id;
   const stand = sending(chat, me, value, body.reply_to);
   outbox = outbox.then(() => deliver("messages", body)).then((a) => known(chat, stand, a.id)).catch((error) => {
     arrived(chat, stand);
@@ -172,14 +176,11 @@ $("slash").addEventListener("click", () => {
   text.focus();
   complete();
 });
-// Buttons elsewhere on the page that say a command for whoever presses them.
+// Buttons elsewhere on the page that say a command for whoever presses them, whatever is half written in the box.
 for (const b of document.querySelectorAll("[data-say]")) {
   b.addEventListener("click", () => {
     b.closest("[popover]")?.hidePopover();
-    const before = text.value;
-    text.value = b.dataset.say;
-    send();
-    setText(before);
+    if (seat.chat && me) post(seat.chat, b.dataset.say, null);
     if (hasHover) text.focus();
   });
 }
