@@ -179,8 +179,16 @@ func offsets16(t bot.Text) func(int) int {
 	}
 }
 
-// measure is how long t is once it is rendered.
-func measure(t bot.Text) int { return visible(t).Len16() }
+// measure is how long t is once it is rendered. More entities than a message can have make it too long for one.
+func measure(t bot.Text) int {
+	n := -maxEntities
+	for _, s := range t.Spans {
+		if _, ok := entityKinds[s.Kind]; ok {
+			n++
+		}
+	}
+	return visible(t).Len16() + max(n, 0)*maxText
+}
 
 // split cuts t into texts that each fit into a message.
 func split(t bot.Text, most int) []bot.Text {
