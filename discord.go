@@ -101,6 +101,10 @@ func (h *house) buildDiscord(ctx context.Context, all []bot.Command, texts bot.C
 	}
 	c := h.config.Discord.config(h.log, all, texts)
 	c.Webhooks = &storage.Webhooks{DB: h.db}
+	c.Delegate = func(ctx context.Context, c community.CommunityID) (string, error) {
+		role, _, err := h.people.Setting(ctx, c, commands.DelegateSetting)
+		return role, err
+	}
 	return discord.New(c)
 }
 

@@ -235,6 +235,38 @@ func TestConversationOnDiscord(t *testing.T) {
 	s.end()
 }
 
+// Behaviour 39 and the admin's side, with the real bot.
+func TestSetupOnDiscord(t *testing.T) {
+	t.Parallel()
+	s := openServer(t)
+	s.fake.AddMember(fakediscord.Member{User: fakediscord.User{ID: "303", Username: "dora"}, Roles: []string{"1002"}})
+	s.fake.ChangeChannel(discordGeneral, func(c *fakediscord.Channel) {
+		c.Overwrites = []fakediscord.Overwrite{{ID: discordServer, Deny: fakediscord.AttachFiles}}
+	})
+	for _, c := range []struct {
+		user, command string
+		options       map[string]any
+		want          string
+	}{
+		{"303", "setup show", nil, "Only an admin"},
+		{discordOlga, "setup check", nil, "#general: Attach Files"},
+		{discordOlga, "setup delegate", map[string]any{"role": "<@&1002>"}, "Whoever has <@&1002>"},
+		{discordOlga, "setup features", map[string]any{"feature": "imagine", "on": false}, "off in this chat now"},
+		{discordGail, "imagine", map[string]any{"prompt": "a cat"}, "Die Verwaltung hat"},
+		{discordOlga, "setup block", map[string]any{"who": "<@" + discordGail + ">"}, "can no longer use me here"},
+		{discordGail, "ask", map[string]any{"question": "hello?"}, "Die Verwaltung dieses Ortes möchte nicht"},
+	} {
+		m := s.final(s.slash(c.user, c.command, c.options))
+		if !strings.Contains(m.Content, c.want) {
+			t.Errorf("/%s of %s: %q does not say %q", c.command, c.user, m.Content, c.want)
+		}
+		if strings.HasPrefix(c.command, "setup") && m.Only != c.user {
+			t.Errorf("the answer of /%s is for %q", c.command, m.Only)
+		}
+	}
+	s.end()
+}
+
 // kill -9 while Discord carries a call out: the answer arrives all the same, once.
 func TestKilledWhileDiscordAnswers(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"potluck/bot"
@@ -27,6 +28,8 @@ const (
 	settingOff     = "off."        // and the feature; in one chat, "@" and the chat behind it
 	settingDaily   = "limit.daily" // requests of one member a day
 	settingBlocked = "blocked."    // and the member's number
+	// DelegateSetting is the role whose members count as admins, as the platform calls it: "discord:&123".
+	DelegateSetting = "delegate"
 )
 
 const everyDay = 24 * time.Hour
@@ -45,6 +48,7 @@ func (h House) setup() bot.Command {
 				bot.Option{Name: "on", Kind: bot.Bool, Required: true},
 				bot.Option{Name: "everywhere", Kind: bot.Bool}),
 			sub("limits", h.setupLimits, bot.Option{Name: "daily", Kind: bot.Integer, Required: true, Min: 0, Max: 100_000}),
+			sub("delegate", h.setupDelegate, bot.Option{Name: "role", Kind: bot.String, Rest: true, Required: true, Max: 100}),
 			sub("block", func(ctx context.Context, in *bot.Invocation) error { return h.setupBlock(ctx, in, true) },
 				bot.Option{Name: "who", Kind: bot.String, Rest: true, Required: true, Max: 100}),
 			sub("unblock", func(ctx context.Context, in *bot.Invocation) error { return h.setupBlock(ctx, in, false) },
@@ -186,6 +190,29 @@ func (h House) setupLimits(ctx context.Context, in *bot.Invocation) error {
 	}
 	h.audit("limit", in, "community", c, "daily", limit)
 	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("setup.limited", "limit", limit)})
+}
+
+// setupDelegate makes a role's members admins to the bot. A role is a sign of the platform's own, which its adapter knows again.
+func (h House) setupDelegate(ctx context.Context, in *bot.Invocation) error {
+	c, err := h.place(in)
+	if err != nil {
+		return err
+	}
+	role, shown := "", any("")
+	for _, s := range in.Rest.Spans {
+		if s.Kind == bot.Emoji && strings.HasPrefix(community.Local(s.Value), "&") {
+			role, shown = s.Value, bot.Plain(in.Rest.Plain[s.Start:s.End]).In(s.Kind, s.Value)
+		}
+	}
+	typed := strings.ToLower(plainForm(in.Rest.Plain))
+	if role == "" && typed != "none" && typed != "nobody" {
+		return in.Reply.Final(ctx, bot.Reply{Text: in.Say("setup.no_role")})
+	}
+	if err := h.Members.SetSetting(ctx, c, DelegateSetting, role, in.Member.ID, h.Now()); err != nil {
+		return fmt.Errorf("delegate: %w", err)
+	}
+	h.audit("delegate", in, "community", c, "role", role)
+	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("setup.delegated", "role", shown)})
 }
 
 func (h House) setupBlock(ctx context.Context, in *bot.Invocation, blocked bool) error {

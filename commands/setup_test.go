@@ -51,6 +51,8 @@ func TestAdminsSetTheirPlaceUp(t *testing.T) {
 		{"rita", community.Admin, "/setup block @Ken", "can no longer use me here"},
 		{"ken", community.Everyone, "/imagine a fox", "does not want you to use me here"},
 		{"ken", community.Everyone, "/help", "/imagine"},
+		{"rita", community.Admin, "/setup delegate helpers", "Please name a role"},
+		{"rita", community.Admin, "/setup delegate none", "Only admins may set me up"},
 		{"rita", community.Admin, "/setup unblock @Ken", "may use me here again"},
 		{"ken", community.Everyone, "/imagine a fox", goesOn},
 	} {

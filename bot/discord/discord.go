@@ -44,6 +44,8 @@ type Config struct {
 	// Rest, the second the text as its Rest and the language in the option "to".
 	AskCommand, TranslateCommand string
 
+	// Delegate returns the role whose members count as admins in a community ("discord:&123"), "" if there is none; nil: nowhere.
+	Delegate func(ctx context.Context, c community.CommunityID) (role string, err error)
 	// Webhooks lets the bot speak under other names; nil: it names authors in a line of its own messages.
 	Webhooks Webhooks
 
@@ -71,6 +73,7 @@ type Platform struct {
 	shown      *hashes    // by message: what it shows
 
 	speakers speakers
+	deputies deputies
 	acks     chan struct{} // one token per acknowledgement under way
 	suggests chan struct{} // one token per autocomplete under way
 	work     sync.WaitGroup

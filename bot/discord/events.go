@@ -244,10 +244,10 @@ func (p *Platform) message(m rawMessage, edited bool) {
 	if e.Text.Plain == "" && len(e.Carried) == 0 && e.Command == nil {
 		return // without the message content intent there is nothing to be read
 	}
-	if m.Member != nil {
-		e.Role = p.places.role(m.GuildID, m.Author.ID, m.Member.Roles)
-	}
 	p.chats.add(m.ChannelID, func(ctx context.Context) {
+		if m.Member != nil {
+			e.Role = p.promote(ctx, m.GuildID, p.places.role(m.GuildID, m.Author.ID, m.Member.Roles), m.Member.Roles)
+		}
 		e.Chat = p.chat(ctx, m.GuildID, m.ChannelID)
 		_ = p.hand(ctx, e) // hand has logged it
 	})

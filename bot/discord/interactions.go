@@ -252,6 +252,9 @@ func (p *Platform) accept(ctx context.Context, in rawInteraction, e bot.Event) {
 	room := p.chats.add(in.ChannelID, func(ctx context.Context) {
 		defer close(handled)
 		e.Chat = p.chatOf(ctx, in)
+		if in.Member != nil {
+			e.Role = p.promote(ctx, in.GuildID, e.Role, in.Member.Roles)
+		}
 		if err := p.hand(ctx, e); errors.Is(err, bot.ErrIgnored) {
 			p.requests.ignore(h)
 		}

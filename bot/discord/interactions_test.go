@@ -268,6 +268,28 @@ func TestUnansweredInteractionIsTakenBack(t *testing.T) {
 	})
 }
 
+// A role that an admin chose counts as admin.
+func TestDelegatedRole(t *testing.T) {
+	delegate := func(c *discord.Config) {
+		c.Delegate = func(_ context.Context, c community.CommunityID) (string, error) {
+			return map[community.CommunityID]string{"discord:" + home: "discord:&1002"}[c], nil
+		}
+	}
+	bubble(t, delegate, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		s.AddMember(fakediscord.Member{User: fakediscord.User{ID: "304", Username: "dora"}, Roles: []string{"1002"}})
+		for user, want := range map[string]community.Role{"304": community.Admin, anna: community.Everyone, admin: community.Admin} {
+			s.Use(fakediscord.Use{Channel: general, User: user, Command: "ask", Options: map[string]any{"question": "hi"}})
+			s.Say(general, user, "hi")
+			got := r.taken(bot.MessageNew)
+			for _, e := range got[len(got)-2:] {
+				if e.Role != want {
+					t.Errorf("%s is %v, want %v", user, e.Role, want)
+				}
+			}
+		}
+	})
+}
+
 // Somebody who is blocked does not see "thinking" for a quarter of an hour.
 func TestIgnoredInteractionIsTakenBack(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
