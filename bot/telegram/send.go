@@ -62,7 +62,8 @@ func (p *Platform) send(ctx context.Context, m bot.Outgoing) ([]community.Messag
 		t := target{p: p, inline: id, class: classOf(m)}
 		return t.showInline(ctx, m)
 	}
-	if m.Only != "" && community.Local(m.Only) != strconv.FormatInt(l.chat, 10) {
+	// Whoever writes as the group has the group's id; that makes no private chat of it.
+	if m.Only != "" && (l.chat < 0 || community.Local(m.Only) != strconv.FormatInt(l.chat, 10)) {
 		return p.sendPrivate(ctx, l, m)
 	}
 	t := target{p: p, place: p.where(l), class: classOf(m), reply: number(m.ReplyTo)}

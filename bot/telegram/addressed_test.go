@@ -1,0 +1,328 @@
+package telegram_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"potluck/bot"
+	"potluck/bot/telegram"
+	"potluck/bot/telegram/fakebotapi"
+	"potluck/community"
+)
+
+// asked renders what the core is asked: the command that the adapter made, else the text that the Router will parse.
+func asked(e bot.Event) string {
+	p := e.Command
+	if p == nil {
+		parsed, err := bot.ParseCommand(commands, e.Text)
+		if err != nil {
+			return "text " + e.Text.Plain
+		}
+		p = &parsed
+	}
+	return fmt.Sprint(p.Path, p.Options)
+}
+
+// Case A18 and neighbours: commands that name this bot or none, in any script, wherever they stand; mentions; other bots are left alone.
+func TestWhatIsAsked(t *testing.T) {
+	for text, want := range map[string]string{
+		"/ask why is the sky blue?":              "[ask] map[question:why is the sky blue?]",
+		"/ask@potluck_bot why?":                  "[ask] map[question:why?]",
+		"/ASK@Potluck_Bot why?":                  "[ask] map[question:why?]",
+		"/ask@other_bot why?":                    "",
+		"/ban@other_bot":                         "",
+		"/ban":                                   "",
+		"/imagine a cat --style anime --ar 16:9": "[imagine] map[ar:16:9 prompt:a cat style:anime]",
+		"/imagine a cat —style anime —ar 16:9":   "[imagine] map[ar:16:9 prompt:a cat style:anime]",
+		"/imagine@potluck_bot 猫の絵 😀 style:anime": "[imagine] map[prompt:猫の絵 😀 style:anime]",
+		"привет, /ask@potluck_bot почему?":       "[ask] map[question:привет, почему?]",
+		"😀😀 /ask@potluck_bot почему?":            "[ask] map[question:😀😀 почему?]",
+		"@potluck_bot why is the sky blue?":      "[ask] map[question:why is the sky blue?]",
+		"why is the sky blue, @Potluck_Bot ?":    "[ask] map[question:why is the sky blue, ?]",
+		"@potluck_bot":                           "[help] map[]",
+		"@potluck_bot /imagine a cat":            "[imagine] map[prompt:a cat]",
+		"@potluck_bot_two hello":                 "text @potluck_bot_two hello",
+		"hello everybody":                        "text hello everybody",
+		"/etc/passwd is a file":                  "text /etc/passwd is a file",
+		"/worker_link@potluck_bot":               "[worker link] map[]",
+		"/start@potluck_bot":                     "[help] map[]",
+		"look: /ask is a command":                "text look: /ask is a command",
+	} {
+		bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+			s.Say(fakebotapi.Say{Chat: club, From: boris, Text: text})
+			all := r.taken(bot.MessageNew)
+			got := ""
+			if len(all) > 0 {
+				got = asked(all[0])
+			}
+			if got != want || len(s.FromBot(club)) != 0 {
+				t.Errorf("%q is %q, want %q", text, got, want)
+			}
+		})
+	}
+}
+
+// In private everything is a question, unless it answers the bot.
+func TestPrivateTextIsAQuestion(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "why is the sky blue?"})
+		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "/start"})
+		ids := r.send(plain(anna, "hello"))
+		n := 0
+		fmt.Sscan(string(ids[0]), &n)
+		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "and why?", ReplyTo: int64(n)})
+		s.Say(fakebotapi.Say{Chat: anna, From: anna, Photo: true})
+		all := r.taken(bot.MessageNew)
+		if len(all) != 4 || asked(all[0]) != "[ask] map[question:why is the sky blue?]" || asked(all[1]) != "[help] map[]" || all[2].Command != nil || all[2].ReplyTo != ids[0] {
+			t.Errorf("%+v", all)
+		}
+		if !all[0].Chat.Private || all[0].Chat.Community != "" || all[0].Locale != "de" || all[0].Name != "Anna" {
+			t.Errorf("%+v", all[0])
+		}
+		pass(3 * time.Second)
+		if m := s.FromBot(anna); !strings.Contains(m[len(m)-1].Text, "telegram.text_only") {
+			t.Errorf("%+v", m)
+		}
+	})
+}
+
+// Privacy mode keeps mentions from the bot; commands and replies work, and the operator is told why.
+func TestPrivacyMode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := world(t)
+		s.Privacy = true
+		r := start(t, s, nil)
+		pass(6 * time.Second)
+		ids := r.send(plain(club, "hello"))
+		n := int64(0)
+		fmt.Sscan(string(ids[0]), &n)
+		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "@potluck_bot why?"})
+		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask@potluck_bot why?"})
+		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "and why?", ReplyTo: n})
+		if all := texts(r.taken(bot.MessageNew)); fmt.Sprint(all) != "[/ask why? and why?]" {
+			t.Errorf("%q", all)
+		}
+		if !strings.Contains(r.log.String(), "Group Privacy") {
+			t.Error(r.log)
+		}
+		r.end()
+	})
+}
+
+// What somebody else wrote becomes part of what is asked about it: as the text of a command that has none, else as a quote.
+func TestAskingAboutAMessage(t *testing.T) {
+	for text, want := range map[string]string{
+		"/translate to:es":           "[translate] map[text:Guten Morgen --style to:de to:es]",
+		"/ask":                       "[ask] map[question:Guten Morgen --style to:de]",
+		"@potluck_bot":               "[ask] map[question:Guten Morgen --style to:de]",
+		"@potluck_bot what is that?": "[ask] map[question:Guten Morgen --style to:de\n\nwhat is that?]",
+		"/ask what is that?":         "[ask] map[question:what is that?]",
+	} {
+		bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+			m := s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "Guten Morgen --style to:de"})
+			s.Say(fakebotapi.Say{Chat: club, From: boris, Text: text, ReplyTo: m.ID})
+			all := r.taken(bot.MessageNew)
+			if got := asked(all[len(all)-1]); got != want {
+				t.Errorf("%q is %q, want %q", text, got, want)
+			}
+		})
+	}
+}
+
+// A command that still needs something is asked for it: by buttons where there is a choice, else by a message to reply to. It works after a
+// restart, for the one who asked, and what was typed stays.
+func TestForms(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+		q := s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/translate"})
+		pass(time.Second)
+		form := s.FromBot(club)[0]
+		if !strings.HasPrefix(form.Text, "/translate\n") || len(form.Buttons()) != 3 || form.ReplyTo.ID != q.ID {
+			t.Fatalf("%+v", form)
+		}
+		stranger := s.Press(club, form.ID, anna, form.Buttons()[0].Data)
+		pass(time.Second)
+		if a := s.Query(stranger); !a.Alert || !strings.Contains(a.Text, "not_yours") {
+			t.Errorf("%+v", a)
+		}
+		s.Press(club, form.ID, boris, form.Buttons()[0].Data)
+		pass(3 * time.Second)
+		all := s.FromBot(club)
+		if len(all) != 1 || !strings.HasPrefix(all[0].Text, "/translate to:es\n") || !all[0].Asks {
+			t.Fatalf("%+v\n%s", all, r.log)
+		}
+		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "Good morning", ReplyTo: all[0].ID})
+		if e := r.one(bot.MessageNew); asked(e) != "[translate] map[text:Good morning to:es]" || e.User != user(boris) {
+			t.Errorf("%+v", e)
+		}
+		pass(time.Minute)
+		s.Say(fakebotapi.Say{Chat: forum, From: boris, Text: "/worker", Topic: topic})
+		pass(2 * time.Second)
+		form = s.FromBot(forum)[0]
+		if form.Topic != topic || len(form.Buttons()) != 2 {
+			t.Fatalf("%+v", form)
+		}
+		s.Press(forum, form.ID, boris, form.Buttons()[1].Data)
+		taken := r.taken(bot.MessageNew)
+		if e := taken[len(taken)-1]; asked(e) != "[worker list] map[]" {
+			t.Errorf("%+v", e)
+		}
+		pass(3 * time.Second)
+	})
+}
+
+// Administrators are known; those who write as the group are one, too; channels are nobody's.
+func TestRoles(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+		s.AddChat(fakebotapi.Chat{ID: -1009000, Type: "channel", Title: "News"})
+		s.Say(fakebotapi.Say{Chat: club, From: olga, Text: "/setup"})
+		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/setup"})
+		s.Say(fakebotapi.Say{Chat: club, As: club, Text: "/setup"})
+		s.Say(fakebotapi.Say{Chat: club, As: -1009000, Text: "/setup"})
+		s.Say(fakebotapi.Say{Chat: club, As: -1009000, Text: "/setup", Auto: true})
+		all := r.taken(bot.MessageNew)
+		if len(all) != 5 {
+			t.Fatalf("%d events", len(all))
+		}
+		for i, want := range []struct {
+			role community.Role
+			user int64
+		}{{community.Admin, olga}, {community.Everyone, boris}, {community.Admin, club}, {community.Everyone, -1009000}, {community.Everyone, -1009000}} {
+			if all[i].Role != want.role || all[i].User != user(want.user) || all[i].FromBot {
+				t.Errorf("%d: %+v", i, all[i])
+			}
+		}
+		if n := len(s.Requests("getChatAdministrators")); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+		s.Push("chat_member", map[string]any{"chat": map[string]any{"id": club}, "new_chat_member": map[string]any{"status": "administrator"}})
+		s.Say(fakebotapi.Say{Chat: club, From: olga, Text: "/setup"})
+		synctest.Wait()
+		if n := len(s.Requests("getChatAdministrators")); n != 2 {
+			t.Errorf("asked %d times after a change", n)
+		}
+	})
+}
+
+func TestOtherBotsAreMarked(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+		s.AddUser(fakebotapi.User{ID: 777, IsBot: true, FirstName: "beep"})
+		own := r.send(plain(club, "hello"))
+		n := int64(0)
+		fmt.Sscan(string(own[0]), &n)
+		s.Say(fakebotapi.Say{Chat: club, From: 777, Text: "@potluck_bot beep", ReplyTo: n})
+		if e := r.one(bot.MessageNew); !e.FromBot {
+			t.Errorf("%+v", e)
+		}
+	})
+}
+
+func TestEditedMessage(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+		m := s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask one"})
+		s.Edit(club, m.ID, "/ask two")
+		s.Edit(club, m.ID, "/ask three")
+		all := r.taken(bot.MessageEdited)
+		if len(all) != 2 || all[0].Message != r.one(bot.MessageNew).Message || all[0].ID == all[1].ID || all[1].Text.Plain != "/ask three" {
+			t.Errorf("%+v", all)
+		}
+	})
+}
+
+// A press is answered in any case, within two seconds, and what is short and private is shown right there.
+func TestPresses(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+		ids := r.send(bot.Outgoing{Chat: chat(club), Text: bot.Plain("hello"), Buttons: []bot.Button{{ID: "ABCDEFGHIJKLMNOP", Label: "Press"}}, Final: true})
+		press := s.Press(club, 1, boris, "ABCDEFGHIJKLMNOP")
+		e := r.one(bot.ActionPressed)
+		if e.Action != "ABCDEFGHIJKLMNOP" || e.Message != ids[0] || e.User != user(boris) || e.Chat.ID != chat(club) {
+			t.Errorf("%+v", e)
+		}
+		pass(2 * time.Second)
+		if q := s.Query(press); q.Answered.IsZero() || q.Text != "" {
+			t.Errorf("%+v", q)
+		}
+		r.setHandle(func(ctx context.Context, e bot.Event) error {
+			_, err := r.platform.Send(ctx, bot.Outgoing{Chat: e.Chat.ID, Only: e.User, Text: bot.Plain("that is not yours"), Handle: e.Handle, Final: true, Nonce: "n"})
+			return err
+		})
+		press = s.Press(club, 1, boris, "ABCDEFGHIJKLMNOP")
+		pass(2 * time.Second)
+		if q := s.Query(press); !q.Alert || q.Text != "that is not yours" || len(s.FromBot(club)) != 1 {
+			t.Errorf("%+v", q)
+		}
+		// The button of a message that is gone.
+		s.Remove(club, 1)
+		s.Press(club, 1, boris, "ABCDEFGHIJKLMNOP")
+		if n := len(r.taken(bot.ActionPressed)); n != 3 {
+			t.Errorf("%d presses", n)
+		}
+		pass(2 * time.Second)
+	})
+}
+
+// Private answers go to the private chat; who never opened it gets a button in the group, and the answer once it is open.
+func TestPrivateAnswers(t *testing.T) {
+	routed(t, []bot.Command{secret}, func(t *testing.T, s *fakebotapi.Server, h *house) {
+		s.Say(fakebotapi.Say{Chat: club, From: olga, Text: "/secret"})
+		pass(3 * time.Second)
+		in := s.FromBot(club)
+		if m := s.FromBot(olga); len(m) != 1 || m[0].Text != "potluck1.secret" || len(in) != 1 || !strings.Contains(in[0].Text, "telegram.in_private") || in[0].Buttons()[0].URL == "" {
+			t.Fatalf("%+v %+v", m, in)
+		}
+		pass(time.Minute)
+		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/secret"})
+		pass(3 * time.Second)
+		in = s.FromBot(club)
+		hint := in[len(in)-1]
+		if len(in) != 2 || !strings.Contains(hint.Text, "telegram.open_first") || len(s.FromBot(boris)) != 0 {
+			t.Fatalf("%+v", in)
+		}
+		_, payload, _ := strings.Cut(hint.Buttons()[0].URL, "?start=")
+		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "/start " + payload}) // a stranger pressed it
+		s.Say(fakebotapi.Say{Chat: boris, From: boris, Text: "/start " + payload})
+		pass(3 * time.Second)
+		if m := s.FromBot(boris); len(m) != 1 || m[0].Text != "potluck1.secret" {
+			t.Errorf("%+v\n%s", m, h.log)
+		}
+		for _, m := range append(s.FromBot(club), s.FromBot(anna)...) {
+			if strings.Contains(m.Text, "potluck1") || strings.Contains(m.Text, "open_first") {
+				t.Errorf("%+v", m)
+			}
+		}
+		pass(time.Minute)
+		s.Say(fakebotapi.Say{Chat: club, As: club, Text: "/secret"})
+		pass(3 * time.Second)
+		if in = s.FromBot(club); !strings.Contains(in[len(in)-1].Text, "telegram.anonymous") {
+			t.Errorf("%+v", in)
+		}
+	})
+}
+
+// Inline mode: an offer, a choice, and the message is the answer.
+func TestInline(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+		q := s.Inline(anna, "Good morning")
+		pass(time.Second)
+		list, ok := s.Results(q)
+		if !ok || len(list) != 3 || list[0]["id"] != "ask" || list[1]["id"] != "to:de" {
+			t.Fatalf("%v", list)
+		}
+		id := s.Choose(anna, "Good morning", "to:de", "reply.working")
+		e := r.one(bot.MessageNew)
+		if asked(e) != "[translate] map[text:Good morning to:de]" || e.User != user(anna) || !e.Chat.Private {
+			t.Fatalf("%+v", e)
+		}
+		ids := r.send(bot.Outgoing{Chat: e.Chat.ID, Text: bot.Plain("…"), Handle: e.Handle, Nonce: "n"})
+		r.edit(ids, bot.Outgoing{Chat: e.Chat.ID, Text: bot.ParseMarkdown("**Guten Morgen**"), Handle: e.Handle, Final: true})
+		if m := s.InlineMessage(id); m.Text != "Guten Morgen" || len(m.Entities) != 1 {
+			t.Errorf("%+v", m)
+		}
+	})
+}
+
+var _ bot.Platform = (*telegram.Platform)(nil)
+var _ bot.Pacer = (*telegram.Platform)(nil)
