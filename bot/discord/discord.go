@@ -4,7 +4,6 @@ package discord
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -118,9 +117,8 @@ func New(c Config) (*Platform, error) {
 	}
 	p.chats = newChatQueues(p)
 	// The WebSocket has its own client: HTTP/2 knows no upgrade.
-	plain := transport.Clone()
-	plain.ForceAttemptHTTP2 = false
-	plain.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	plain := &http.Transport{Proxy: transport.Proxy, DialContext: transport.DialContext, TLSHandshakeTimeout: transport.TLSHandshakeTimeout, Protocols: new(http.Protocols)}
+	plain.Protocols.SetHTTP1(true)
 	p.dialClient = &http.Client{Transport: plain}
 	a, err := newAPI(c, newLimiter(transport, func(scope, route string, wait time.Duration) {
 		p.log.Warn("Discord limits the bot", "scope", scope, "route", route, "wait", wait.Round(time.Millisecond))
