@@ -31,8 +31,9 @@ func check(ctx context.Context, c call) error {
 	}
 	r.publicURL(c.config.HTTP.PublicURL)
 	r.discord(ctx, c)
-	if !c.config.Page.Enabled && !c.config.Discord.enabled() {
-		r.say("todo", "page.enabled is false and discord.token is empty: nobody can talk to the bot")
+	r.telegram(ctx, c)
+	if !c.config.Page.Enabled && !c.config.Discord.enabled() && !c.config.Telegram.enabled() {
+		r.say("todo", "page.enabled is false, and discord.token and telegram.token are empty: nobody can talk to the bot")
 	}
 	if r.wrong > 0 {
 		return fmt.Errorf("%d of these must be mended before potluck serve can start", r.wrong)

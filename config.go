@@ -21,15 +21,16 @@ import (
 // Config is everything that an operator can set. Each key stands in config.example.yaml with its default and a sentence; each is also an
 // environment variable: http.public_url is POTLUCK_HTTP_PUBLIC_URL. The environment wins over the file.
 type Config struct {
-	DataDir string        `yaml:"data_dir"`
-	HTTP    HTTPConfig    `yaml:"http"`
-	Log     LogConfig     `yaml:"log"`
-	Page    PageConfig    `yaml:"page"`
-	Discord DiscordConfig `yaml:"discord"`
-	Limits  LimitsConfig  `yaml:"limits"`
-	Credits CreditsConfig `yaml:"credits"`
-	Workers WorkersConfig `yaml:"workers"`
-	Ask     AskConfig     `yaml:"ask"`
+	DataDir  string         `yaml:"data_dir"`
+	HTTP     HTTPConfig     `yaml:"http"`
+	Log      LogConfig      `yaml:"log"`
+	Page     PageConfig     `yaml:"page"`
+	Discord  DiscordConfig  `yaml:"discord"`
+	Telegram TelegramConfig `yaml:"telegram"`
+	Limits   LimitsConfig   `yaml:"limits"`
+	Credits  CreditsConfig  `yaml:"credits"`
+	Workers  WorkersConfig  `yaml:"workers"`
+	Ask      AskConfig      `yaml:"ask"`
 }
 
 type HTTPConfig struct {
@@ -84,13 +85,14 @@ type AskConfig struct {
 // defaultConfig is what holds where neither file nor environment say otherwise.
 func defaultConfig() Config {
 	return Config{
-		DataDir: "./data",
-		HTTP:    HTTPConfig{Addr: "127.0.0.1:8080", TrustedProxies: []string{}},
-		Log:     LogConfig{Level: "info", Format: "text"},
-		Page:    PageConfig{Enabled: true, Name: "Potluck", Chats: []string{"lobby", "español", "deutsch", "日本語"}, DemoEngine: true},
-		Discord: defaultDiscord(),
-		Limits:  LimitsConfig{Running: 2, Queued: 5, PerMinute: 20, JobWait: 10 * time.Minute, Restarts: 3, CalmAfter: 10 * time.Second},
-		Credits: CreditsConfig{DailyMember: 200, DailyPage: 2000, Escrow: 24 * time.Hour},
+		DataDir:  "./data",
+		HTTP:     HTTPConfig{Addr: "127.0.0.1:8080", TrustedProxies: []string{}},
+		Log:      LogConfig{Level: "info", Format: "text"},
+		Page:     PageConfig{Enabled: true, Name: "Potluck", Chats: []string{"lobby", "español", "deutsch", "日本語"}, DemoEngine: true},
+		Discord:  defaultDiscord(),
+		Telegram: defaultTelegram(),
+		Limits:   LimitsConfig{Running: 2, Queued: 5, PerMinute: 20, JobWait: 10 * time.Minute, Restarts: 3, CalmAfter: 10 * time.Second},
+		Credits:  CreditsConfig{DailyMember: 200, DailyPage: 2000, Escrow: 24 * time.Hour},
 		Workers: WorkersConfig{
 			Heartbeat: 5 * time.Second, Silence: 15 * time.Second, Lost: 5 * time.Second, RestartGrace: 20 * time.Second,
 			LeaseMin: 30 * time.Second, LeaseMax: 15 * time.Minute, Attempts: 3, MaxPerOwner: 3,
@@ -114,7 +116,7 @@ func loadConfig(path string, environ []string) (Config, error) {
 	if err := c.applyEnviron(environ); err != nil {
 		return c, err
 	}
-	if err := c.Discord.secrets(); err != nil {
+	if err := errors.Join(c.Discord.secrets(), c.Telegram.secrets()); err != nil {
 		return c, err
 	}
 	return c, c.Validate()
@@ -291,6 +293,7 @@ func (c Config) Validate() error {
 		bad("page.name and page.chats", "a name and at least one chat", "empty")
 	}
 	c.Discord.validate(bad)
+	c.Telegram.validate(bad, c.HTTP.PublicURL)
 	for key, n := range map[string]int{
 		"limits.running": c.Limits.Running, "limits.queued": c.Limits.Queued, "limits.per_minute": c.Limits.PerMinute, "limits.restarts": c.Limits.Restarts,
 		"workers.attempts": c.Workers.Attempts, "workers.max_per_owner": c.Workers.MaxPerOwner, "ask.max_tokens": c.Ask.MaxTokens,

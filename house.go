@@ -20,6 +20,7 @@ import (
 
 	"potluck/ask"
 	"potluck/bot"
+	"potluck/bot/telegram"
 	"potluck/bot/webchat"
 	"potluck/commands"
 	"potluck/community"
@@ -171,6 +172,16 @@ func (h *house) buildChat(ctx context.Context) error {
 		}
 		platforms = append(platforms, onDiscord)
 	}
+	if h.config.Telegram.enabled() {
+		onTelegram, err := h.buildTelegram(ctx, all, texts)
+		if err != nil {
+			return err
+		}
+		platforms = append(platforms, onTelegram)
+		if h.config.Telegram.Webhook {
+			mounts[telegram.WebhookPath] = onTelegram.Handler()
+		}
+	}
 	for _, p := range platforms {
 		run.platforms[p.Name()] = p
 	}
@@ -270,7 +281,8 @@ func (h *house) payer(r bot.Request) ledger.Payer {
 
 // quality: what people ask for by a command may be rough; demonstrations are for the page, where the operator wants them.
 func (h *house) quality(c community.Chat) protocol.Quality {
-	if community.Platform(c.ID) == "page" && h.config.Page.DemoEngine || community.Platform(c.ID) == "discord" && h.config.Discord.DemoEngine {
+	if community.Platform(c.ID) == "page" && h.config.Page.DemoEngine || community.Platform(c.ID) == "discord" && h.config.Discord.DemoEngine ||
+		community.Platform(c.ID) == "telegram" && h.config.Telegram.DemoEngine {
 		return protocol.Demo
 	}
 	return protocol.Rough
