@@ -2,6 +2,7 @@ package discord
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,14 +15,76 @@ import (
 
 // markdown writes t in Discord's Markdown. What is plain in t stays plain: marks in it are escaped, addresses stand in <…>, which shows them
 // as they are and makes no preview.
-func markdown(t bot.Text) string {
+func markdown(t bot.Text) string { return render(expanded(t)) }
+
+// render is markdown of a text whose links were expanded.
+func render(t bot.Text) string {
 	w := writer{t: t}
 	w.write(0, len(t.Plain), t.Spans, false)
 	return w.out.String()
 }
 
+// expanded puts behind each link where it leads, unless that is what it shows. What is around a link is around that, too.
+func expanded(t bot.Text) bot.Text {
+	type insertion struct {
+		at, span int // behind this byte, for the span with this index
+		text     string
+		link     bool
+	}
+	var all []insertion
+	for i, s := range t.Spans {
+		if s.Kind == bot.Link && t.Plain[s.Start:s.End] != s.Value {
+			to := leadsTo(s.Value)
+			all = append(all, insertion{s.End, i, " (" + to + ")", strings.HasPrefix(to, "http")})
+		}
+	}
+	if len(all) == 0 {
+		return t
+	}
+	slices.SortStableFunc(all, func(a, b insertion) int { return a.at - b.at })
+	var plain strings.Builder
+	var links []bot.Span
+	at := 0
+	for _, in := range all {
+		plain.WriteString(t.Plain[at:in.at] + in.text)
+		at = in.at
+		if in.link {
+			end := plain.Len() - 1
+			links = append(links, bot.Span{Start: end - len(in.text) + 3, End: end, Kind: bot.Link, Value: in.text[2 : len(in.text)-1]})
+		}
+	}
+	plain.WriteString(t.Plain[at:])
+	var out bot.Builder
+	spans := slices.Clone(t.Spans)
+	for i := range spans {
+		start, end := spans[i].Start, spans[i].End
+		for _, in := range all {
+			if in.at <= t.Spans[i].Start {
+				start += len(in.text)
+			}
+			if in.at < t.Spans[i].End || in.at == t.Spans[i].End && i < in.span {
+				end += len(in.text)
+			}
+		}
+		spans[i].Start, spans[i].End = start, end
+	}
+	out.Append(bot.Text{Plain: plain.String(), Spans: append(spans, links...)})
+	return out.Text()
+}
+
+// split cuts an expanded text into parts that are at most max long as Discord's Markdown.
+func split(t bot.Text, max int) []bot.Text {
+	for limit := max; ; limit -= max / 10 {
+		// Where a part is cut decides which marks it needs, so that a shorter one may be longer by some: then everything is cut a bit shorter.
+		parts := bot.Split(t, limit, length16)
+		if limit <= max/2 || !slices.ContainsFunc(parts, func(p bot.Text) bool { return length16(p) > max }) {
+			return parts
+		}
+	}
+}
+
 // length16 is the length of t in Discord's Markdown, in UTF-16 units, which is never less than the characters that Discord counts.
-func length16(t bot.Text) int { return bot.Plain(markdown(t)).Len16() }
+func length16(t bot.Text) int { return bot.Plain(render(t)).Len16() }
 
 type writer struct {
 	t     bot.Text
@@ -104,10 +167,7 @@ func (w *writer) span(s bot.Span, inner []bot.Span) {
 			w.raw("<" + address(body) + ">")
 			return
 		}
-		w.write(s.Start, s.End, inner, false)
-		if !strings.Contains(s.Value, body) || len(body) < 8 { // else it is a piece of an address that was cut
-			w.raw(" (" + leadsTo(s.Value) + ")") // where it leads is to be seen
-		}
+		w.write(s.Start, s.End, inner, false) // where it leads was put behind it, or it is a piece of an address that was cut
 	case bot.Mention, bot.Emoji, bot.Timestamp:
 		w.raw(token(s, body))
 	default:
@@ -197,14 +257,15 @@ func emojiOf(value string) (animated, id string, ok bool) {
 // leadsTo shows an address; of a very long one its site, since a message has no room for it.
 func leadsTo(s string) string {
 	const most = 500
+	s = address(s)
 	if len(s) <= most {
-		return "<" + address(s) + ">"
+		return s
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || len(u.Host) > 255 {
 		return "…"
 	}
-	return "<" + address(u.Scheme+"://"+u.Host) + "/…>"
+	return u.Scheme + "://" + u.Host + "/…"
 }
 
 func address(s string) string {

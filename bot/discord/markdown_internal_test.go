@@ -35,6 +35,8 @@ func TestMarkdownBothWays(t *testing.T) {
 		{"<@!1>", "@Anna", "<@1>"},
 		{"<t:1618953630:R>", "2021-04-20 21:20 UTC", ""},
 		{"[text](https://example.org/x)", "text", "text (<https://example.org/x>)"},
+		{"> see [docs](https://example.org/docs)\n> there\nend", "see docs\nthere\nend", "> see docs (<https://example.org/docs>)\n> there\nend"},
+		{"**[a](https://a.example) and [b](https://b.example)**", "a and b", "**a (<https://a.example>) and b (<https://b.example>)**"},
 		{"<https://example.org/a_b_c>", "https://example.org/a_b_c", ""},
 		{"(https://en.wikipedia.org/wiki/A_(b)) ok", "(https://en.wikipedia.org/wiki/A_(b)) ok", "(<https://en.wikipedia.org/wiki/A_(b>)) ok"},
 		{`\*no\* \<@1> \# \\`, `*no* <@1> # \`, `\*no\* \<@1> # \\`},
@@ -105,7 +107,7 @@ func FuzzMarkdown(f *testing.F) {
 		if back := readMarkdown(markdown(plain), names{}); back.Plain != plain.Plain || !onlyLinks(back) {
 			t.Fatalf("plain %q is shown as %q, which reads %q %+v", plain.Plain, markdown(plain), back.Plain, back.Spans)
 		}
-		for _, part := range bot.Split(first, 100, length16) {
+		for _, part := range split(expanded(first), 100) {
 			if n := length16(part); n > 100 && len([]rune(part.Plain)) > 1 {
 				t.Fatalf("%q: a part measures %d: %q", s, n, markdown(part))
 			}
@@ -149,7 +151,7 @@ func TestLongAddresses(t *testing.T) {
 		readMarkdown("see "+long+" there", names{}), bot.ParseMarkdown("[here](" + long + ") and [there](" + long + ")"), bot.Plain(long + long + long),
 		new(bot.Builder).Link("harmless", "https://example.org/"+strings.Repeat("x", 5000)).Text(),
 	} {
-		parts := bot.Split(text, maxContent, length16)
+		parts := split(expanded(text), maxContent)
 		if len(parts) > 6 {
 			t.Errorf("%d parts", len(parts))
 		}

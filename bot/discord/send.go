@@ -67,14 +67,14 @@ type reference struct {
 
 // parts renders m as the messages that it needs: texts split, pictures and buttons at the last one. room is kept free in the first.
 func parts(m bot.Outgoing, room, fileLimit int) ([]message, error) {
-	texts := bot.Split(m.Text, maxContent-room, length16)
+	texts := split(expanded(m.Text), maxContent-room)
 	if len(texts) == 0 {
 		texts = []bot.Text{{}}
 	}
 	all := make([]message, len(texts))
 	for i, t := range texts {
 		all[i] = message{
-			Content: markdown(t), Allowed: nobody, Components: []row{}, Attachments: []attachment{}, Flags: flagSupress,
+			Content: render(t), Allowed: nobody, Components: []row{}, Attachments: []attachment{}, Flags: flagSupress,
 		}
 	}
 	last := &all[len(all)-1]
