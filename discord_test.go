@@ -342,3 +342,26 @@ func TestFiveHundredAtOnceOnDiscord(t *testing.T) {
 	}
 	s.bot.kill()
 }
+
+// Cases I6 and I8: what people really write into /imagine on Discord.
+func TestPictureWishesOnDiscord(t *testing.T) {
+	t.Parallel()
+	s := openServer(t)
+	long := strings.TrimSpace(strings.Repeat("a quiet harbour at dawn ", 250)) // 6,000 characters
+	for prompt, want := range map[string]string{
+		"a lighthouse —ar 16:9": "a lighthouse", "a lighthouse --ar 0:1": "0:1", long: "a quiet harbour",
+	} {
+		m := s.final(s.slash(discordOlga, "imagine", map[string]any{"prompt": prompt}))
+		if !strings.Contains(m.Content, want) {
+			t.Errorf("%.40q: %.300q does not say %q", prompt, m.Content, want)
+		}
+		drawn := len(m.Attachments) == 1
+		if drawn == strings.Contains(prompt, "0:1") {
+			t.Errorf("%.40q: %d pictures, %.200q", prompt, len(m.Attachments), m.Content)
+		}
+		if strings.Contains(prompt, "16:9") && !strings.Contains(m.Content, " × ") {
+			t.Errorf("%q: %q", prompt, m.Content)
+		}
+	}
+	s.end()
+}
