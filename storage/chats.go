@@ -28,22 +28,47 @@ func (p *People) Chat(ctx context.Context, c community.Chat) (community.Chat, er
 }
 
 // MoveChat gives a chat the id that its platform moved it to (a Telegram group that becomes a supergroup): everything that refers to it
-// stays. When the new id is known already the old chat stays as it is.
+// stays, and where the chat is its community, everything of that, too. When the new id is known already the old chat stays as it is.
 func (p *People) MoveChat(ctx context.Context, from, to community.ChatID) error {
 	return p.DB.write(ctx, "move chat", func(t *tx) error {
+		if err := moveCommunity(t, community.CommunityID(from), community.CommunityID(to)); err != nil {
+			return err
+		}
+		t.afterCommit(func() {
+			p.DB.cache.dropChat(from)
+			p.DB.cache.dropChat(to)
+		})
 		var known bool
-		if err := t.row(`SELECT EXISTS (SELECT 1 FROM chats WHERE id = ?)`, to).Scan(&known); err != nil {
+		if err := t.row(`SELECT EXISTS (SELECT 1 FROM chats WHERE id = ?)`, to).Scan(&known); err != nil || known {
 			return err
 		}
-		if known {
-			return nil
-		}
-		if _, err := t.exec(`UPDATE chats SET id = ? WHERE id = ?`, to, from); err != nil {
-			return err
-		}
-		t.afterCommit(func() { p.DB.cache.dropChat(from) })
-		return nil
+		_, err := t.exec(`UPDATE chats SET id = ? WHERE id = ?`, to, from)
+		return err
 	})
+}
+
+// moveCommunity hands what belongs to a community over to its new id: settings (those of its one chat name that), trust in machines, jobs, and
+// the pool. What the new one has already stays. The old row is left, with nothing that refers to it, so that this may be done again.
+func moveCommunity(t *tx, from, to community.CommunityID) error {
+	var known bool
+	if err := t.row(`SELECT EXISTS (SELECT 1 FROM communities WHERE id = ?)`, from).Scan(&known); err != nil || !known {
+		return err
+	}
+	if err := saveCommunity(t, to); err != nil {
+		return err
+	}
+	for _, move := range []string{
+		`UPDATE OR IGNORE settings SET community = ?2, name = replace(name, '@' || ?1, '@' || ?2) WHERE community = ?1`,
+		`UPDATE OR IGNORE vouches SET community = ?2 WHERE community = ?1`,
+		`UPDATE jobs SET community = ?2 WHERE community = ?1`,
+		`UPDATE chats SET community = ?2 WHERE community = ?1`,
+		`UPDATE OR IGNORE accounts SET owner = ?2 WHERE kind = 'pool' AND owner = ?1`,
+	} {
+		if _, err := t.exec(move, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func saveCommunity(t *tx, c community.CommunityID) error {
