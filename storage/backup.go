@@ -13,14 +13,13 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"potluck/fault"
-	"potluck/workers"
 )
 
 // ErrOlder is what OpenBeside refuses with when nobody has brought the schema up to date yet.
 var ErrOlder = errors.New("written by an older Potluck")
 
 // OpenBeside opens a database for reading only. It takes no lock, so it works beside the process that writes, and without one; it changes
-// nothing and never runs a migration. Key may be nil where nothing sealed is read. Methods that write fail with ErrReadOnly.
+// nothing and never runs a migration. Key may be nil where nothing sealed is read; another database's is refused with ErrKey. Methods that write fail with ErrReadOnly.
 func OpenBeside(ctx context.Context, c Config) (_ *DB, err error) {
 	log := c.Log
 	if log == nil {
@@ -36,13 +35,11 @@ func OpenBeside(ctx context.Context, c Config) (_ *DB, err error) {
 		return nil, fmt.Errorf("open database %s: %w", c.Path, err)
 	}
 	// The file is not opened but by SQLite: closing another descriptor of it would drop the locks that this process may have on it.
-	switch info, err := os.Stat(db.path); {
+	switch there, err := There(db.path); {
 	case err != nil:
-		return nil, &refusal{fmt.Sprintf("there is no database at %s (%v): name its folder with data_dir or POTLUCK_DATA_DIR", db.path, cause(err)), ErrForeign, err}
-	case info.IsDir():
-		return nil, &refusal{fmt.Sprintf("%s is a folder, not a database file: choose another folder with data_dir or POTLUCK_DATA_DIR", db.path), ErrForeign, nil}
-	case info.Size() == 0:
-		return nil, &refusal{fmt.Sprintf("%s is empty, not a Potluck database: choose another folder with data_dir or POTLUCK_DATA_DIR", db.path), ErrForeign, nil}
+		return nil, err
+	case !there:
+		return nil, &refusal{fmt.Sprintf("there is no database at %s: name its folder with data_dir or POTLUCK_DATA_DIR", db.path), ErrForeign, nil}
 	}
 	// mode=ro: the last of several connections to close would otherwise move the WAL into the file, which belongs to the writing process.
 	db.reads, err = sql.Open("sqlite3", dsn(db.path, "&mode=ro&_query_only=1&_stmt_cache_size=64&_cache_size=-65536"))
@@ -66,6 +63,11 @@ func OpenBeside(ctx context.Context, c Config) (_ *DB, err error) {
 	// Read through the page cache of the system: an audit reads gigabytes once. No Potluck ever shortens its file under a reader.
 	if _, err := conn.ExecContext(ctx, `PRAGMA mmap_size = 17179869184`); err != nil {
 		return nil, opening(db.path, err)
+	}
+	if db.seal != nil {
+		if err := sameKey(ctx, conn, db.seal, db.path); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, opening(db.path, err)
+		}
 	}
 	if err := checkVersion(ctx, conn, db.path); err != nil {
 		return nil, opening(db.path, err)
@@ -121,22 +123,33 @@ func (db *DB) BackUp(ctx context.Context, to string, progress func(done, total i
 	if _, err := os.Lstat(c.Path); err == nil {
 		return c, fmt.Errorf("back up: %s is there already and is never overwritten", c.Path)
 	}
-	partial := c.Path + ".partial"
-	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return c, fmt.Errorf("back up: %s is there already: remove it, unless another backup is at work on it", partial)
+	// The lock of the database that is being made: the system gives it free when this process ends, so what stands behind a free lock is the
+	// rest of a backup that was killed.
+	lock, err := lockFile(c.Path + ".lock")
+	if errors.Is(err, ErrInUse) {
+		return c, fmt.Errorf("back up: another backup to %s is at work", c.Path)
 	}
+	if err != nil {
+		return c, fmt.Errorf("back up: %w", err)
+	}
+	partial := c.Path + ".partial"
+	removeParts(partial)
+	defer func() {
+		removeParts(partial)
+		// While it is held, so that nobody takes it meanwhile; Windows removes no open file.
+		early := os.Remove(c.Path + ".lock")
+		lock.Close()
+		if early != nil {
+			os.Remove(c.Path + ".lock")
+		}
+	}()
+	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return c, fmt.Errorf("back up: %w", err)
 	}
 	if err := f.Close(); err != nil {
 		return c, fmt.Errorf("back up: %w", err)
 	}
-	defer func() {
-		for _, end := range []string{"-journal", "-wal", "-shm", ".lock", ""} {
-			os.Remove(partial + end) // most of them are not there
-		}
-	}()
 	if err := db.copyTo(ctx, partial, progress); err != nil {
 		return c, fmt.Errorf("back up to %s: %w", c.Path, named(err))
 	}
@@ -158,6 +171,25 @@ func (db *DB) BackUp(ctx context.Context, to string, progress func(done, total i
 		}
 	}
 	return c, SyncFolder(filepath.Dir(c.Path))
+}
+
+// partEnds are the ends of the names of what SQLite and the lock leave beside a copy that is not finished.
+var partEnds = []string{"-journal", "-wal", "-shm", ".lock", ""}
+
+func removeParts(partial string) {
+	for _, end := range partEnds {
+		os.Remove(partial + end) // most of them are not there
+	}
+}
+
+// BackUpRest lists the names that a killed BackUp to that file leaves in its folder. The next BackUp to the same file removes them.
+func BackUpRest(to string) []string {
+	name := filepath.Base(to)
+	list := []string{name + ".lock"}
+	for _, end := range partEnds {
+		list = append(list, name+".partial"+end)
+	}
+	return list
 }
 
 // copyTo copies page by page within one read transaction: the source stays as it was at its begin, whoever writes meanwhile.
@@ -210,22 +242,15 @@ func (db *DB) copyTo(ctx context.Context, path string, progress func(done, total
 
 // finishCopy opens the copy as a Potluck would, takes out what jobs ask and answer, and checks the whole.
 func (db *DB) finishCopy(ctx context.Context, path string, c *Copied) (err error) {
-	copied, err := openSealed(ctx, Config{Path: path, CheckBelow: -1, Log: db.log}, db.seal)
+	copied, err := openSealed(ctx, Config{Path: path, CheckBelow: -1, Log: db.log}, db.seal, checkKey)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, copied.Close()) }()
-	jobs, now := &Jobs{DB: copied}, time.Now()
-	open, _, err := jobs.Open(ctx)
-	if err != nil {
+	now := time.Now()
+	if c.Ended, err = copied.giveUpJobs(ctx, now); err != nil {
 		return err
 	}
-	for _, j := range open {
-		if err := jobs.Abandon(ctx, j.ID, fault.New(fault.Expired, "kind", j.Kind), workers.OutcomeRestart, now); err != nil {
-			return err
-		}
-	}
-	c.Ended = len(open)
 	// Also what ended in the future of this clock.
 	if err := copied.write(ctx, "erase texts of jobs", func(t *tx) error {
 		n, err := t.exec(`

@@ -82,19 +82,26 @@ func (s *sealer) openJSON(column, row string, sealed []byte, v any) error {
 	return nil
 }
 
-// checkKey refuses a key that the database was not made with: nothing sealed could be read, and new rows would be lost to the old key.
+// What checkKey seals to recognise a key, and where that stands.
+const keyColumn, keyRow, keyPlain = "meta.value", "key_check", "potluck"
+
+// checkKey refuses a key that the database was not made with: nothing sealed could be read, and new rows would be lost to the old key. A new
+// database gets the key.
 func checkKey(ctx context.Context, conn *sql.Conn, s *sealer, path string) error {
-	const column, row, plain = "meta.value", "key_check", "potluck"
-	var sealed []byte
-	err := conn.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, row).Scan(&sealed)
+	err := sameKey(ctx, conn, s, path)
 	if errors.Is(err, sql.ErrNoRows) {
-		_, err = conn.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES (?, ?)`, row, s.seal(column, row, []byte(plain)))
+		_, err = conn.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES (?, ?)`, keyRow, s.seal(keyColumn, keyRow, []byte(keyPlain)))
+	}
+	return err
+}
+
+// sameKey only looks; sql.ErrNoRows when the database has no key yet.
+func sameKey(ctx context.Context, conn *sql.Conn, s *sealer, path string) error {
+	var sealed []byte
+	if err := conn.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, keyRow).Scan(&sealed); err != nil {
 		return err
 	}
-	if err != nil {
-		return err
-	}
-	if got, err := s.open(column, row, sealed); err != nil || string(got) != plain {
+	if got, err := s.open(keyColumn, keyRow, sealed); err != nil || string(got) != keyPlain {
 		return &refusal{fmt.Sprintf("the database %s was made with another secret.key: restore the key that belongs to it from your backup", path), ErrKey, err}
 	}
 	return nil

@@ -92,10 +92,13 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openSealed(ctx, c, seal)
+	return openSealed(ctx, c, seal, checkKey)
 }
 
-func openSealed(ctx context.Context, c Config, seal *sealer) (_ *DB, err error) {
+// keyStep looks at the key of a database that is being opened, after its schema was brought up to date: checkKey, or replaceKey.
+type keyStep func(ctx context.Context, conn *sql.Conn, s *sealer, path string) error
+
+func openSealed(ctx context.Context, c Config, seal *sealer, key keyStep) (_ *DB, err error) {
 	log := c.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -107,7 +110,7 @@ func openSealed(ctx context.Context, c Config, seal *sealer) (_ *DB, err error) 
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // so that two names of one file share one lock
 	}
-	if err := prepareFile(path); err != nil {
+	if err := prepareFolder(path); err != nil {
 		return nil, err
 	}
 	lock, err := lockFile(path + ".lock")
@@ -123,6 +126,9 @@ func openSealed(ctx context.Context, c Config, seal *sealer) (_ *DB, err error) 
 			lock.Close()
 		}
 	}()
+	if err := prepareFile(path); err != nil {
+		return nil, err
+	}
 	if err := checkHeader(path); err != nil {
 		return nil, err
 	}
@@ -151,7 +157,10 @@ func openSealed(ctx context.Context, c Config, seal *sealer) (_ *DB, err error) 
 	if err := migrate(ctx, w.conn, path, log); err != nil {
 		return nil, opening(path, err)
 	}
-	if err := checkKey(ctx, w.conn, seal, path); err != nil {
+	if err := key(ctx, w.conn, seal, path); err != nil {
+		return nil, opening(path, err)
+	}
+	if err := os.Remove(path + beingMade); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, opening(path, err)
 	}
 
@@ -212,22 +221,76 @@ func dsn(path, more string) string {
 	return "file:" + u.EscapedPath() + "?_busy_timeout=5000&_foreign_keys=1" + more
 }
 
-func prepareFile(path string) error {
+// beingMade is the end of the name of an empty file that stands beside a database from before it has its name until it has its tables and its
+// key. Only beside it an empty database is a beginning; everywhere else it is one that was lost.
+const beingMade = ".new"
+
+// There tells whether a database stands at path, also a damaged one. An empty file is a loss and refused (ErrDamaged), unless a first start was
+// cut off there: then there is none yet.
+func There(path string) (bool, error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, &refusal{fmt.Sprintf("the database %s cannot be read (%v): mend its permissions, or choose another folder with data_dir or POTLUCK_DATA_DIR",
+			path, cause(err)), ErrReadOnly, err}
+	case info.IsDir():
+		return false, &refusal{fmt.Sprintf("%s is a folder, not a database file: move it away, or choose another folder with data_dir or POTLUCK_DATA_DIR", path), ErrForeign, nil}
+	case info.Size() > 0:
+		return true, nil
+	}
+	if _, err := os.Stat(path + beingMade); err == nil {
+		return false, nil
+	}
+	return false, &refusal{fmt.Sprintf("the database %s is empty (0 bytes), so what was in it is lost: restore the latest backup, or remove this file to begin anew", path), ErrDamaged, nil}
+}
+
+func prepareFolder(path string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return &refusal{fmt.Sprintf("cannot make the folder %s for the database (%v): make it yourself, or choose another folder with data_dir or POTLUCK_DATA_DIR",
 			dir, cause(err)), ErrReadOnly, err}
 	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return &refusal{fmt.Sprintf("%s is a folder, not a database file: move it away, or choose another folder with data_dir or POTLUCK_DATA_DIR", path), ErrForeign, nil}
+	_, err := There(path)
+	return err
+}
+
+// prepareFile makes the file where there is none; whoever calls it has the lock.
+func prepareFile(path string) error {
+	there, err := There(path)
+	if err == nil && !there {
+		err = markNew(path)
+	}
+	if err != nil {
+		return err
 	}
 	// SQLite gives its -wal and -shm files the mode of the database itself.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return &refusal{fmt.Sprintf("cannot write to the database %s (%v): give the user that runs Potluck the right to write to that folder and file",
-			path, cause(err)), ErrReadOnly, err}
+		return unwritable(path, err)
 	}
 	return f.Close()
+}
+
+// markNew puts the mark beside a database that is about to be made; its name is on the disk before the database's.
+func markNew(path string) error {
+	f, err := os.OpenFile(path+beingMade, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err == nil {
+		err = errors.Join(f.Close(), SyncFolder(filepath.Dir(path)))
+	}
+	if err != nil {
+		return unwritable(path, err)
+	}
+	return nil
+}
+
+func unwritable(path string, err error) error {
+	return &refusal{fmt.Sprintf("cannot write to the database %s (%v): give the user that runs Potluck the right to write to that folder and file",
+		path, cause(err)), ErrReadOnly, err}
 }
 
 // cause is the system's own word without the path, which the sentence names already.
