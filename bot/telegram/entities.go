@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
-	"unicode/utf8"
 
 	"github.com/go-telegram/bot/models"
 
@@ -42,7 +41,7 @@ type rendered struct {
 func render(t bot.Text) rendered {
 	t = trimmed(t)
 	t = visible(t)
-	at := offsets16(t)
+	at := offsets16(t.Plain)
 	out := rendered{text: t.Plain}
 	codeEnd, quoteEnd := 0, 0 // of the code and the quote that are open, in bytes
 	for _, s := range t.Spans {
@@ -128,21 +127,30 @@ func isCode(e models.MessageEntity) bool {
 	return e.Type == models.MessageEntityTypePre || e.Type == models.MessageEntityTypeCode
 }
 
+// hidden calls f for each link whose text is not its address, with where the text ends.
+func hidden(t bot.Text, f func(end int, address string)) {
+	from := 0
+	for _, s := range t.Spans {
+		if s.Kind != bot.Link || s.End < from {
+			continue
+		}
+		label := t.Plain[s.Start:s.End]
+		if strings.Contains(s.Value, strings.TrimSuffix(label, "/")) || strings.HasPrefix(strings.TrimLeft(t.Plain[s.End:], " ("), s.Value) || !linkable(s.Value) {
+			continue
+		}
+		f(s.End, s.Value)
+		from = s.End
+	}
+}
+
 // visible writes the address behind each link whose text is something else, so that nobody is led astray.
 func visible(t bot.Text) bot.Text {
 	var b bot.Builder
 	from := 0
-	for _, s := range t.Spans {
-		if s.Kind != bot.Link || s.End < from || !linkable(s.Value) {
-			continue
-		}
-		label := t.Plain[s.Start:s.End]
-		if strings.Contains(s.Value, strings.TrimSuffix(label, "/")) || strings.HasPrefix(strings.TrimLeft(t.Plain[s.End:], " ("), s.Value) {
-			continue
-		}
-		b.Append(t.Slice(from, s.End)).Add(" (" + s.Value + ")")
-		from = s.End
-	}
+	hidden(t, func(end int, address string) {
+		b.Append(t.Slice(from, end)).Add(" (" + address + ")")
+		from = end
+	})
 	if from == 0 {
 		return t
 	}
@@ -163,20 +171,16 @@ func languageOf(s string) string {
 	return s
 }
 
-// offsets16 turns byte offsets of a text into UTF-16 offsets; it is quickest when they are asked for in order.
-func offsets16(t bot.Text) func(int) int {
-	at, units := 0, 0
-	return func(to int) int {
-		if to < at {
-			at, units = 0, 0
-		}
-		for at < to {
-			c, n := utf8.DecodeRuneInString(t.Plain[at:])
-			units += utf16.RuneLen(c)
-			at += n
-		}
-		return units
+// offsets16 turns byte offsets of a text into UTF-16 offsets.
+func offsets16(s string) func(int) int {
+	table := make([]int32, len(s)+1) // at the first byte of each character, and at the end
+	units := int32(0)
+	for i, c := range s {
+		table[i] = units
+		units += int32(utf16.RuneLen(c))
 	}
+	table[len(s)] = units
+	return func(at int) int { return int(table[at]) }
 }
 
 // measure is how long t is once it is rendered. More entities than a message can have make it too long for one.
@@ -187,7 +191,9 @@ func measure(t bot.Text) int {
 			n++
 		}
 	}
-	return visible(t).Len16() + max(n, 0)*maxText
+	units := t.Len16() + max(n, 0)*maxText
+	hidden(t, func(_ int, address string) { units += bot.Plain(address).Len16() + len(" ()") })
+	return units
 }
 
 // split cuts t into texts that each fit into a message.

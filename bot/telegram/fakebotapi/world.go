@@ -40,7 +40,9 @@ type Chat struct {
 	MovedTo int64 `json:"-"`
 	// Closed topics take no message.
 	Closed []int64 `json:"-"`
-	last   int64
+	// Permissions of ordinary members, as getChat tells them.
+	Permissions map[string]bool `json:"permissions,omitempty"`
+	last        int64
 }
 
 // Entity marks a part of a text, in UTF-16 units.
@@ -147,6 +149,13 @@ func (s *Server) SetStatus(chat int64, status string, by int64) {
 		"chat": c, "from": s.users[by], "date": time.Now().Unix(),
 		"old_chat_member": map[string]any{"status": old, "user": s.self}, "new_chat_member": map[string]any{"status": status, "user": s.self},
 	})
+}
+
+// Restrict takes a right from the ordinary members of a chat.
+func (s *Server) Restrict(chat int64, right string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.chat(chat).Permissions = map[string]bool{right: false}
 }
 
 // Block sets whether somebody has blocked the bot.
