@@ -254,10 +254,17 @@ func TestPresses(t *testing.T) {
 		if q := s.Query(press); !q.Alert || q.Text != "that is not yours" || len(s.FromBot(club)) != 1 {
 			t.Errorf("%+v", q)
 		}
+		// Who is blocked sees the button stop at once.
+		r.setHandle(func(context.Context, bot.Event) error { return fmt.Errorf("accept: %w", bot.ErrIgnored) })
+		press = s.Press(club, 1, boris, "ABCDEFGHIJKLMNOP")
+		synctest.Wait()
+		if q := s.Query(press); q.Answered.IsZero() || q.Text != "" {
+			t.Errorf("%+v", q)
+		}
 		// The button of a message that is gone.
 		s.Remove(club, 1)
 		s.Press(club, 1, boris, "ABCDEFGHIJKLMNOP")
-		if n := len(r.taken(bot.ActionPressed)); n != 3 {
+		if n := len(r.taken(bot.ActionPressed)); n != 4 {
 			t.Errorf("%d presses", n)
 		}
 		pass(2 * time.Second)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
+	"image/png"
 	"strconv"
 	"strings"
 	"time"
@@ -276,6 +278,9 @@ func media(some []cell) (list []models.InputMedia) {
 
 func noPreview() *models.LinkPreviewOptions { return &models.LinkPreviewOptions{IsDisabled: tg.True()} }
 
+// errIsPicture: the message is a picture, and no edit makes a text of it.
+var errIsPicture = errors.New("the message is a picture")
+
 // change makes a message show c. What it shows already costs no call.
 func (t target) change(ctx context.Context, id community.MessageID, c cell) error {
 	if was, ok := t.p.shown.get(t.key(id)); ok && was == c.hash() {
@@ -315,6 +320,9 @@ func (t target) change(ctx context.Context, id community.MessageID, c cell) erro
 	if c.picture != nil {
 		err = do(picture)
 	} else if err = do(text); says(err, "there is no text in the message") {
+		if t.class == final {
+			return errIsPicture
+		}
 		if short := split(bot.Plain(c.text.text), maxCaption); len(short) > 1 {
 			c.text = render(short[0]) // a text over a picture that stays: what is too much for a caption is left out
 		}
@@ -401,7 +409,11 @@ func (t target) replace(ctx context.Context, ids []community.MessageID, m bot.Ou
 	}
 	for i, c := range all {
 		if i < len(ids) {
-			if err := t.change(ctx, ids[i], c); err != nil {
+			err := t.change(ctx, ids[i], c)
+			if errors.Is(err, errIsPicture) {
+				return t.persist(ctx, ids, m)
+			}
+			if err != nil {
 				return nil, err
 			}
 			now = append(now, ids[i])
@@ -463,7 +475,8 @@ func (t target) draft(ctx context.Context, placeholder community.MessageID, m bo
 	return true // what found no room or got lost: the next one says more
 }
 
-// persist posts a final as new messages and then takes the old ones away: what a draft showed stays only so, and an album is never an edit.
+// persist posts a final as new messages and then takes the old ones away: what a draft showed stays only so, an album is never an edit, and
+// a picture that is to go does not become a text.
 func (t target) persist(ctx context.Context, ids []community.MessageID, m bot.Outgoing) ([]community.MessageID, error) {
 	now, err := t.post(ctx, m, "final"+t.key(ids[0]))
 	if err != nil {
@@ -471,11 +484,37 @@ func (t target) persist(ctx context.Context, ids []community.MessageID, m bot.Ou
 	}
 	t.p.drafts.drop(t.key(ids[0]))
 	for _, id := range ids {
-		if err := t.remove(ctx, id); err != nil {
-			t.p.log.Debug("take a placeholder away", "chat", t.place.id(), "err", err)
+		if err := t.erase(ctx, id); err != nil {
+			t.p.log.Warn("an old message could not be taken away", "chat", t.place.id(), "err", err)
 		}
 	}
 	return now, nil
+}
+
+// erase takes a message away. One that is older than 48 hours cannot be deleted, only edited: then it shows nothing any more.
+func (t target) erase(ctx context.Context, id community.MessageID) error {
+	err := t.delete(ctx, id)
+	if !says(err, "message can't be deleted") {
+		if messageGone(err) {
+			return nil
+		}
+		return err
+	}
+	blank := cell{text: rendered{text: "…"}}
+	if err := t.change(ctx, id, blank); !errors.Is(err, errIsPicture) {
+		return err
+	}
+	blank.picture = &bot.Picture{Name: "gone.png", Data: blankPicture(), Width: blankEdge, Height: blankEdge}
+	return t.change(ctx, id, blank)
+}
+
+const blankEdge = 32 // pixels
+
+// blankPicture is what stands where a picture was.
+func blankPicture() []byte {
+	var b bytes.Buffer
+	_ = png.Encode(&b, image.NewGray(image.Rect(0, 0, blankEdge, blankEdge))) // into memory: it cannot fail
+	return b.Bytes()
 }
 
 // Delete takes messages away. What is gone already is no error.
@@ -510,19 +549,23 @@ func (p *Platform) Delete(ctx context.Context, chat community.ChatID, ids []comm
 	return nil
 }
 
+// remove deletes a message; that it is gone, or cannot go, is no error.
 func (t target) remove(ctx context.Context, id community.MessageID) error {
+	if err := t.delete(ctx, id); !messageGone(err) {
+		return err
+	}
+	return nil
+}
+
+func (t target) delete(ctx context.Context, id community.MessageID) error {
 	local, err := strconv.Atoi(strings.TrimPrefix(string(id), t.prefix))
 	if err != nil {
 		return nil // no message of Telegram
 	}
-	err = t.p.api.do(ctx, call{chat: t.place.chat, class: placeholder}, func(ctx context.Context) error {
+	return t.p.api.do(ctx, call{chat: t.place.chat, class: placeholder}, func(ctx context.Context) error {
 		_, err := t.p.api.bot.DeleteMessage(ctx, &tg.DeleteMessageParams{ChatID: t.place.chat, MessageID: local})
 		return err
 	})
-	if messageGone(err) {
-		return nil
-	}
-	return err
 }
 
 const (

@@ -220,7 +220,14 @@ func (p *Platform) hand(ctx context.Context, e bot.Event) error {
 	p.mu.Lock()
 	h := p.handler
 	p.mu.Unlock()
-	return h(ctx, e)
+	err := h(ctx, e)
+	if !errors.Is(err, bot.ErrIgnored) {
+		return err
+	}
+	if id, ok := strings.CutPrefix(e.Handle, handlePress); ok {
+		p.answerPress(ctx, id, "", false)
+	}
+	return nil
 }
 
 // tellOnce tells whether the operator was not told of key within a time; now it is so.
