@@ -197,6 +197,10 @@ func TestKilledWhileTelegramAnswers(t *testing.T) {
 		"at the placeholder":           func(q fakebotapi.Request) bool { return q.Method == "sendMessage" && q.Chat == telegramClub },
 		"at the placeholder, not done": func(q fakebotapi.Request) bool { return q.Method == "sendMessage" && q.Chat == telegramClub },
 		"at an edit":                   func(q fakebotapi.Request) bool { return q.Method == "editMessageText" },
+		"in private, at a draft":       func(q fakebotapi.Request) bool { return q.Method == "sendMessageDraft" },
+		"in private, at the final": func(q fakebotapi.Request) bool {
+			return q.Method == "sendMessage" && strings.Contains(fmt.Sprint(q.Params["text"]), "why is the sky blue?")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := openGroup(t)
@@ -209,22 +213,28 @@ func TestKilledWhileTelegramAnswers(t *testing.T) {
 				return &fakebotapi.Answer{Done: !strings.Contains(name, "not done"), Drop: true}
 			})
 			armed.Store(true)
-			g.fake.Say(fakebotapi.Say{Chat: telegramClub, From: telegramGail, Text: "/ask why is the sky blue?"})
+			chat := telegramClub
+			if strings.Contains(name, "in private") {
+				chat = telegramGail
+			}
+			g.fake.Say(fakebotapi.Say{Chat: chat, From: telegramGail, Text: "/ask why is the sky blue?"})
 			g.fake.Wait("the kill", patience, killed.Load)
 			<-g.bot.ended
 			g.restart()
-			whole := func(m fakebotapi.Message) bool { return !unfinished(m) && strings.Contains(m.Text, "why is the sky blue?") }
-			g.fake.Wait("the answer", patience, func() bool { return slices.ContainsFunc(g.fake.FromBot(telegramClub), whole) })
+			whole := func(m fakebotapi.Message) bool {
+				return !unfinished(m) && strings.Contains(m.Text, "why is the sky blue?")
+			}
+			g.fake.Wait("the answer", patience, func() bool { return slices.ContainsFunc(g.fake.FromBot(chat), whole) })
 			if code := g.bot.stop(20 * time.Second); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
-			all := g.fake.FromBot(telegramClub)
+			all := g.fake.FromBot(chat)
 			answers := len(slices.DeleteFunc(slices.Clone(all), func(m fakebotapi.Message) bool { return !whole(m) }))
 			most := 1
-			if name == "at the placeholder" {
-				most = 2 // the first placeholder is left behind
+			if name == "at the placeholder" || name == "in private, at the final" {
+				most = 2 // what was sent when the process died stands there besides
 			}
-			if answers != 1 || len(all) > most {
+			if answers < 1 || answers > most || len(all) > most {
 				t.Errorf("%d answers in %d messages: %+v", answers, len(all), all)
 			}
 		})
