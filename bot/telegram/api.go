@@ -146,11 +146,17 @@ func (a *api) do(ctx context.Context, c call, f func(context.Context) error) err
 		if !limited {
 			return err
 		}
-		a.budget.limit(c.chat, wait)
+		if c.chat != 0 {
+			a.budget.limit(c.chat, wait)
+		}
 		if c.class == progress {
 			return errDropped
 		}
 		if tries == maxLimited {
+			return err
+		}
+		// Telling the commands, say, has a limit of its own: nobody else waits for that.
+		if c.chat == 0 && await(ctx, wait) != nil {
 			return err
 		}
 	}

@@ -233,21 +233,16 @@ func (b *budget) limit(chat int64, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	until := now.Add(wait)
-	if chat == 0 {
-		b.pause = later(b.pause, until)
-	} else {
-		c := b.chat(chat, now)
-		c.pause = later(c.pause, until)
-		for k, at := range b.limited {
-			if now.Sub(at) > limitedNear {
-				delete(b.limited, k)
-			}
+	c := b.chat(chat, now)
+	c.pause = later(c.pause, now.Add(wait))
+	for k, at := range b.limited {
+		if now.Sub(at) > limitedNear {
+			delete(b.limited, k)
 		}
-		b.limited[chat] = now
-		if len(b.limited) >= manyLimited {
-			b.pause = later(b.pause, now.Add(min(wait, globalPause)))
-		}
+	}
+	b.limited[chat] = now
+	if len(b.limited) >= manyLimited {
+		b.pause = later(b.pause, now.Add(min(wait, globalPause)))
 	}
 	if b.told != nil {
 		b.told(chat, wait)

@@ -197,9 +197,14 @@ func (t target) writeHere(ctx context.Context, some []cell) (ids []community.Mes
 		}
 		return err
 	}
-	asked := time.Now()
-	err = t.p.api.do(ctx, c, func(ctx context.Context) error {
+	var asked time.Time // zero while the call waits for its turn
+	err = t.p.api.do(ctx, c, func(ctx context.Context) (err error) {
 		asked = time.Now()
+		defer func() {
+			if _, limited := retryAfter(err); limited {
+				asked = time.Time{}
+			}
+		}()
 		b := t.p.api.bot
 		switch {
 		case len(some) > 1:
@@ -226,7 +231,9 @@ func (t target) writeHere(ctx context.Context, some []cell) (ids []community.Mes
 		}
 	})
 	if err != nil {
-		t.p.countDoubt(err, t.place, time.Since(asked))
+		if !asked.IsZero() {
+			t.p.countDoubt(err, t.place, time.Since(asked))
+		}
 		return nil, err
 	}
 	for _, m := range written {
@@ -249,9 +256,6 @@ func (p *Platform) countDoubt(err error, l place, took time.Duration) {
 		}
 	}
 	if _, moved := errors.AsType[*tg.MigrateError](err); moved || says(err, "connection refused", "no such host") {
-		return
-	}
-	if _, limited := retryAfter(err); limited {
 		return
 	}
 	p.mu.Lock()

@@ -2,11 +2,13 @@ package telegram_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"image"
 	"image/png"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf16"
 
@@ -293,6 +295,48 @@ func TestWithoutDrafts(t *testing.T) {
 		if len(m) != 1 || !strings.HasSuffix(m[0].Text, "the end of tell a story") || m[0].Edits < 5 {
 			t.Errorf("%+v\n%s", m, h.log)
 		}
+	})
+}
+
+// A limit of something beside the chats (telling the commands) makes nobody else wait; limits of several chats at once mean the bot.
+func TestWhoWaitsForALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := world(t)
+		s.Before(func(q fakebotapi.Request) *fakebotapi.Answer {
+			if q.Method == "setMyCommands" && len(s.Requests("setMyCommands")) == 1 {
+				return &fakebotapi.Answer{Status: 429, Description: "Too Many Requests: retry after 300", RetryAfter: 300}
+			}
+			return nil
+		})
+		r := start(t, s, nil)
+		pass(6 * time.Second)
+		begun := time.Now()
+		r.send(plain(club, "hello"))
+		if d := time.Since(begun); d > 0 || len(s.Requests("setMyCommands")) != 1 {
+			t.Errorf("a message waited %v", d)
+		}
+		pass(6 * time.Minute)
+		if n := len(s.Requests("setMyCommands")); n < 4 {
+			t.Errorf("the commands were told %d times", n)
+		}
+		s.Before(func(q fakebotapi.Request) *fakebotapi.Answer {
+			if q.Chat == anna || q.Chat == boris || q.Chat == olga {
+				return &fakebotapi.Answer{Status: 429, Description: "Too Many Requests: retry after 20", RetryAfter: 20}
+			}
+			return nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		for _, one := range []int64{anna, boris, olga} {
+			go r.platform.Send(ctx, plain(one, "x"))
+		}
+		synctest.Wait()
+		begun = time.Now()
+		r.send(plain(club, "hello again"))
+		if d := time.Since(begun); d != 20*time.Second {
+			t.Errorf("a message waited %v", d)
+		}
+		cancel()
+		r.end()
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -163,16 +164,16 @@ func TestForgottenWebhookIsRemoved(t *testing.T) {
 func TestTelegramDownAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)
-		down := true
+		var up atomic.Bool
 		s.Before(func(fakebotapi.Request) *fakebotapi.Answer {
-			if down {
+			if !up.Load() {
 				return &fakebotapi.Answer{Status: 502, Body: "<html>bad gateway, and bot" + fakebotapi.Token}
 			}
 			return nil
 		})
 		r := start(t, s, nil)
 		pass(3 * time.Minute)
-		down = false
+		up.Store(true)
 		pass(70 * time.Second)
 		s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "hello"})
 		if r.one(bot.MessageNew).Text.Plain != "hello" {
