@@ -28,9 +28,6 @@ func (o *backupOptions) flags(f *flag.FlagSet) {
 	f.BoolVar(&o.pictures, "pictures", true, "copy the pictures of the last 30 days too")
 }
 
-// keyFiles stand in the data folder, outside of the database.
-var keyFiles = []string{"server.key", "secret.key"}
-
 // backup copies the data folder to an empty one, whether a Potluck runs on it or not. What it makes is a data folder: docs/operations.md
 // says how it is put in place.
 func backup(ctx context.Context, c call) (err error) {
@@ -42,11 +39,17 @@ func backup(ctx context.Context, c call) (err error) {
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("there is no database at %s: name its folder with data_dir or POTLUCK_DATA_DIR", path)
 	}
-	secret, err := oldKey(from, "secret.key")
+	if err := outside(from, to); err != nil {
+		return err
+	}
+	if err := missingKeys(from, keyFiles...); err != nil {
+		return err
+	}
+	secret, err := readKey(from, "secret.key")
 	if err != nil {
 		return err
 	}
-	if _, err := oldKey(from, "server.key"); err != nil {
+	if _, err := readKey(from, "server.key"); err != nil {
 		return err
 	}
 	db, err := storage.OpenBeside(ctx, storage.Config{Path: path, Key: secret, Log: c.log})
@@ -103,18 +106,36 @@ func backup(ctx context.Context, c call) (err error) {
 	return nil
 }
 
-// oldKey is loadKey, but a missing key is an error: a new one would fit nothing.
-func oldKey(dir, name string) ([]byte, error) {
-	path := filepath.Join(dir, name)
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("the key %s is missing (%w): put it back from where you keep it", path, reason(err))
+// outside refuses a folder that is the data folder or lies in it: such a backup is lost with what it is a backup of.
+func outside(data, to string) error {
+	inside, err := filepath.Rel(realPath(data), realPath(to))
+	if err == nil && filepath.IsLocal(inside) {
+		return fmt.Errorf("the backup %s cannot be inside of the data folder %s, because it would be lost with it: choose another folder with -to", to, data)
 	}
-	return loadKey(dir, name)
+	return nil
 }
 
-// emptyFolder makes the folder, or is content with an empty one that is there.
+// realPath follows the links of as much of a path as is there already.
+func realPath(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real
+	}
+	dir, name := filepath.Split(abs)
+	if dir = filepath.Clean(dir); dir == abs {
+		return abs
+	}
+	return filepath.Join(realPath(dir), name)
+}
+
+// emptyFolder makes the folder, or is content with one that is there and has nothing in it but the rest of a backup that was killed while it
+// copied the database.
 func emptyFolder(path string) (made bool, err error) {
 	entries, err := os.ReadDir(path)
+	rest := storage.BackUpRest("potluck.db")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := os.MkdirAll(path, 0o700); err != nil {
@@ -123,7 +144,7 @@ func emptyFolder(path string) (made bool, err error) {
 		return true, nil
 	case err != nil:
 		return false, fmt.Errorf("the folder %s cannot be used (%w): choose another with -to", path, reason(err))
-	case len(entries) > 0:
+	case slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !slices.Contains(rest, e.Name()) }):
 		return false, fmt.Errorf("the folder %s is not empty, and a backup overwrites nothing: choose another with -to", path)
 	}
 	return false, nil

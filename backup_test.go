@@ -116,6 +116,18 @@ func TestBackupWithoutARunningBotSaysWhatIsMissing(t *testing.T) {
 	refused("-to FOLDER")
 	refused("cannot be", "-to", filepath.Join(data, "potluck.db", "copy"))
 
+	for _, inside := range []string{data, filepath.Join(data, "backups", "today")} { // it would be lost with what it is a backup of
+		refused("cannot be inside of the data folder "+data, "-to", inside)
+	}
+
+	// What a backup leaves that was killed while it copied the database is taken away by the next one; anything else is not touched.
+	write(t, filepath.Join(to, "potluck.db.partial"), "half")
+	write(t, filepath.Join(to, "potluck.db.partial-wal"), "half")
+	write(t, filepath.Join(to, "notes.txt"), "mine")
+	refused("is not empty", "-to", to)
+	if err := os.Remove(filepath.Join(to, "notes.txt")); err != nil {
+		t.Fatal(err)
+	}
 	out, errs, code := execute(t, "potluck", environ, "backup", "-to", to, "-pictures=false")
 	if code != 0 || !strings.Contains(out, "NOT copied") || !strings.Contains(out, "not copied, as you wished") {
 		t.Errorf("%d %s %s", code, out, errs)

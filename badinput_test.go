@@ -112,7 +112,7 @@ func TestJoinCodesThatDoNotWork(t *testing.T) {
 // expiredCode leaves a code in a new data folder that expired a second ago.
 func expiredCode(t *testing.T, data string) string {
 	t.Helper()
-	secret, err := loadKey(data, "secret.key")
+	secret, _, err := houseKeys(data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -10,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"potluck/storage"
 	"potluck/workers/protocol"
 )
 
-// check says what is wrong and how to mend it. It looks at everything, stops at nothing, and changes nothing.
+// check says what is wrong and how to mend it. It looks at everything, stops at nothing, and changes nothing: what it writes to try the disk is
+// gone when it ends.
 func check(ctx context.Context, c call) error {
 	r := report{out: c.out}
 	r.say("ok", "the configuration can be read")
@@ -73,33 +74,69 @@ func (r *report) folder(ctx context.Context, c call) {
 		r.failed(fmt.Errorf("the data folder %s is a file: choose another with data_dir", dir))
 		return
 	}
-	if err := writable(dir); err != nil {
+	if err := roomy(dir); err != nil {
 		r.failed(err)
-		return
+	} else {
+		r.say("ok", "the data folder %s can be written and has room", dir)
 	}
-	r.say("ok", "the data folder %s can be written", dir)
-	for _, name := range []string{"server.key", "secret.key"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) {
+	there, err := storage.There(filepath.Join(dir, "potluck.db"))
+	r.failed(err)
+	secret := r.keys(dir, there || err != nil)
+	switch {
+	case there:
+		r.database(ctx, c, secret)
+	case err == nil:
+		r.say("note", "there is no database yet: the first start makes it")
+	}
+}
+
+// keys looks at both keys and returns secret.key, nil if it cannot be used. Beside a database none may be missing.
+func (r *report) keys(dir string, database bool) (secret []byte) {
+	for _, name := range keyFiles {
+		key, err := readKey(dir, name)
+		switch missing := errors.Is(err, fs.ErrNotExist); {
+		case missing && database:
+			r.failed(missingKeys(dir, name))
+		case missing:
 			r.say("note", "%s does not exist yet: the first start makes it. With an old database, put it back from your backup first", filepath.Join(dir, name))
-			continue
-		}
-		key, err := loadKey(dir, name)
-		r.failed(err)
-		if err == nil && len(key) == ed25519.SeedSize {
+		case err != nil:
+			r.failed(err)
+		case name == "secret.key":
+			secret = key
+			r.say("ok", "%s is sound", name)
+		default:
 			r.say("ok", "%s is sound", name)
 		}
 	}
-	path := filepath.Join(dir, "potluck.db")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		r.say("note", "there is no database yet: the first start makes it")
+	return secret
+}
+
+// lookFor bounds how long check reads a database for damage; potluck audit reads it to the end.
+const lookFor = 20 * time.Second
+
+// database looks whether the database opens with its key and has no damage. secret may be nil.
+func (r *report) database(ctx context.Context, c call, secret []byte) {
+	db, err := storage.OpenBeside(ctx, storage.Config{Path: filepath.Join(c.config.DataDir, "potluck.db"), Key: secret, Log: c.log})
+	if errors.Is(err, storage.ErrOlder) {
+		r.say("note", "the database was written by an older Potluck: the next start brings it up to date. Make a backup with that older program first")
 		return
 	}
-	db, err := storage.OpenBeside(ctx, storage.Config{Path: path, Log: c.log})
 	if err != nil {
 		r.failed(err)
 		return
 	}
 	defer db.Close()
+	bounded, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	switch err := db.Sound(bounded); {
+	case err != nil && bounded.Err() != nil && ctx.Err() == nil:
+		r.say("note", "no damage was found in the database in %v, and not all of it was read: potluck audit reads it to the end", lookFor)
+	case err != nil:
+		r.failed(err)
+		return
+	default:
+		r.say("ok", "the database is undamaged")
+	}
 	linked, err := (&storage.Jobs{DB: db}).Workers(ctx, 0)
 	r.failed(err)
 	if err == nil {
@@ -107,12 +144,34 @@ func (r *report) folder(ctx context.Context, c call) {
 	}
 }
 
+// roomBytes is what a start and the first minutes need on the disk.
+const roomBytes = 1 << 20
+
+// roomy writes a file of that size to the disk and takes it away again.
+func roomy(dir string) error {
+	if err := writable(dir); err != nil {
+		return err
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err == nil {
+		_, err = probe.Write(make([]byte, roomBytes))
+		if err == nil {
+			err = probe.Sync() // some file systems find out only now
+		}
+		err = errors.Join(err, probe.Close(), os.Remove(probe.Name()))
+	}
+	if err != nil {
+		return fmt.Errorf("the disk of the data folder %s does not take even %s more (%w): make room, or choose another with data_dir", dir, size(roomBytes), reason(err))
+	}
+	return nil
+}
+
 func (r *report) publicURL(url string) {
 	switch {
 	case url == "":
-		r.say("todo", "http.public_url is empty: members cannot link workers. docs/publishing.md shows how to get an address")
+		r.say("todo", "http.public_url is empty: members cannot link workers, only the operator can, on this machine. docs/publishing.md shows how to get an address")
 	case protocol.Loopback(url):
-		r.say("todo", "http.public_url is an address that only this machine reaches: members cannot link workers. See docs/publishing.md")
+		r.say("todo", "http.public_url is an address that only this machine reaches: members cannot link workers, only the operator can, on this machine. See docs/publishing.md")
 	case protocol.CheckServer(url) != nil:
 		r.say("todo", "http.public_url is public and has no TLS: workers refuse it. See docs/publishing.md")
 	case strings.HasPrefix(url, "http://"):

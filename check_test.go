@@ -70,3 +70,44 @@ func TestAuditRefusesADamagedDatabase(t *testing.T) {
 	}
 	refuses(t, 1, []string{"POTLUCK_DATA_DIR=" + data}, []string{"audit"}, "is damaged", "restore the latest backup")
 }
+
+// check called everything sound where serve could not start: with another secret.key, a damaged page, an empty database.
+func TestCheckRefusesWhatServeRefuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		spoil func(t *testing.T, data string)
+		says  string
+		audit bool // refuses it as well: it needs no key
+	}{
+		{"another secret.key", func(t *testing.T, data string) { write(t, filepath.Join(data, "secret.key"), strings.Repeat("k", 32)) }, "made with another secret.key", false},
+		{"a damaged page", func(t *testing.T, data string) {
+			overwrite(t, filepath.Join(data, "potluck.db"), 40960, []byte(strings.Repeat("\xff", 16<<10)))
+		}, "is damaged", true},
+		{"an empty database", func(t *testing.T, data string) { write(t, filepath.Join(data, "potluck.db"), "") }, "is empty (0 bytes)", true},
+	} {
+		data := withAwayWorker(t)
+		environ := []string{"POTLUCK_HTTP_ADDR=127.0.0.1:0", "POTLUCK_DATA_DIR=" + data}
+		c.spoil(t, data)
+		out := &transcript{}
+		if code := run(t.Context(), []string{"check"}, environ, out, &transcript{}); code != 1 || !strings.Contains(out.String(), c.says) {
+			t.Errorf("%s: check: %d %s", c.name, code, out)
+		}
+		refuses(t, 1, environ, []string{"serve"}, c.says)
+		if c.audit {
+			refuses(t, 1, environ, []string{"audit"}, c.says)
+		}
+	}
+}
+
+// After an upgrade check said that something was wrong, although the next start mends it by itself.
+func TestCheckTakesAnOlderDatabaseForWhatTheNextStartUpgrades(t *testing.T) {
+	t.Parallel()
+	data := withAwayWorker(t)
+	overwrite(t, filepath.Join(data, "potluck.db"), 60, []byte{0, 0, 0, 1}) // user_version in SQLite's header
+	out := &transcript{}
+	code := run(t.Context(), []string{"check"}, []string{"POTLUCK_HTTP_ADDR=127.0.0.1:0", "POTLUCK_DATA_DIR=" + data}, out, &transcript{})
+	if code != 0 || !strings.Contains(out.String(), "the next start brings it up to date") {
+		t.Errorf("%d %s", code, out)
+	}
+}

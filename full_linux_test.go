@@ -92,3 +92,25 @@ func TestFullDiskIsToldAndWhatRanEndsOnceThereIsRoom(t *testing.T) {
 		t.Error("the log does not tell the operator that the disk is full")
 	}
 }
+
+// check wrote nothing worth the name, so it called a full disk fine.
+func TestCheckFindsAFullDisk(t *testing.T) {
+	t.Parallel()
+	data := smallDisk(t, 4<<20)
+	checked := func() (int, string) {
+		out := &transcript{}
+		code := run(t.Context(), []string{"check"}, []string{"POTLUCK_DATA_DIR=" + data, "POTLUCK_HTTP_ADDR=127.0.0.1:0"}, out, &transcript{})
+		return code, out.String()
+	}
+	if code, said := checked(); code != 0 {
+		t.Errorf("with room: %d %s", code, said)
+	}
+	ballast := filepath.Join(data, "ballast")
+	write(t, ballast, strings.Repeat("x", 4<<20-600<<10))
+	if code, said := checked(); code != 1 || !strings.Contains(said, "does not take even 1.0 MB more (no space left on device): make room") {
+		t.Errorf("without room: %d %s", code, said)
+	}
+	if left, _ := filepath.Glob(filepath.Join(data, ".probe-*")); len(left) > 0 {
+		t.Errorf("check left %v", left)
+	}
+}

@@ -73,11 +73,7 @@ func build(ctx context.Context, config Config, log *slog.Logger, demo bool) (_ *
 	if h.listener, err = listen(config.HTTP.Addr); err != nil {
 		return nil, err
 	}
-	secret, err := loadKey(config.DataDir, "secret.key")
-	if err != nil {
-		return nil, err
-	}
-	seed, err := loadKey(config.DataDir, "server.key")
+	secret, seed, err := houseKeys(config.DataDir)
 	if err != nil {
 		return nil, err
 	}
@@ -227,11 +223,12 @@ func (h *house) buildChat(ctx context.Context) error {
 }
 
 func (h *house) buildPage(album *imagegen.Album, all []bot.Command, texts *commands.Catalogue) (*webchat.Page, error) {
-	token := newToken()
-	h.operatorURL = h.publicURL() + "/webchat/operator?token=" + token
+	token, passes := newToken(), newOperatorPasses(h.alias, time.Now())
+	h.operatorURL = h.publicURL() + operatorPath + token
 	return webchat.New(webchat.Config{
 		Store: &storage.Page{DB: h.db}, Pictures: album, Name: communityName, Title: h.config.Page.Name, Chats: h.config.Page.Chats,
 		OperatorToken: token,
+		OperatorPass:  func(token string) bool { return passes.take(token, time.Now()) },
 		Operator: func(ctx context.Context, user community.UserID, name string) error {
 			_, err := h.operator(ctx, user, name)
 			return err

@@ -8,18 +8,71 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"potluck/storage"
 )
 
-// loadKey returns the secret of that file name in the data folder, drawing it at the first start. It is 32 bytes: the seed of the server's
-// ed25519 key (server.key), or the key that seals private columns of the database (secret.key).
-func loadKey(dir, name string) ([]byte, error) {
+// keyFiles stand in the data folder, outside of the database: the seed of the server's ed25519 key, and the key that seals private columns of
+// the database.
+var keyFiles = []string{"server.key", "secret.key"}
+
+// withoutKey is what the loss of each costs.
+var withoutKey = map[string]string{
+	"server.key": "without server.key every worker must be linked anew",
+	"secret.key": "without secret.key no text in the database can be read: what waits, buttons, conversations and the page's history are lost",
+}
+
+// houseKeys returns secret.key and the seed in server.key. The first start draws them. Beside a database no key is ever drawn: it would fit
+// nothing, and hide that the right one is missing.
+func houseKeys(dir string) (secret, seed []byte, err error) {
+	path := filepath.Join(dir, "potluck.db")
+	there, err := storage.There(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	get := drawKey
+	if there {
+		get = readKey
+		if err := storage.CheckHeader(path); err != nil {
+			return nil, nil, err // no key is missing beside what is no database
+		}
+		if err := missingKeys(dir, keyFiles...); err != nil {
+			return nil, nil, err
+		}
+	}
+	if secret, err = get(dir, "secret.key"); err != nil {
+		return nil, nil, err
+	}
+	seed, err = get(dir, "server.key")
+	return secret, seed, err
+}
+
+// missingKeys says in one sentence which of these keys are not in the folder, where they are to be found, and what it costs to go on without.
+func missingKeys(dir string, names ...string) error {
+	var paths, costs []string
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			paths, costs = append(paths, path), append(costs, withoutKey[name])
+		}
+	}
+	switch len(paths) {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("the key %s is missing beside its database: put it back from where you keep it (potluck backup says to copy it); "+
+			"if it is lost for good, potluck keys -new makes another one, but %s", paths[0], costs[0])
+	}
+	return fmt.Errorf("the keys %s are missing beside their database: put them back from where you keep them (potluck backup says to copy them); "+
+		"if they are lost for good, potluck keys -new makes others, but %s", strings.Join(paths, " and "), strings.Join(costs, "; "))
+}
+
+// readKey returns the 32 bytes of that file in the data folder; fs.ErrNotExist when there is none.
+func readKey(dir, name string) ([]byte, error) {
 	path := filepath.Join(dir, name)
 	b, err := os.ReadFile(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return newKey(path)
 	case err != nil:
 		return nil, fmt.Errorf("the key %s cannot be read: %w", path, err)
 	case len(b) != ed25519.SeedSize:
@@ -35,13 +88,25 @@ func loadKey(dir, name string) ([]byte, error) {
 	return b, nil
 }
 
+// drawKey is readKey, but makes a key where there is none.
+func drawKey(dir, name string) ([]byte, error) {
+	b, err := readKey(dir, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return newKey(filepath.Join(dir, name))
+	}
+	return b, err
+}
+
 // newKey draws a key, which gets its name only when it is on the disk as a whole: after a power cut there is the key or none, never an empty
 // one. A key that is lost takes every sealed column with it.
 func newKey(path string) ([]byte, error) {
 	b := make([]byte, ed25519.SeedSize)
-	if _, err := rand.Read(b); err != nil {
-		return nil, err
-	}
+	rand.Read(b) // never fails: crypto/rand ends the program instead
+	return saveKey(path, b)
+}
+
+// saveKey keeps b under that name and returns it, or the key that another process has put there meanwhile.
+func saveKey(path string, b []byte) ([]byte, error) {
 	dir, name := filepath.Split(path)
 	f, err := os.CreateTemp(dir, name+".new-*") // mode 0600
 	if err != nil {
@@ -54,7 +119,7 @@ func newKey(path string) ([]byte, error) {
 	}
 	err = os.Link(f.Name(), path)
 	if errors.Is(err, fs.ErrExist) {
-		return loadKey(dir, name) // another process was first
+		return readKey(dir, name) // another process was first
 	}
 	if err != nil { // a file system without hard links
 		err = os.Rename(f.Name(), path)

@@ -44,6 +44,8 @@ type call struct {
 	out    io.Writer // for people
 	log    *slog.Logger
 	backup backupOptions
+	// newKeys: potluck keys makes those that are missing.
+	newKeys bool
 }
 
 func subcommands() []subcommand {
@@ -54,6 +56,11 @@ func subcommands() []subcommand {
 		{name: "audit", does: "check every invariant of the credit ledger and name any breach; also while Potluck runs", run: audit},
 		{name: "backup", does: "copy everything to an empty folder (-to FOLDER) and check the copy; also while Potluck runs", run: backup,
 			flags: func(f *flag.FlagSet, c *call) { c.backup.flags(f) }},
+		{name: "keys", does: "say which keys are here; -new makes those that are lost for good, and says what that costs", run: keys,
+			flags: func(f *flag.FlagSet, c *call) {
+				f.BoolVar(&c.newKeys, "new", false, "make the keys that are missing: server.key costs every link of a worker, secret.key every text in the database")
+			}},
+		{name: "operator", does: "print a one-time address that makes you the operator of the Potluck that runs", run: operatorAddress},
 		{name: "version", does: "print the version", run: func(_ context.Context, c call) error { fmt.Fprintln(c.out, "potluck", version); return nil }},
 	}
 }

@@ -71,7 +71,7 @@ func TestUnfinishedKeyIsDrawnAnewAndOnlyOnce(t *testing.T) {
 	for i := range keys {
 		all.Go(func() {
 			var err error
-			if keys[i], err = loadKey(dir, "secret.key"); err != nil {
+			if keys[i], err = drawKey(dir, "secret.key"); err != nil {
 				t.Error(err)
 			}
 		})

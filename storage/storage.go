@@ -129,7 +129,7 @@ func openSealed(ctx context.Context, c Config, seal *sealer, key keyStep) (_ *DB
 	if err := prepareFile(path); err != nil {
 		return nil, err
 	}
-	if err := checkHeader(path); err != nil {
+	if err := CheckHeader(path); err != nil {
 		return nil, err
 	}
 
@@ -302,8 +302,9 @@ func cause(err error) error {
 	return err
 }
 
-// checkHeader refuses a file that is not SQLite's before SQLite touches it.
-func checkHeader(path string) error {
+// CheckHeader refuses a file that is not SQLite's (ErrForeign) before SQLite touches it. A process that has the database open must not call it:
+// closing the file here would drop SQLite's locks.
+func CheckHeader(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("open database %s: %w", path, err)

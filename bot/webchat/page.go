@@ -39,7 +39,9 @@ type Config struct {
 
 	// OperatorToken opens /webchat/operator once; empty: never. Operator is told before the session becomes the operator's.
 	OperatorToken string
-	Operator      func(ctx context.Context, user community.UserID, name string) error
+	// OperatorPass tells whether any other token opens it too, and says so once per token; nil: none does.
+	OperatorPass func(token string) bool
+	Operator     func(ctx context.Context, user community.UserID, name string) error
 
 	// PrivateCommand tells whether a typed message is a command whose answer is private: then only its author sees it.
 	PrivateCommand func(text string) bool
@@ -141,7 +143,7 @@ type Page struct {
 	begun    chan struct{} // closed by the first Run
 	handling sync.WaitGroup
 
-	operator oneTimeToken
+	operator *oneTimeTokens
 	starts   starts
 	previews previews
 }
@@ -208,7 +210,7 @@ func New(c Config) (*Page, error) {
 		seats:    newSeats(c.Limits.RememberedVisitors),
 		foreign:  foreign,
 		seed:     maphash.MakeSeed(),
-		operator: oneTimeToken{token: c.OperatorToken},
+		operator: newOneTimeTokens(c.OperatorToken, c.OperatorPass),
 		starts:   starts{from: map[string]int64{}},
 	}, nil
 }

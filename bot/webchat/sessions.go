@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -142,28 +143,40 @@ func (p *Page) enter(w http.ResponseWriter, r *http.Request) {
 	p.describe(w, s)
 }
 
-// oneTimeToken is the operator's: it is right once.
-type oneTimeToken struct {
-	mu    sync.Mutex
-	token string
+// oneTimeTokens are the operator's: each is right once.
+type oneTimeTokens struct {
+	pass func(token string) bool // may be nil
+
+	mu   sync.Mutex
+	good []string
 }
 
-func (t *oneTimeToken) take(token string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	// Hashed first, so that the time of the comparison does not depend on the length either.
-	want, got := sha256.Sum256([]byte(t.token)), sha256.Sum256([]byte(token))
-	if t.token == "" || subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
-		return false
+func newOneTimeTokens(first string, pass func(string) bool) *oneTimeTokens {
+	t := &oneTimeTokens{pass: pass}
+	if first != "" {
+		t.good = []string{first}
 	}
-	t.token = ""
-	return true
+	return t
 }
 
-func (t *oneTimeToken) giveBack(token string) {
+func (t *oneTimeTokens) take(token string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.token = token
+	got := sha256.Sum256([]byte(token))
+	for i, g := range t.good {
+		// Hashed first, so that the time of the comparison does not depend on the length either.
+		if want := sha256.Sum256([]byte(g)); subtle.ConstantTimeCompare(want[:], got[:]) == 1 {
+			t.good = slices.Delete(t.good, i, i+1)
+			return true
+		}
+	}
+	return t.pass != nil && token != "" && t.pass(token)
+}
+
+func (t *oneTimeTokens) giveBack(token string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.good = append(t.good, token)
 }
 
 func (p *Page) becomeOperator(w http.ResponseWriter, r *http.Request) {
