@@ -13,7 +13,7 @@ import (
 type Config struct {
 	Name      string `yaml:"name"`       // the server's name, for people
 	PublicURL string `yaml:"public_url"` // what workers dial: https://potluck.example.org
-	// AllowLoopback lets Link hand out a PublicURL that only this machine can reach (demo).
+	// AllowLoopback lets Link hand out a PublicURL that only this machine can reach to everybody (demo), not to operators only.
 	AllowLoopback bool `yaml:"allow_loopback"`
 	// ExpectWorker says that a worker is about to be linked (demo): what people ask before it is there waits for it, as after a restart.
 	ExpectWorker   bool     `yaml:"expect_worker"`

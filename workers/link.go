@@ -559,7 +559,7 @@ func (l *link) failed(address string, now time.Time) {
 
 // tidy brings what a worker says of itself within bounds; false when it is beyond them.
 func tidy(h *protocol.Hello) bool {
-	h.Program, h.Name = printable(h.Program, 64), printable(h.Name, 32)
+	h.Program, h.Name = label(h.Program, 64), label(h.Name, 32)
 	h.Hardware.OS, h.Hardware.Arch = printable(h.Hardware.OS, 16), printable(h.Hardware.Arch, 16)
 	if len(h.Hardware.GPUs) > 16 || len(h.Running) > 4*protocol.MaxSlots {
 		return false
@@ -567,7 +567,7 @@ func tidy(h *protocol.Hello) bool {
 	h.Hardware.CPUs, h.Hardware.RAMMB = max(h.Hardware.CPUs, 0), max(h.Hardware.RAMMB, 0)
 	for i := range h.Hardware.GPUs {
 		g := &h.Hardware.GPUs[i]
-		g.Name, g.Driver, g.VRAMMB = printable(g.Name, 64), printable(g.Driver, 32), max(g.VRAMMB, 0)
+		g.Name, g.Driver, g.VRAMMB = label(g.Name, 64), label(g.Driver, 32), max(g.VRAMMB, 0)
 	}
 	return tidyOffers(&h.Slots, h.Offers)
 }

@@ -127,6 +127,17 @@ func TestLinkNeedsAReachableAddress(t *testing.T) {
 	})
 }
 
+// The operator of a Potluck on one machine was told to ask the operator for an address.
+func TestOperatorMayLinkAWorkerOnTheSameMachine(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.pool.cfg.AllowLoopback = false
+		join, _, err := b.pool.Link(t.Context(), community.Member{ID: 9, Operator: true}, "box", true)
+		if err != nil || join.Server != b.pool.cfg.PublicURL {
+			t.Errorf("got %+v %v", join, err)
+		}
+	})
+}
+
 func TestWhoIsRefused(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		b.stranger().connect().refused(protocol.ByeBadSignature)

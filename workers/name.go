@@ -53,7 +53,7 @@ func defaultName(hw protocol.Hardware) string {
 	if !strings.ContainsFunc(name, unicode.IsDigit) {
 		name = whole
 	}
-	if name = printable(name, 28); name == "" { // 28 bytes: with a number it has at most the 32 of a chosen name
+	if name = label(name, 28); name == "" { // 28 bytes: with a number it has at most the 32 of a chosen name
 		return nameless
 	}
 	return name

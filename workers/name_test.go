@@ -120,3 +120,16 @@ func TestLinkedBeforeNamesWereGiven(t *testing.T) {
 		}
 	})
 }
+
+func TestMachinesCannotPingOrLinkByTheirNames(t *testing.T) {
+	for given, want := range map[string]string{
+		"RTX 9090 Ti @everyone [x](http://evil.example)": "RTX 9090 Ti everyone x (http evil.example)",
+		"<@123> **bold** `code` ||spoiler|| a_b":         "123 bold code spoiler a b",
+		"NVIDIA GeForce RTX 3060 (12 GB)":                "NVIDIA GeForce RTX 3060 (12 GB)",
+		"Rita's PC #2 + eGPU":                            "Rita's PC #2 + eGPU",
+	} {
+		if got := label(given, 64); got != want {
+			t.Errorf("%q became %q, want %q", given, got, want)
+		}
+	}
+}

@@ -16,14 +16,14 @@ import (
 )
 
 // Link makes a join string for a new worker of owner; it works once, until the returned time. share tells whether the owner agrees to be named
-// under results. fault.PublicURL when the configured address can only be reached from this machine.
+// under results. An address that only this machine reaches is for operators, who have it at hand; others get fault.PublicURL.
 func (p *Pool) Link(ctx context.Context, owner community.Member, name string, share bool) (protocol.Join, time.Time, error) {
-	if p.cfg.PublicURL == "" || !p.cfg.AllowLoopback && protocol.Loopback(p.cfg.PublicURL) {
+	if p.cfg.PublicURL == "" || !p.cfg.AllowLoopback && !owner.Operator && protocol.Loopback(p.cfg.PublicURL) {
 		return protocol.Join{}, time.Time{}, fault.New(fault.PublicURL, "url", p.cfg.PublicURL)
 	}
 	code := protocol.NewCode()
 	expires := time.Now().Add(protocol.JoinLifetime)
-	if err := p.store.SaveJoinCode(ctx, sha256.Sum256([]byte(code)), owner.ID, printable(name, 32), share, expires); err != nil {
+	if err := p.store.SaveJoinCode(ctx, sha256.Sum256([]byte(code)), owner.ID, label(name, 32), share, expires); err != nil {
 		return protocol.Join{}, time.Time{}, fmt.Errorf("link worker: %w", err)
 	}
 	public := p.cfg.ServerKey.Public().(ed25519.PublicKey)
@@ -149,6 +149,17 @@ func (p *Pool) ask(ctx context.Context, do func(now time.Time)) error {
 	case <-p.stopped:
 		return errStopped
 	}
+}
+
+// label is printable without what could ping, link or mark up in some chat: machines and their owners name themselves, and all members read it.
+func label(s string, n int) string {
+	s = strings.ReplaceAll(s, "://", " ")
+	return printable(strings.Map(func(r rune) rune {
+		if strings.ContainsRune("@＠<>[]`*_~|\\", r) {
+			return ' '
+		}
+		return r
+	}, s), n)
 }
 
 // printable makes foreign text fit to be shown: one line without control or invisible characters, at most n bytes.

@@ -52,7 +52,7 @@ const MaxName = 96
 
 // Rename gives a worker another name. The machine learns of it when it connects next.
 func (p *Pool) Rename(ctx context.Context, id int64, name string, by community.Member) error {
-	if name = printable(name, MaxName); name == "" {
+	if name = label(name, MaxName); name == "" {
 		return fault.New(fault.BadOption, "option", "name", "value", name, "want", "")
 	}
 	return p.decree(ctx, "rename worker", id, by, func(w Worker) error {
