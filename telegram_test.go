@@ -240,3 +240,40 @@ func TestKilledWhileTelegramAnswers(t *testing.T) {
 		})
 	}
 }
+
+// What is wrong is said in a sentence, by check and by serve, and never with the token.
+func TestTelegramIsChecked(t *testing.T) {
+	t.Parallel()
+	fake := fakebotapi.Listen(t)
+	fake.Privacy = true
+	environ := []string{"POTLUCK_DATA_DIR=" + t.TempDir(), "POTLUCK_HTTP_ADDR=127.0.0.1:0", "POTLUCK_TELEGRAM_API_BASE=" + fake.Base()}
+	checked := func(more ...string) (int, string) {
+		out, errs := &transcript{}, &transcript{}
+		code := run(t.Context(), []string{"check"}, append(slices.Clone(environ), more...), out, errs)
+		return code, out.String() + errs.String()
+	}
+	for _, c := range []struct {
+		set, say string
+		code     int
+	}{
+		{"TOKEN=" + fakebotapi.Token, "Group Privacy", 0},
+		{"TOKEN=100:revoked-token", "@BotFather", 1},
+		{"TOKEN=fake-token", "telegram.token", 1},
+		{"TOKEN_FILE=/nowhere/token", "/nowhere/token cannot be read", 1},
+		{"OPERATORS=@olga", "telegram.operators", 1},
+	} {
+		code, said := checked("POTLUCK_TELEGRAM_" + c.set)
+		if code != c.code && (c.code == 0 || code == 0) || !strings.Contains(said, c.say) || strings.Contains(said, "-token ") {
+			t.Errorf("%s: exit code %d\n%s", c.set, code, said)
+		}
+	}
+	code, said := checked("POTLUCK_TELEGRAM_TOKEN="+fakebotapi.Token, "POTLUCK_TELEGRAM_WEBHOOK=true")
+	if code == 0 || !strings.Contains(said, "http.public_url") {
+		t.Errorf("a webhook without an address: exit code %d\n%s", code, said)
+	}
+	out, errs := &transcript{}, &transcript{}
+	if code := run(t.Context(), []string{"serve"}, append(slices.Clone(environ), "POTLUCK_TELEGRAM_TOKEN=100:revoked-token"), out, errs); code == 0 || !strings.Contains(errs.String(), "@BotFather") ||
+		strings.Contains(errs.String(), "revoked-token") {
+		t.Errorf("serve with a wrong token: exit code %d\n%s", code, errs)
+	}
+}
