@@ -23,6 +23,24 @@ const (
 	harmless             // holds a word of the rules without its meaning
 	ageUnit              // behind a number: "years"
 	ageWord              // before a number: "aged"
+	coded                // a word for minors in pictures that means nothing else
+	neverNow             // beside minor: a word of a language in which "nu" does not mean "now", as it does in Dutch and Swedish
+	minorAbroad          // counts beside explicitAbroad only
+	explicitAbroad       // beside explicit: no English word
+	halfBare             // "nu": counts beside neverNow only
+	minorForeign         // beside minor: a word that is not English
+	bareForeign          // means something else in English: counts beside minorForeign only
+	garmentAbroad        // beside garment: no English word
+	monthUnit            // behind a number and before "old"
+	youngNumber          // a number below 18 in words
+	tens                 // before one, they make an age of adults
+	without              // before a garment: explicit
+	garment
+	between // may stand between those two
+	joint   // between words that are written as one
+
+	// helpers mean something beside others only.
+	helpers = ageUnit | ageWord | harmless | monthUnit | youngNumber | tens | without | between | joint
 )
 
 // lexicon is a tree of letters in which words are found in all their disguises in one pass.
@@ -34,6 +52,7 @@ type lexicon struct {
 	phraseEdges map[edge]uint32
 	parts       map[rune][]part // by first letter
 	apart       *strings.Replacer
+	joined      *joinedWords // nil: looks for no words in pieces
 }
 
 type node struct {

@@ -3,6 +3,7 @@ package promptgate
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -27,7 +28,8 @@ func Refuses(prompt, negative string) bool {
 		return true
 	}
 	found := rules().classes(p, false)
-	if found&never != 0 {
+	if found&(never|coded) != 0 || found&minorAbroad != 0 && found&explicitAbroad != 0 || found&halfBare != 0 && found&neverNow != 0 ||
+		found&bareForeign != 0 && found&minorForeign != 0 {
 		return true
 	}
 	sexual, hinted := found&explicit != 0, found&suggestive != 0
@@ -35,7 +37,7 @@ func Refuses(prompt, negative string) bool {
 	// Leaving out clothes or age is another way to ask for their contrary.
 	if n != "" {
 		left := rules().classes(n, false)
-		sexual = sexual || left&leftOutClothes != 0
+		sexual = sexual || left&(leftOutClothes|garment) != 0
 		young = young || sexual && left&leftOutAge != 0 || (sexual || hinted) && left&leftOutAdult != 0
 	}
 	return young && (sexual || hinted) || sexual && (found&(maybeMinor|realPerson) != 0 || namesSomebody(prompt))
@@ -142,7 +144,32 @@ func (l *lexicon) wordsOf(r reading, strict bool) class {
 	if r.saysYoung(tokens) {
 		found |= minor
 	}
-	return (found | l.spaced(r, strict, &w)) &^ (ageUnit | ageWord | harmless)
+	found |= missesGarment(tokens, excused)
+	if l.joined != nil && !strict {
+		found |= l.joined.in(r)
+	}
+	return (found | l.spaced(r, strict, &w)) &^ helpers
+}
+
+// missesGarment finds "without any clothes": at most four small words may stand between.
+func missesGarment(tokens []seen, excused []bool) (found class) {
+	for i, s := range tokens {
+		if s.class&without == 0 {
+			continue
+		}
+		for j := i + 1; j < len(tokens) && j <= i+5 && !excused[j]; j++ {
+			if c := tokens[j].class; c&garment != 0 {
+				found |= explicit
+				if c&garmentAbroad != 0 {
+					found |= explicitAbroad
+				}
+			}
+			if tokens[j].class&between == 0 {
+				break
+			}
+		}
+	}
+	return found
 }
 
 // segments finds words beside digits: "kids3".
@@ -173,7 +200,14 @@ func (l *lexicon) spaced(r reading, strict bool, w *walker) class {
 	var run []rune
 	leet := false
 	flush := func() {
+		letter := -1 // the last one that is no digit or sign
 		for i := range run {
+			for letter < i || letter < len(run) && !unicode.IsLetter(run[letter]) {
+				letter++
+			}
+			if letter > i+2 {
+				continue // "1 0 1 1"
+			}
 			l.walk(run[i:], leet, strict, w, func(n *node, _ bool) {
 				if n.depth >= 3 {
 					found |= n.class | n.begins
@@ -198,54 +232,166 @@ func (l *lexicon) spaced(r reading, strict bool, w *walker) class {
 	return found
 }
 
-// saysYoung finds ages below 18: "15yo", "12 year old", "aged 9", "12歳".
-func (r reading) saysYoung(tokens []seen) bool {
-	young := func(i int) (rest []rune, ok bool) {
-		if i >= len(r.tokens) {
-			return nil, false
-		}
-		n, rest := numberOf(r.letters[r.tokens[i].start:r.tokens[i].end])
-		return rest, n >= 0 && n < 18
+// ages reads what a text says about ages.
+type ages struct {
+	reading
+	tokens []seen
+}
+
+// youngAt tells whether token i is, or begins with, a number below 18. rest: the letters behind its digits.
+func (a ages) youngAt(i int) (rest []rune, ok bool) {
+	if i >= len(a.reading.tokens) {
+		return nil, false
 	}
-	is := func(i int, word string) bool {
-		return i < len(r.tokens) && string(r.letters[r.tokens[i].start:r.tokens[i].end]) == word
+	t := a.reading.tokens[i]
+	if n, rest := numberOf(a.letters[t.start:t.end]); n >= 0 {
+		return rest, n < 18
 	}
-	for i, t := range r.tokens {
-		if rest, ok := young(i); ok {
-			if len(rest) > 0 && tokens[i].class&ageUnit != 0 || len(rest) == 0 && i+1 < len(tokens) && tokens[i+1].class&ageUnit != 0 ||
-				(len(rest) == 0 && is(i+1, "y") && is(i+2, "o")) || (len(rest) == 1 && rest[0] == 'y' && is(i+1, "o")) {
-				return true
-			}
-			if len(rest) == 0 && i+1 < len(tokens) && strings.ContainsRune(yearSigns, r.letters[r.tokens[i+1].start]) {
-				return true
-			}
-		}
-		if tokens[i].class&ageWord != 0 {
-			next := i + 1
-			if is(next, "of") {
-				next++
-			}
-			if rest, ok := young(next); ok && len(rest) == 0 {
-				return true
-			}
-		}
-		for j := t.start; j < t.end; {
-			if r.letters[j] < '0' || r.letters[j] > '9' {
-				j++
-				continue
-			}
-			n, rest := numberOf(r.letters[j:t.end])
-			if n < 18 && len(rest) > 0 && strings.ContainsRune(yearSigns, rest[0]) {
-				return true
-			}
-			j = t.end - len(rest)
+	return nil, a.tokens[i].class&youngNumber != 0 && (i == 0 || a.tokens[i-1].class&tens == 0)
+}
+
+func (a ages) is(i int, words ...string) bool {
+	if i < 0 || i >= len(a.reading.tokens) {
+		return false
+	}
+	t := a.reading.tokens[i]
+	for _, word := range words {
+		if same(a.letters[t.start:t.end], word) {
+			return true
 		}
 	}
 	return false
 }
 
+// same compares letters with a word in ASCII.
+func same(letters []rune, word string) bool {
+	if len(letters) != len(word) {
+		return false
+	}
+	for i, c := range letters {
+		if c != rune(word[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a ages) has(i int, c class) bool { return i < len(a.tokens) && a.tokens[i].class&c != 0 }
+
+// behind tells whether token i is a number of years: "12 year old", "15yo", "twelve-year-old", "8 months old".
+func (a ages) behind(i int) bool {
+	rest, ok := a.youngAt(i)
+	if !ok {
+		return false
+	}
+	if len(rest) > 0 {
+		return a.has(i, ageUnit) || len(rest) == 1 && rest[0] == 'y' && a.is(i+1, "o")
+	}
+	if a.is(i+1, "full", "whole", "tender", "and") { // "twelve and a half years"
+		for i++; a.is(i+1, "a", "half"); i++ {
+		}
+	}
+	return a.has(i+1, ageUnit) || a.is(i+1, "y") && a.is(i+2, "o") || a.has(i+1, monthUnit) && a.is(i+2, "old") ||
+		i+1 < len(a.tokens) && strings.ContainsRune(yearSigns, a.letters[a.reading.tokens[i+1].start])
+}
+
+// before tells whether a number of years follows token i: "aged 9", "age of nine", "under 12", "she is 11".
+func (a ages) before(i int) bool {
+	next := i + 1
+	switch {
+	case a.has(i, ageWord):
+		for a.is(next, "of", "is", "de", "von", "about", "around", "only", "just", "under", "below") {
+			next++
+		}
+		rest, ok := a.youngAt(next)
+		return ok && len(rest) == 0
+	case a.is(i, "under", "below", "younger"):
+		for a.is(next, "the", "age", "than", "of") {
+			next++
+		}
+	case a.is(i, "she", "he"):
+		for a.is(next, "is", "s", "was", "turned", "turns", "just", "only", "barely") {
+			next++
+		}
+		if next == i+1 {
+			return false
+		}
+	default:
+		return false
+	}
+	// "under 2 moons" is no age.
+	rest, ok := a.youngAt(next)
+	return ok && len(rest) == 0 && !a.is(next, "one", "two", "three", "1", "2", "3", "v", "x")
+}
+
+// grade tells whether token i is an ordinal number before a grade of school: "3rd grade".
+func (a ages) grade(i int) bool {
+	rest, ok := a.youngAt(i)
+	return ok && a.is(i+1, "grade", "grader", "graders", "grades", "graded", "klasse") && (len(rest) == 0 || slices.Contains([]string{"st", "nd", "rd", "th"}, string(rest)))
+}
+
+// saysYoung finds ages below 18: "15yo", "12 year old", "aged 9", "12歳", "十二岁".
+func (r reading) saysYoung(tokens []seen) bool {
+	a := ages{r, tokens}
+	for i, t := range r.tokens {
+		if a.behind(i) || a.before(i) || a.grade(i) {
+			return true
+		}
+		letters := r.letters[t.start:t.end]
+		for j, c := range letters {
+			if c < 0x3000 || !strings.ContainsRune(yearSigns, c) {
+				continue
+			}
+			before := letters[:j]
+			if j == 0 && i > 0 { // "十 岁"
+				before = r.letters[r.tokens[i-1].start:r.tokens[i-1].end]
+			}
+			if n := numberBefore(before); n >= 0 && n < 18 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// numberBefore returns the number that stands at the end of some letters, in digits or in Chinese; -1: none.
+func numberBefore(letters []rune) int {
+	i := len(letters)
+	for i > 0 && len(letters)-i < 8 && (letters[i-1] >= '0' && letters[i-1] <= '9' || strings.ContainsRune(hanNumbers, letters[i-1])) {
+		i--
+	}
+	if i == len(letters) {
+		return -1
+	}
+	n, digit := 0, -1
+	for _, c := range letters[i:] {
+		switch value, ok := hanDigits[c]; {
+		case ok && value == 10:
+			if digit < 0 {
+				digit = 1
+			}
+			n, digit = n+10*digit, -1
+		case ok && value > 10:
+			return 100
+		case ok:
+			digit = max(digit, 0)*10 + value
+		default:
+			digit = max(digit, 0)*10 + int(c-'0')
+		}
+	}
+	return n + max(digit, 0)
+}
+
+// hanNumbers are the signs that Chinese, Japanese and Korean write numbers with, those of banks too.
+const hanNumbers = "〇零一二三四五六七八九十百壹贰叁肆伍陆柒捌玖拾貳參陸両两兩廿卅"
+
+var hanDigits = map[rune]int{
+	'〇': 0, '零': 0, '一': 1, '二': 2, '三': 3, '四': 4, '五': 5, '六': 6, '七': 7, '八': 8, '九': 9, '十': 10, '百': 100, '壹': 1, '贰': 2, '叁': 3, '肆': 4, '伍': 5, '陆': 6, '柒': 7, '捌': 8, '玖': 9,
+	'拾': 10, '貳': 2, '參': 3, '陸': 6, '両': 2, '两': 2, '兩': 2, '廿': 100, '卅': 100,
+}
+
 // yearSigns stand behind an age without a blank.
-const yearSigns = "歳才岁歲살"
+const yearSigns = "歳才岁歲살세"
 
 // partsOf finds what stands anywhere in a text. Blanks and signs between Han and kana are skipped: those are written without blanks.
 func (l *lexicon) partsOf(text string) class {
@@ -270,12 +416,24 @@ func (l *lexicon) partsOf(text string) class {
 	var found class
 	for i, c := range run {
 		for _, p := range l.parts[c] {
-			if strings.HasPrefix(run[i:], p.text) {
-				found |= p.class
+			if !strings.HasPrefix(run[i:], p.text) {
+				continue
+			}
+			found |= p.class &^ coded
+			if p.class&coded != 0 && standsAlone(run[:i], run[i+len(p.text):]) {
+				found |= coded
 			}
 		}
 	}
 	return found
+}
+
+// standsAlone tells whether no katakana joins a word on either side, and no sign that makes a name of it: calories hold "ロリ", Mr. Shotaro "正太".
+func standsAlone(before, behind string) bool {
+	b, _ := utf8.DecodeLastRuneInString(before)
+	a, _ := utf8.DecodeRuneInString(behind)
+	katakana := func(c rune) bool { return c >= 0x30A1 && c <= 0x30FF }
+	return !katakana(b) && !katakana(a) && a != '郎'
 }
 
 func unspaced(c rune) bool {
@@ -320,10 +478,8 @@ var rules = sync.OnceValue(func() *lexicon {
 			l.addPart(p, v.class)
 		}
 	}
-	for _, n := range strings.Fields("one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen") {
-		l.add(n+" year old", minor)
-		l.add(n+" years old", minor)
-	}
+	l.addLanguages()
+	l.addJoined()
 	var apart []string
 	for _, p := range strings.Fields(harmlessParts) {
 		apart = append(apart, folded(p), " | ")

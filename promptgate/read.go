@@ -38,6 +38,8 @@ func fold(s string) string {
 			}
 		}
 		switch {
+		case c == 'ـ': // lengthens an Arabic word, says nothing
+			continue
 		case plainLetter(c):
 			base = c
 		case unicode.Is(unicode.Other_Default_Ignorable_Code_Point, c):
@@ -64,12 +66,8 @@ func fold(s string) string {
 			c = 'a' + c - 0x1F170
 		case c >= 0x1F1E6 && c <= 0x1F1FF:
 			c = 'a' + c - 0x1F1E6
-		case c >= 0x0660 && c <= 0x0669:
-			c = '0' + c - 0x0660
-		case c >= 0x06F0 && c <= 0x06F9:
-			c = '0' + c - 0x06F0
-		case c >= 0x0966 && c <= 0x096F:
-			c = '0' + c - 0x0966
+		case unicode.Is(unicode.Nd, c):
+			c = '0' + digitOf(c)
 		}
 		b.WriteRune(c)
 	}
@@ -77,6 +75,21 @@ func fold(s string) string {
 		return b.String()
 	}
 	return norm.NFC.String(b.String())
+}
+
+// digitOf returns the value of a decimal digit of any script: each script's ten stand in a row, zero first.
+func digitOf(c rune) rune {
+	for _, r := range unicode.Nd.R16 {
+		if c <= rune(r.Hi) {
+			return (c - rune(r.Lo)) % 10
+		}
+	}
+	for _, r := range unicode.Nd.R32 {
+		if c <= rune(r.Hi) {
+			return (c - rune(r.Lo)) % 10
+		}
+	}
+	return 0
 }
 
 // plainLetter knows the lower-case letters of which long texts are made: looking one up in Unicode's tables takes ten times as long.
@@ -87,7 +100,7 @@ func plainLetter(c rune) bool {
 
 var pictographs = map[rune]string{
 	'👶': " child ", '🧒': " child ", '👧': " child ", '👦': " child ", '🚼': " child ", '🍼': " child ", '🔞': " nsfw ",
-	'ß': "ss", 'ø': "o", 'ł': "l", 'æ': "ae", 'œ': "oe", 'ı': "i", 'đ': "d", 'ħ': "h", 'ŧ': "t", 'ð': "d",
+	'ß': "ss", 'ø': "o", 'ł': "l", 'æ': "ae", 'œ': "oe", 'ı': "i", 'đ': "d", 'ħ': "h", 'ŧ': "t", 'ð': "d", 'ς': "σ", 'þ': "th",
 }
 
 // lookalikes are letters of other alphabets that look like Latin ones. A word is read both ways, mixed too.

@@ -12,8 +12,8 @@ var vocabularies = []vocabulary{
 	{
 		class: minor,
 		words: `child children childs childlike childish kid kids kiddo kiddie minor minors underage underaged toddler toddlers infant infants baby babies newborn preteen preteens
-			tween tweens teen teens teenage teenager teenagers teeny schoolgirl schoolgirls schoolboy schoolboys schoolchild schoolchildren schoolkid loli lolis lolita
-			shota shotas kindergartner kindergartener kindergarten preschooler juvenile adolescent adolescents prepubescent pubescent youngster daughter daughters stepdaughter
+			tween tweens teen teens teenage teenager teenagers teeny schoolgirl schoolgirls schoolboy schoolboys schoolchild schoolchildren schoolkid lolita
+			kindergartner kindergartener kindergarten preschooler juvenile adolescent adolescents prepubescent pubescent youngster daughter daughters stepdaughter
 			niña niño niñas niños menor menores adolescente adolescentes bebe colegiala criança crianças menino menina meninos meninas kinder kleinkind minderjährig minderjährige
 			minderjähriges mädchen schulmädchen jugendliche jugendlicher enfant enfants fillette fillettes gamine mineur mineure mineures écolière bambino bambina bambini bambine
 			minorenne ragazzina dziecko dziewczynka ребенок дети девочка девочки мальчик школьница школьницы малолетка подросток несовершеннолетняя дитина дівчинка çocuk`,
@@ -45,7 +45,7 @@ var vocabularies = []vocabulary{
 		class: suggestive,
 		words: `sexy seductive seductively sensual sensually lingerie provocative provocatively underwear panties thong arousing aroused suggestive suggestively sultry
 			kinky horny fetishized voluptuous busty cleavage upskirt breasts boobs tits butt ass pussy dick cock cum stripper stripping sinnlich reizwäsche dessous sensuell sexi
-			nu lencería seductora`,
+			lencería seductora`,
 		phrases: []string{"spread legs", "bedroom eyes", "see through", "wet shirt", "skimpy"},
 		parts:   `セクシー 下着 パンツ 性感 내의 섹시`,
 	},
@@ -68,6 +68,12 @@ var vocabularies = []vocabulary{
 			"strip her clothes", "child porn", "kiddie porn", "kid porn"},
 		parts: `ロリコン ショタコン 児童ポルノ 儿童色情 아동포르노`,
 	},
+	{class: coded | minor | neverNow, words: `loli lolis lolies shota shotas lolii`},
+	{
+		class: minor,
+		// Lolita is a way to dress as well.
+		phrases: []string{"gothic lolita", "lolita dress", "lolita fashion"},
+	},
 	{class: leftOutClothes, words: `clothes clothing clothed clothe dressed dress shirt pants underwear bra bikini swimsuit censored censorship censor`},
 	{class: leftOutAge, words: `old older aged milf`},
 	{class: leftOutAge | leftOutAdult, words: `adult adults mature grown grownup`, phrases: []string{"grown up", "grown woman", "grown man"}},
@@ -79,14 +85,21 @@ var vocabularies = []vocabulary{
 	{
 		class: harmless,
 		phrases: []string{"naked eye", "naked mole rat", "naked mole rats", "nude lipstick", "nude color", "nude colour", "nude tones", "nude heels", "minor key", "minor chord", "minor scale",
-			"minor characters", "minor details", "ursa minor", "adult content", "baby blue", "kid gloves", "kind of", "asia minor", "billy the kid"},
+			"minor characters", "minor details", "ursa minor", "adult content", "baby blue", "kid gloves", "kind of", "asia minor", "billy the kid",
+			"naked flame", "naked flames", "naked bulb", "naked bulbs", "naked light", "naked oak", "naked branch", "naked branches", "naked truth", "naked cake", "naked wall", "naked walls",
+			"naked blade", "naked sword", "naked singularity", "nude shoes", "nude pumps", "nude nails", "nude makeup", "nude lips", "nude palette", "nude polish", "nude shade", "nude beige",
+			"dress code", "not dressed for", "clothes line", "clothes peg", "clothes pegs", "baby carrots", "baby grand", "baby s breath", "kid goat", "minor league", "minor planet",
+			"minor scratches", "minor third", "minor arcana", "shota rustaveli", "shota imanaga", "dekan der", "der dekan", "ein dekan", "x rays",
+			"canis minor", "minor prophets", "elementary particle", "elementary particles", "sans serif", "comic sans", "nothing on the", "comic strip", "film strip",
+			"à poil long", "à poil ras", "à poil court", "à poil dur", "oeil nu", "pieds nus", "pied nu", "tête nue", "mains nues", "piedi nudi", "piede nudo", "occhio nudo", "mani nude", "ojo desnudo",
+			"pies desnudos", "manos desnudas", "olho nu", "pés nus", "gołym okiem", "голыми руками", "голые ветки", "голые деревья", "голая земля", "blote voeten", "blote handen", "blote oog", "blote hemel"},
 	},
 	{
 		class: ageUnit,
 		words: `year years yearold yearsold yr yrs yo yold jahre anos ans anni лет let lat`,
 		stems: `jährig`,
 	},
-	{class: ageWord, words: `age aged ages edad alter`},
+	{class: ageWord, words: `age aged ages edad alter grade klasse alder ålder edat età âge leeftijd wiek yaş umur usia возраст sub`},
 }
 
 // harmlessParts hold a part of the rules without its meaning: a clown, bare feet, the naked eye, a bare bulb.
