@@ -188,6 +188,44 @@ func TestConversationOnTelegram(t *testing.T) {
 	g.end()
 }
 
+// What is missing is asked for with the real commands, and a button of a private answer works where it stands.
+func TestFormsAndPrivateButtonsOnTelegram(t *testing.T) {
+	t.Parallel()
+	g := openGroup(t)
+	in := func(text string, reply int64) {
+		g.fake.Say(fakebotapi.Say{Chat: telegramForum, From: telegramGail, Topic: telegramTopic, Text: text, ReplyTo: reply})
+	}
+	in("/ask@"+fakebotapi.BotName, 0)
+	form := g.finals(telegramForum, 0, 1)[0]
+	if !form.Asks || !strings.HasPrefix(form.Text, "/ask\n") {
+		t.Fatalf("%+v", form)
+	}
+	in("why is the sky blue?", form.ID)
+	if m := g.finals(telegramForum, 1, 1)[0]; !strings.Contains(m.Text, "why is the sky blue?") || m.Topic != telegramTopic {
+		t.Errorf("%+v", m)
+	}
+	in("/worker", 0)
+	form = g.finals(telegramForum, 2, 1)[0]
+	list := slices.IndexFunc(form.Buttons(), func(b fakebotapi.Button) bool { return b.Text == "list" })
+	if list < 0 {
+		t.Fatalf("%+v", form)
+	}
+	before := len(g.fake.FromBot(telegramGail))
+	g.fake.Press(telegramForum, form.ID, telegramGail, form.Buttons()[list].Data)
+	g.finals(telegramGail, before, 1)
+	in("/credits@"+fakebotapi.BotName, 0)
+	m := g.finals(telegramGail, before, 2)[1]
+	if len(m.Buttons()) == 0 {
+		t.Fatalf("%+v", m)
+	}
+	g.fake.Press(telegramGail, m.ID, telegramGail, m.Buttons()[0].Data)
+	g.fake.Wait("the history in the same message", patience, func() bool {
+		all := g.fake.FromBot(telegramGail)
+		return len(all) == before+2 && all[before+1].Text != m.Text && !unfinished(all[before+1])
+	})
+	g.end()
+}
+
 // kill -9 while Telegram carries a call out: the answer arrives all the same. Only a kill between a send and its answer may leave one message
 // more, since nobody can ask Telegram what it has.
 func TestKilledWhileTelegramAnswers(t *testing.T) {
