@@ -101,7 +101,7 @@ func (l *lexicon) addJoined() {
 		for _, w := range strings.Fields(words) {
 			// Short words are in too many others: "analysis", "Kinderrappel".
 			short := []string{"nude", "porn", "nsfw", "loli", "teen", "baby", "girl", "kids", "boys", "kid", "boy", "sex", "kind", "nina", "nino", "ninas", "ninos"}
-			if folded := folded(w); utf8.RuneCountInString(folded) >= 5 || slices.Contains(short, folded) {
+			if folded := folded(w); utf8.RuneCountInString(folded) >= 5 || folded[0] >= utf8.RuneSelf && len(folded) >= 8 || slices.Contains(short, folded) {
 				j.add(w, c&counts)
 			}
 		}

@@ -6,7 +6,7 @@ type joinedWords struct {
 	pieces *lexicon
 }
 
-// Letters as they look, each once in a row: what joinedWords compares. Where a digit may be two letters, other takes the second.
+// skeleton gives letters as they look, each once in a row: what joinedWords compares. Where a digit may be two letters, other takes the second.
 func skeleton(letters []rune, leet, other bool, out []rune) []rune {
 	out = out[:0]
 	for _, c := range letters {

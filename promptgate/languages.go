@@ -26,7 +26,7 @@ var languages = map[string]language{
 			adolescent adolescents adolescence prepubescent prepubescents pubescent pubescents prepuberty youngster youngsters daughter daughters stepdaughter stepdaughters stepchild
 			grandchild grandchildren granddaughter granddaughters grandson grandsons childlike childish toddlerhood babyhood girlhood boyhood tyke tykes
 			bairn bairns wean bambino cherub cherubs putto putti orphan orphans chylde chyld lolita lolitas elementary middleschool highschool highschooler highschoolers bubba bub
-			nymphet nymphets boyscout boyscouts girlscout girlscouts tweenage fourthgrader cp`,
+			nymphet nymphets chlid chlids chidl cihld childern chilren childen chidren boyscout boyscouts girlscout girlscouts tweenage fourthgrader cp`,
 		minorPhrases: []string{"little one", "little ones", "wee lad", "wee lass", "school age", "school aged", "schoolage", "not of age", "not yet of age", "high school", "secondary school",
 			"grammar school", "grade school", "primary pupil", "nursery school", "day care", "daycare", "first form", "sixth form", "boy scout", "boy scouts", "girl scout", "girl scouts",
 			"brownie scout", "young lady", "young ladies", "young lad", "young lads", "young lass", "young one", "young ones", "younger sister", "younger brother", "little sister",
@@ -37,7 +37,7 @@ var languages = map[string]language{
 			undressing disrobe disrobes disrobed disrobing disrobement clothesless clothless garmentless pantless pantsless pantyless braless bottomless topless starkers naturist naturists naturism
 			nudephoto nudephotos nudepic nudepics genital genitals genitalia genitalias buttocks pubic pubes porno porn pornographic sexualised sexualized sexualize sexualise eroticized erotically
 			clit clitoris labia scrotum testicles foreskin nsfl smut smutty xrated incest incestuous molest molested molesting molestation orgy threesome striptease gangbang
-			fap onlyfans camgirl`,
+			fap onlyfans camgirl nakd nakde nkaed naekd nakeed nued nuder`,
 		bareStems: `nakedne pornhub sexuali`,
 		barePhrases: []string{"au naturel", "au natural", "au naturelle", "al natural", "in the buff", "in the altogether", "in the raw", "in the nuddy", "in the nud", "in the nip", "bare naked", "stark naked",
 			"buck naked", "butt naked", "bare bottom", "bare bottomed", "bare bum", "bare butt", "bare buttocks", "bare ass", "bare arse", "bare assed", "bare body", "bare bodied", "bare bodies",
@@ -46,13 +46,13 @@ var languages = map[string]language{
 			"dressed in air", "as god made", "as nature intended", "as born", "as the day born", "adam costume", "eve costume", "birthday suits", "stripped naked", "stripped bare",
 			"stripped down", "strip naked", "strips naked", "clothes off", "clothes removed", "clothes taken off", "clothing off", "clothing removed", "clothing optional", "clothes free", "clothing free",
 			"out of clothes", "out of her clothes", "out of his clothes", "skinny dipping", "skinny dip", "skinny dipper", "skinny dippers", "fully exposed", "exposed body", "exposed skin all over",
-			"exposed genitals", "exposing himself", "exposing herself", "private parts", "privates exposed", "x rated", "not dressed", "not clothed", "in the nude", "full frontal", "un clothed",
+			"exposed genitals", "exposing himself", "exposing herself", "private parts", "privates exposed", "x rated", "not dressed", "not clothed", "in the nude", "wearing only socks", "wearing only shoes", "wearing only boots", "wearing only a hat", "wears only socks", "only wearing socks", "only wearing shoes", "full frontal", "un clothed",
 			"un dressed", "free of clothes", "devoid of clothes", "devoid of clothing", "zero clothes", "zero clothing", "never clothed"},
 		pairs:   [2]string{`child children kid kids toddler infant girl girls boy boys baby teen teenager`, `bare stripped unclothe shirtless nuded`},
 		without: `without no not never isn isnt aren arent doesn doesnt wasn wasnt w/o wo sans minus lacking lacks lack missing removed removing remove removes shedding sheds shed withouth whithout zero absent`,
 		garments: `clothes clothing clothings clothe garment garments attire apparel attires outfit outfits garb dress dresses pants panties underpants underwear undies trousers shorts bra swimsuit
 			swimwear swimsuits bikini shirt tshirt vestments cloth fabric diaper diapers nappy nappies raiment skirt pajamas pyjamas textiles`,
-		years: `year years yearold yearolds yearsold yr yrs yo yold yos summers`,
+		years: `year years yearold yearolds yearsold yr yrs ys yo yold yos summers`,
 		numbers: `one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
 			ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii iiii viiii`,
 		grown: []string{"yearold", "yearsold", "yo"},
@@ -68,7 +68,7 @@ var languages = map[string]language{
 		bare: `nackt nackte nackten nackter nacktes nacktem nackig nackige nackiger nackiges nackigen nackend nackedei splitternackt splitterfasernackt splitternackte splitternacktes entblößt entblößte entblößtes entblößter
 			entblößten entkleidet entkleidete entkleidetes entkleideter entkleideten unbekleidet unbekleidete unbekleidetes unbekleideter unbekleideten ausgezogen ausgezogene ausgezogenes ausgezogener
 			hüllenlos hüllenloses kleidungslos fkk nacktfoto nacktbild nacktheit`,
-		bareStems:   `nacktheit nacktfoto nacktbild splitternackt entblosst entkleidet unbekleidet hullenlos`,
+		bareStems:   `splitterfasernackt nacktheit nacktfoto nacktbild splitternackt entblosst entkleidet unbekleidet hullenlos`,
 		barePhrases: []string{"im adamskostüm", "im evakostüm", "oben ohne", "nichts an", "wie gott", "trägt nichts"},
 		without:     `ohne kein keine keinen keinerlei`,
 		garments:    `kleidung kleider klamotten kleidern bekleidung kleidungsstücke gewand gewänder anziehsachen unterwäsche hose hosen unterhose höschen hemd windel`,
