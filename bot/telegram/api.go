@@ -260,13 +260,15 @@ func says(err error, phrases ...string) bool {
 func unchanged(err error) bool { return says(err, "message is not modified") }
 
 func messageGone(err error) bool {
-	return says(err, "message to edit not found", "message can't be edited", "message_id_invalid", "message to delete not found", "message can't be deleted", "message_author_required")
+	return says(err, "message to edit not found", "message can't be edited", "message_id_invalid", "message to delete not found", "message can't be deleted",
+		"message_author_required")
 }
 
 // mayNotWrite: the chat or the topic takes nothing from the bot, now and as often as it is tried.
 func mayNotWrite(err error) bool {
 	return errors.Is(err, tg.ErrorForbidden) || says(err, "chat not found", "not enough rights", "have no rights", "chat_write_forbidden", "chat_restricted",
-		"need administrator rights", "topic_closed", "topic_deleted", "message thread not found", "user is deactivated", "peer_id_invalid", "chat_send_", "group chat was deactivated")
+		"need administrator rights", "topic_closed", "topic_deleted", "message thread not found", "user is deactivated", "peer_id_invalid", "chat_send_",
+		"group chat was deactivated")
 }
 
 // explain gives an error of a call the meaning that the core acts upon.

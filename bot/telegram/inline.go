@@ -47,7 +47,9 @@ func (p *Platform) offer(ctx context.Context, q rawInline) error {
 			ID: id, Title: cut(title, 100), Description: cut(q.Query, 100),
 			InputMessageContent: &models.InputTextMessageContent{MessageText: say("reply.working").Plain, LinkPreviewOptions: noPreview()},
 			// Only a message with a button has an id by which it can be edited.
-			ReplyMarkup: &models.InlineKeyboardMarkup{InlineKeyboard: [][]models.InlineKeyboardButton{{{Text: say("telegram.open").Plain, URL: "https://t.me/" + p.self().Username}}}},
+			ReplyMarkup: &models.InlineKeyboardMarkup{InlineKeyboard: [][]models.InlineKeyboardButton{
+				{{Text: say("telegram.open").Plain, URL: "https://t.me/" + p.self().Username}},
+			}},
 		})
 	}
 	if strings.TrimSpace(q.Query) != "" {

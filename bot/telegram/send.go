@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
-	"image/png"
 	"strconv"
 	"strings"
 	"time"
@@ -71,7 +69,7 @@ func (p *Platform) send(ctx context.Context, m bot.Outgoing) ([]community.Messag
 	t := target{p: p, place: p.where(l), class: classOf(m), reply: number(m.ReplyTo)}
 	ids, err := t.post(ctx, m, m.Nonce)
 	if err == nil && !m.Final {
-		p.type_(t.place, ids[0])
+		p.showTyping(t.place, ids[0])
 	}
 	return ids, err
 }
@@ -189,46 +187,16 @@ func (t target) writeHere(ctx context.Context, some []cell) (ids []community.Mes
 	if t.reply != 0 && t.prefix == "" {
 		replied = &models.ReplyParameters{MessageID: t.reply, AllowSendingWithoutReply: true}
 	}
-	one := some[0]
 	var written []*models.Message
-	keep := func(m *models.Message, err error) error {
-		if err == nil {
-			written = []*models.Message{m}
-		}
-		return err
-	}
 	var asked time.Time // zero while the call waits for its turn
 	err = t.p.api.do(ctx, c, func(ctx context.Context) (err error) {
 		asked = time.Now()
-		defer func() {
+		if written, err = t.call(ctx, some, replied); err != nil {
 			if _, limited := retryAfter(err); limited {
 				asked = time.Time{}
 			}
-		}()
-		b := t.p.api.bot
-		switch {
-		case len(some) > 1:
-			list, err := b.SendMediaGroup(ctx, &tg.SendMediaGroupParams{
-				ChatID: t.place.chat, MessageThreadID: t.place.topic, Media: media(some), ReplyParameters: replied,
-			})
-			written = list
-			return err
-		case one.picture == nil:
-			return keep(b.SendMessage(ctx, &tg.SendMessageParams{
-				ChatID: t.place.chat, MessageThreadID: t.place.topic, Text: one.text.text, Entities: one.text.entities, LinkPreviewOptions: noPreview(),
-				ReplyParameters: replied, ReplyMarkup: one.markup(),
-			}))
-		case one.file:
-			return keep(b.SendDocument(ctx, &tg.SendDocumentParams{
-				ChatID: t.place.chat, MessageThreadID: t.place.topic, Caption: one.text.text, CaptionEntities: one.text.entities,
-				Document: &models.InputFileUpload{Filename: one.upload(0), Data: bytes.NewReader(one.picture.Data)}, ReplyParameters: replied, ReplyMarkup: one.markup(),
-			}))
-		default:
-			return keep(b.SendPhoto(ctx, &tg.SendPhotoParams{
-				ChatID: t.place.chat, MessageThreadID: t.place.topic, Caption: one.text.text, CaptionEntities: one.text.entities, HasSpoiler: one.picture.Spoiler,
-				Photo: &models.InputFileUpload{Filename: one.upload(0), Data: bytes.NewReader(one.picture.Data)}, ReplyParameters: replied, ReplyMarkup: one.markup(),
-			}))
 		}
+		return err
 	})
 	if err != nil {
 		if !asked.IsZero() {
@@ -246,6 +214,34 @@ func (t target) writeHere(ctx context.Context, some []cell) (ids []community.Mes
 		return nil, fmt.Errorf("%d messages were sent, Telegram names %d", len(some), len(ids))
 	}
 	return ids, nil
+}
+
+// call is the one call that posts a cell, or an album.
+func (t target) call(ctx context.Context, some []cell, replied *models.ReplyParameters) ([]*models.Message, error) {
+	b, one, chat, topic := t.p.api.bot, some[0], t.place.chat, t.place.topic
+	if len(some) > 1 {
+		return b.SendMediaGroup(ctx, &tg.SendMediaGroupParams{ChatID: chat, MessageThreadID: topic, Media: media(some), ReplyParameters: replied})
+	}
+	var m *models.Message
+	var err error
+	switch {
+	case one.picture == nil:
+		m, err = b.SendMessage(ctx, &tg.SendMessageParams{
+			ChatID: chat, MessageThreadID: topic, Text: one.text.text, Entities: one.text.entities, LinkPreviewOptions: noPreview(),
+			ReplyParameters: replied, ReplyMarkup: one.markup(),
+		})
+	case one.file:
+		m, err = b.SendDocument(ctx, &tg.SendDocumentParams{
+			ChatID: chat, MessageThreadID: topic, Caption: one.text.text, CaptionEntities: one.text.entities,
+			Document: &models.InputFileUpload{Filename: one.upload(0), Data: bytes.NewReader(one.picture.Data)}, ReplyParameters: replied, ReplyMarkup: one.markup(),
+		})
+	default:
+		m, err = b.SendPhoto(ctx, &tg.SendPhotoParams{
+			ChatID: chat, MessageThreadID: topic, Caption: one.text.text, CaptionEntities: one.text.entities, HasSpoiler: one.picture.Spoiler,
+			Photo: &models.InputFileUpload{Filename: one.upload(0), Data: bytes.NewReader(one.picture.Data)}, ReplyParameters: replied, ReplyMarkup: one.markup(),
+		})
+	}
+	return []*models.Message{m}, err
 }
 
 // countDoubt counts a send of which nobody knows whether it arrived: Telegram has no way to ask, so it is sent again and may stand there twice.
@@ -295,7 +291,8 @@ func (t target) change(ctx context.Context, id community.MessageID, c cell) erro
 		return fmt.Errorf("no message of Telegram: %q", id)
 	}
 	do := func(f func(context.Context, *tg.Bot) error) error {
-		err := t.p.api.do(ctx, call{chat: t.place.chat, cost: 1, class: t.class, long: c.picture != nil}, func(ctx context.Context) error { return f(ctx, t.p.api.bot) })
+		kind := call{chat: t.place.chat, cost: 1, class: t.class, long: c.picture != nil}
+		err := t.p.api.do(ctx, kind, func(ctx context.Context) error { return f(ctx, t.p.api.bot) })
 		if unchanged(err) {
 			return nil
 		}
@@ -307,7 +304,8 @@ func (t target) change(ctx context.Context, id community.MessageID, c cell) erro
 	}
 	text := func(ctx context.Context, b *tg.Bot) error {
 		_, err := b.EditMessageText(ctx, &tg.EditMessageTextParams{
-			ChatID: chat, MessageID: local, InlineMessageID: t.inline, Text: c.text.text, Entities: c.text.entities, LinkPreviewOptions: noPreview(), ReplyMarkup: c.markup(),
+			ChatID: chat, MessageID: local, InlineMessageID: t.inline, Text: c.text.text, Entities: c.text.entities,
+			LinkPreviewOptions: noPreview(), ReplyMarkup: c.markup(),
 		})
 		return err
 	}
@@ -318,7 +316,9 @@ func (t target) change(ctx context.Context, id community.MessageID, c cell) erro
 		return err
 	}
 	picture := func(ctx context.Context, b *tg.Bot) error {
-		_, err := b.EditMessageMedia(ctx, &tg.EditMessageMediaParams{ChatID: chat, MessageID: local, InlineMessageID: t.inline, Media: media([]cell{c})[0], ReplyMarkup: c.markup()})
+		_, err := b.EditMessageMedia(ctx, &tg.EditMessageMediaParams{
+			ChatID: chat, MessageID: local, InlineMessageID: t.inline, Media: media([]cell{c})[0], ReplyMarkup: c.markup(),
+		})
 		return err
 	}
 	if c.picture != nil {
@@ -381,7 +381,7 @@ func (p *Platform) edit(ctx context.Context, ids []community.MessageID, m bot.Ou
 		t.place, t.prefix, t.reply = place{chat: chat}, privateID+user+"/", 0
 	}
 	if m.Final {
-		p.typed(t.place, ids[0])
+		p.stopTyping(t.place, ids[0])
 	}
 	if !m.Final && !m.Status && t.draft(ctx, ids[0], m) {
 		return ids, nil
@@ -460,7 +460,9 @@ func (t target) draft(ctx context.Context, placeholder community.MessageID, m bo
 	}
 	id := strings.TrimPrefix(string(placeholder), t.prefix)
 	err := t.p.api.do(ctx, call{chat: chat, cost: 1, class: progress}, func(ctx context.Context) error {
-		_, err := t.p.api.bot.SendMessageDraft(ctx, &tg.SendMessageDraftParams{ChatID: chat, MessageThreadID: t.place.topic, DraftID: id, Text: text.text, Entities: text.entities})
+		_, err := t.p.api.bot.SendMessageDraft(ctx, &tg.SendMessageDraftParams{
+			ChatID: chat, MessageThreadID: t.place.topic, DraftID: id, Text: text.text, Entities: text.entities,
+		})
 		return err
 	})
 	switch {
@@ -495,128 +497,11 @@ func (t target) persist(ctx context.Context, ids []community.MessageID, m bot.Ou
 	return now, nil
 }
 
-// erase takes a message away. One that is older than 48 hours cannot be deleted, only edited: then it shows nothing any more.
-func (t target) erase(ctx context.Context, id community.MessageID) error {
-	err := t.delete(ctx, id)
-	if !says(err, "message can't be deleted") {
-		if messageGone(err) {
-			return nil
-		}
-		return err
-	}
-	blank := cell{text: rendered{text: "…"}}
-	if err := t.change(ctx, id, blank); !errors.Is(err, errIsPicture) {
-		return err
-	}
-	blank.picture = &bot.Picture{Name: "gone.png", Data: blankPicture(), Width: blankEdge, Height: blankEdge}
-	return t.change(ctx, id, blank)
-}
-
-const blankEdge = 32 // pixels
-
-// blankPicture is what stands where a picture was.
-func blankPicture() []byte {
-	var b bytes.Buffer
-	_ = png.Encode(&b, image.NewGray(image.Rect(0, 0, blankEdge, blankEdge))) // into memory: it cannot fail
-	return b.Bytes()
-}
-
-// Delete takes messages away. What is gone already is no error.
-func (p *Platform) Delete(ctx context.Context, chat community.ChatID, ids []community.MessageID) error {
-	l, err := placeOf(chat)
-	if err != nil {
-		return fmt.Errorf("delete on Telegram: %w", err)
-	}
-	for _, id := range ids {
-		t := target{p: p, place: p.where(l)}
-		local := string(id)
-		switch {
-		case strings.HasPrefix(local, toastID) || strings.HasPrefix(local, inlineID):
-			continue // it goes by itself, or is not ours to take away
-		case strings.HasPrefix(local, waitingID):
-			nonce, hint, _ := strings.Cut(local[len(waitingID):], "/")
-			p.pending.drop(nonce)
-			id = community.MessageID(hint)
-		case strings.HasPrefix(local, privateID):
-			user, _, _ := strings.Cut(local[len(privateID):], "/")
-			at, err := strconv.ParseInt(user, 10, 64)
-			if err != nil {
-				continue
-			}
-			t.place, t.prefix = place{chat: at}, privateID+user+"/"
-		}
-		p.typed(t.place, id)
-		if err := t.remove(ctx, id); err != nil {
-			return fmt.Errorf("delete on Telegram: %w", explain(err))
-		}
-	}
-	return nil
-}
-
-// remove deletes a message; that it is gone, or cannot go, is no error.
-func (t target) remove(ctx context.Context, id community.MessageID) error {
-	if err := t.delete(ctx, id); !messageGone(err) {
-		return err
-	}
-	return nil
-}
-
-func (t target) delete(ctx context.Context, id community.MessageID) error {
-	local, err := strconv.Atoi(strings.TrimPrefix(string(id), t.prefix))
-	if err != nil {
-		return nil // no message of Telegram
-	}
-	return t.p.api.do(ctx, call{chat: t.place.chat, class: placeholder}, func(ctx context.Context) error {
-		_, err := t.p.api.bot.DeleteMessage(ctx, &tg.DeleteMessageParams{ChatID: t.place.chat, MessageID: local})
-		return err
-	})
-}
-
-const (
-	typingEvery = 4500 * time.Millisecond // a chat action lasts five seconds
-	typingFor   = 15 * time.Minute
-	maxTyping   = 1000
-)
-
-// type_ shows that the bot is at it until typed is called.
-func (p *Platform) type_(l place, id community.MessageID) {
-	key := string(l.id()) + "/" + string(id)
-	p.mu.Lock()
-	if len(p.typing) >= maxTyping || p.typing[key] != nil || p.base.Err() != nil {
-		p.mu.Unlock()
-		return
-	}
-	ctx, cancel := context.WithTimeout(p.base, typingFor)
-	p.typing[key] = cancel
-	p.mu.Unlock()
-	p.beside(func(context.Context) {
-		defer p.typed(l, id)
-		for ctx.Err() == nil {
-			err := p.api.do(ctx, call{chat: l.chat, class: progress}, func(ctx context.Context) error {
-				_, err := p.api.bot.SendChatAction(ctx, &tg.SendChatActionParams{ChatID: l.chat, MessageThreadID: l.topic, Action: models.ChatActionTyping})
-				return err
-			})
-			if err != nil && !errors.Is(err, errDropped) || await(ctx, typingEvery) != nil {
-				return
-			}
-		}
-	})
-}
-
-func (p *Platform) typed(l place, id community.MessageID) {
-	key := string(l.id()) + "/" + string(id)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if cancel := p.typing[key]; cancel != nil {
-		cancel()
-		delete(p.typing, key)
-	}
-}
-
 // tellRefusal tells the operator that the bot may not write somewhere, once per chat and day.
 func (p *Platform) tellRefusal(chat community.ChatID, err error) {
 	if !mayNotWrite(err) || !p.tellOnce("refused "+string(chat), 24*time.Hour) {
 		return
 	}
-	p.log.Warn("the bot may not write here: it was blocked or removed, or the group allows only some to write (make the bot an administrator, or open the topic)", "chat", chat, "err", err)
+	p.log.Warn("the bot may not write here: it was blocked or removed, or the group allows only some to write (make the bot an administrator, or open the topic)",
+		"chat", chat, "err", err)
 }
