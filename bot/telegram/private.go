@@ -83,7 +83,7 @@ func (p *Platform) sendPrivate(ctx context.Context, l place, m bot.Outgoing) ([]
 	if !errors.Is(err, tg.ErrorForbidden) && !says(err, "chat not found", "peer_id_invalid") {
 		return nil, err
 	}
-	hint, err := p.askToOpen(ctx, group, m.Nonce)
+	hint, err := p.askToOpen(ctx, group, m.Only, m.Nonce)
 	if err != nil {
 		return nil, err
 	}
@@ -95,14 +95,20 @@ func (p *Platform) sendPrivate(ctx context.Context, l place, m bot.Outgoing) ([]
 	return []community.MessageID{community.MessageID(waitingID + m.Nonce + "/" + string(hint))}, nil
 }
 
+// localeOf is the language that Telegram told of somebody, empty if it did not.
+func (p *Platform) localeOf(user community.UserID) string {
+	locale, _ := p.locales.get(string(user))
+	return locale
+}
+
 // toPerson is the private chat with somebody, as seen from a group.
 func (p *Platform) toPerson(user int64, c class) target {
 	return target{p: p, place: place{chat: user}, prefix: privateID + strconv.FormatInt(user, 10) + "/", class: c}
 }
 
 // askToOpen posts the message with the button that leads to the private chat.
-func (p *Platform) askToOpen(ctx context.Context, group target, nonce string) (community.MessageID, error) {
-	say := p.say("")
+func (p *Platform) askToOpen(ctx context.Context, group target, user community.UserID, nonce string) (community.MessageID, error) {
+	say := p.say(p.localeOf(user))
 	return group.link(ctx, say("telegram.open_first"), say("telegram.open").Plain, "https://t.me/"+p.self().Username+"?start="+nonce)
 }
 
@@ -118,7 +124,7 @@ func (t target) link(ctx context.Context, text bot.Text, label, url string) (com
 
 // tellWhere says in the group, or to who pressed, that the answer is in private. It is a courtesy: nothing waits for it.
 func (p *Platform) tellWhere(group target, m bot.Outgoing) {
-	say := p.say("")
+	say := p.say(p.localeOf(m.Only))
 	if id, ok := strings.CutPrefix(m.Handle, handlePress); ok {
 		p.beside(func(ctx context.Context) { p.answerPress(ctx, id, say("telegram.in_private").Plain, false) })
 		return

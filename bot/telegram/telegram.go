@@ -60,6 +60,7 @@ type Platform struct {
 	sent    *lru[[]community.MessageID] // by nonce: what was posted so far of a message
 	shown   *lru[[32]byte]              // by message: what it shows
 	drafts  *lru[int64]                 // by placeholder: the draft that grows below it
+	locales *lru[string]                // by user: the language that Telegram tells
 	albums  *albums
 	pending *unopened      // private answers for people whom the bot may not write to yet
 	work    sync.WaitGroup // Add only while Run runs
@@ -110,7 +111,7 @@ func New(c Config) (*Platform, error) {
 	transport.MaxIdleConnsPerHost = 64
 	p := &Platform{
 		config: c, log: c.Log.With("platform", name), transport: transport, secret: randomSecret(),
-		sent: newLRU[[]community.MessageID](2048), shown: newLRU[[32]byte](4096), drafts: newLRU[int64](1024), pending: newUnopened(), albums: &albums{open: make(map[string]*album)},
+		sent: newLRU[[]community.MessageID](2048), shown: newLRU[[32]byte](4096), drafts: newLRU[int64](1024), locales: newLRU[string](10_000), pending: newUnopened(), albums: &albums{open: make(map[string]*album)},
 		told: make(map[string]time.Time), admins: make(map[int64]adminList), presses: make(map[string]*press), typing: make(map[string]func()),
 		noDraft: make(map[int64]bool), movedTo: make(map[int64]int64), base: context.Background(),
 	}
@@ -131,7 +132,9 @@ func (p *Platform) Run(ctx context.Context, h bot.Handler) error {
 	p.handler, p.base = h, working
 	p.mu.Unlock()
 	defer func() {
+		p.mu.Lock() // beside adds no work any more
 		stop()
+		p.mu.Unlock()
 		p.work.Wait()
 		p.api.budget.close()
 		p.transport.CloseIdleConnections()

@@ -309,6 +309,9 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/")
 	token, method, _ := strings.Cut(path, "/")
 	req, err := s.read(r, method)
+	if errors.Is(err, io.ErrUnexpectedEOF) || r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // the bot gave the call up
+	}
 	if err != nil {
 		s.reject("%s cannot be read: %v", method, err)
 		s.answer(w, -1, nil, bad(err.Error()))
