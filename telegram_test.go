@@ -125,6 +125,19 @@ func TestEveryCommandOnTelegram(t *testing.T) {
 			}
 		}
 	}
+	// And everything else that the menu offers, in private: an answer, or a form for what is missing.
+	for _, command := range g.fake.Commands("all_private_chats/de") {
+		if command == "worker_revoke" || command == "forgetme" {
+			continue // the others need what these take away
+		}
+		before := len(g.fake.FromBot(telegramGail))
+		g.fake.Say(fakebotapi.Say{Chat: telegramGail, From: telegramGail, Text: "/" + command + typedFor[command]})
+		all := g.finals(telegramGail, before, 1)
+		if len(all) != 1 || strings.TrimSpace(all[0].Shown()) == "" {
+			t.Errorf("/%s: %+v", command, all)
+		}
+		t.Logf("/%s: %.70q", command, all[0].Shown())
+	}
 	// A join string never stands in the group.
 	before := len(g.fake.FromBot(telegramOlga))
 	g.fake.Say(fakebotapi.Say{Chat: telegramClub, From: telegramOlga, Text: "/worker_link"})
