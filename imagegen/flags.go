@@ -107,24 +107,31 @@ func joined(parts ...string) string {
 
 var (
 	extraArgs = regexp.MustCompile(`(?is)<\s*sd_cpp_extra_args[^>]*>.*?(?:<\s*/\s*sd_cpp_extra_args[^>]*>|$)`)
-	angles    = regexp.MustCompile(`(?s)<[^<>]*>`)
+	// What loads another file into the model, and nothing else: people write "x<y and z>w" too, and mean every word.
+	loads = regexp.MustCompile(`(?i)<\s*(?:lora|lyco|hypernet|embedding)\s*:[^<>]*>|\bembedding:[^\s,()<>]+`)
 )
 
-// inert drops what inference programs would read as commands: <lora:…>, <sd_cpp_extra_args>…, and every control character. No angle bracket is left.
+// inert drops what inference programs would read as commands: <lora:…>, embedding:…, <sd_cpp_extra_args>…, and every control character. No
+// angle bracket is left; other words between two of them stay.
 func inert(prompt string) string {
-	prompt = strings.ToValidUTF8(prompt, "")
+	prompt = readable(prompt) // first, for what is dropped there could stand inside of a command's name
 	for before := ""; before != prompt; {
 		before = prompt
-		prompt = angles.ReplaceAllString(extraArgs.ReplaceAllString(prompt, " "), " ")
+		prompt = loads.ReplaceAllString(extraArgs.ReplaceAllString(prompt, " "), " ")
 	}
-	prompt = strings.Map(func(c rune) rune {
+	return strings.Join(strings.Fields(strings.NewReplacer("<", " ", ">", " ").Replace(prompt)), " ")
+}
+
+// readable is a text in one line without what nobody sees.
+func readable(text string) string {
+	text = strings.Map(func(c rune) rune {
 		switch {
-		case unicode.IsSpace(c), c == '<', c == '>':
+		case unicode.IsSpace(c):
 			return ' '
 		case unicode.IsControl(c), unicode.Is(unicode.Bidi_Control, c), c >= 0xE0000 && c <= 0xE0FFF, c == 0x200B, c == 0x2060, c == 0xFEFF:
 			return -1
 		}
 		return c
-	}, prompt)
-	return strings.Join(strings.Fields(prompt), " ")
+	}, strings.ToValidUTF8(text, ""))
+	return strings.Join(strings.Fields(text), " ")
 }

@@ -1,6 +1,12 @@
 package imagegen
 
-import "potluck/promptgate"
+import (
+	"regexp"
+
+	"potluck/promptgate"
+)
+
+var angles = regexp.MustCompile(`(?s)<[^<>]*>`)
 
 // forbidden tells whether a request may not be drawn. What was typed and what is sent are looked at, and what was typed without the tags in it:
 // cutting must neither hide nor make anything. Neither may a translation: what it was made from counts as well.

@@ -26,6 +26,8 @@ type Request struct {
 	Else bool
 	// Original is what the person wrote when Prompt is a translation of it: the safety gate looks at both.
 	Original string
+	// Typed is the prompt as it was typed, without flags but with what Read takes out for safety. Read sets it where it is empty.
+	Typed string
 	// Nudge is a small change of the wording, in English, behind the prompt: the same seed then gives a sister of the same picture.
 	Nudge string
 	// Start is a picture (PNG) of ours to start from, and Strength (0–1) how far to go from it. Only workers with protocol.FeatureInit can.

@@ -105,6 +105,7 @@ func checkedRequest(r Request) (_ Request, d Drawing, err error) {
 	if r, err = withFlags(r); err != nil {
 		return r, d, err
 	}
+	r.Typed = cmp.Or(r.Typed, readable(r.Prompt))
 	r.Prompt, r.Negative, r.Nudge = inert(r.Prompt), inert(r.Negative), inert(r.Nudge)
 	if r.Prompt == "" {
 		return r, d, fault.New(fault.MissingOption, "command", "imagine", "option", "prompt", "usage", "/imagine prompt")
