@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/language"
+
 	"potluck/bot"
 	"potluck/bot/webchat"
 	"potluck/community"
@@ -35,18 +37,41 @@ type completionOption struct {
 	Suggests    bool           `json:"suggests,omitempty"` // the server completes the value
 }
 
-// completions lists what can be typed, with its description in a reader's language.
-func completions(all []bot.Command, say bot.Say) []completion {
+// completions lists what somebody with that role can type, with its description in a reader's language.
+func completions(all []bot.Command, role community.Role, say bot.Say) []completion {
 	var out []completion
 	for _, c := range all {
+		if c.Needs > role {
+			continue
+		}
 		if len(c.Subcommands) == 0 {
 			out = append(out, completed(all, c, say, c.Name))
 		}
 		for _, sub := range c.Subcommands {
-			out = append(out, completed(all, sub, say, c.Name, sub.Name))
+			if sub.Needs <= role {
+				out = append(out, completed(all, sub, say, c.Name, sub.Name))
+			}
 		}
 	}
 	return out
+}
+
+// pageRole is what a visitor of the page may do; empty: somebody without a seat.
+func (h *house) pageRole(ctx context.Context, user community.UserID) community.Role {
+	if user == "" {
+		return community.Everyone
+	}
+	m, _, err := h.people.MemberOf(ctx, user)
+	switch {
+	case err != nil:
+		h.log.Warn("a visitor's role was not read: the page completes what everybody may run", "user", user, "err", err)
+		return community.Everyone
+	case m.Operator:
+		return community.Operator
+	case user == webchat.OperatorUser:
+		return community.Admin // as in the page's events
+	}
+	return community.Everyone
 }
 
 func completed(all []bot.Command, c bot.Command, say bot.Say, path ...string) completion {
@@ -106,6 +131,9 @@ func (h *house) poolGlance(chat community.Chat) webchat.Pool {
 			}
 		}
 		if len(a.Models) > 0 {
+			if kind == protocol.Translate {
+				a.Into = directions(o.Pairs, least)
+			}
 			slices.Sort(a.Models)
 			a.Models = slices.Compact(a.Models)
 			a.Models = a.Models[:min(len(a.Models), maxGlanceModels)]
@@ -113,6 +141,32 @@ func (h *house) poolGlance(chat community.Chat) webchat.Pool {
 		}
 	}
 	return out
+}
+
+// directions lists which of the page's languages can be translated into which others of them, at least that well.
+func directions(pairs []workers.PairView, least protocol.Quality) map[string][]string {
+	fits := func(tag, own string) bool {
+		if tag == "*" {
+			return true
+		}
+		t, err := language.Parse(tag) // "deu" is "de", too
+		if err != nil {
+			return false
+		}
+		base, _ := t.Base()
+		return base.String() == own
+	}
+	into := map[string][]string{}
+	for _, from := range webchat.Languages() {
+		for _, to := range webchat.Languages() {
+			if from != to && slices.ContainsFunc(pairs, func(p workers.PairView) bool {
+				return (p.Quality != protocol.Demo || least == protocol.Demo) && fits(p.From, from) && fits(p.To, to)
+			}) {
+				into[from] = append(into[from], to)
+			}
+		}
+	}
+	return into
 }
 
 // purse is what a visitor of the page may spend now.

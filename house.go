@@ -234,9 +234,15 @@ func (h *house) buildPage(album *imagegen.Album, all []bot.Command, texts *comma
 			return err
 		},
 		PrivateCommand: func(text string) bool { return bot.IsPrivate(all, text) },
-		Commands:       func(locale string) any { return completions(all, texts.Say(texts.Match(locale))) },
-		Suggest:        func(_, command, option, typed string) []string { return suggest(all, command, option, typed) },
-		Pool:           func() webchat.Pool { return h.poolGlance(community.Chat{ID: "page:" + communityName}) },
+		Asked: func(ctx context.Context, chat community.ChatID, m community.MessageID) (bool, error) {
+			asked, err := (&storage.Requests{DB: h.db}).Asked(ctx, chat, m)
+			return len(asked) > 0, err
+		},
+		Commands: func(ctx context.Context, user community.UserID, locale string) any {
+			return completions(all, h.pageRole(ctx, user), texts.Say(texts.Match(locale)))
+		},
+		Suggest: func(_, command, option, typed string) []string { return suggest(all, command, option, typed) },
+		Pool:    func() webchat.Pool { return h.poolGlance(community.Chat{ID: "page:" + communityName}) },
 		Purse: func(ctx context.Context, user community.UserID) (webchat.Purse, error) {
 			return h.purse(ctx, user, "page:"+communityName)
 		},

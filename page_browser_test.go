@@ -30,6 +30,7 @@ func TestThePageInABrowser(t *testing.T) {
 	t.Run("nothing that people write is more than text", func(t *testing.T) { textStaysText(k, on(t, anna)) })
 	t.Run("the bot is killed and started again", func(t *testing.T) { comeBack(k, on(t, anna), on(t, ben)) })
 	t.Run("language and colours are a choice", func(t *testing.T) { chooseLooks(on(t, ben)) })
+	t.Run("who is forgotten takes a new seat", func(t *testing.T) { beForgotten(on(t, anna)) })
 	for name, p := range map[string]*tab{"Anna": anna, "Ben": ben} {
 		for _, c := range p.complaints() {
 			t.Errorf("%s's browser: %s", name, c)
@@ -346,5 +347,27 @@ func chooseLooks(ben *tab) {
 	ben.fits("a desk in Japanese")
 	if got := value[string](ben, `document.querySelector("#text").placeholder`); !strings.Contains(got, "に書く") {
 		ben.t.Errorf("the box says %q", got)
+	}
+}
+
+// The page that was open during /forgetme went on under the old name, and the browser kept it.
+func beForgotten(anna *tab) {
+	anna.say("/forgetme")
+	asked := anna.await(`m.bot && !m.cooking && m.buttons.length > 0 && m.buttons.some((b) => /forget/i.test(b))`)
+	anna.press(asked.ID, asked.Buttons[0])
+	anna.until(`document.querySelector("#name-dialog").open`)
+	if got := value[string](anna, `(localStorage.getItem("potluck-name") || "") + document.querySelector("#name").value`); got != "" {
+		anna.t.Errorf("the browser still knows %q", got)
+	}
+	anna.fine("the name dialog of who was forgotten")
+	anna.replace("#name", "Nobody")
+	anna.enterKey()
+	anna.live()
+	anna.say("New here.")
+	if got := anna.await(`m.text === "New here." && !m.sending`); got.ID == "" {
+		anna.t.Error("the new seat's message has no id")
+	}
+	if old := value[int](anna, `[...document.querySelectorAll(".log .msg.mine")].length`); old != 1 {
+		anna.t.Errorf("%d messages are called her own, one is", old)
 	}
 }

@@ -19,6 +19,8 @@ type Pool struct {
 type Ability struct {
 	Kind   string   `json:"kind"`
 	Models []string `json:"models"`
+	// Into lists for the page's languages into which others of them they can be translated now ("de": ["en"]); nil unless Kind is "translate".
+	Into map[string][]string `json:"into,omitempty"`
 }
 
 // Purse is what a visitor may spend, in credits.
@@ -77,9 +79,9 @@ func (st *stream) tellPool() error {
 	return nil
 }
 
-// spent has the purse of whoever asked told anew, because the answer is there.
+// spent has the streams of whoever asked look up the purse, and whether the session is still there, because the answer is there.
 func (p *Page) spent(ctx context.Context, m Message) {
-	if p.config.Purse == nil || !m.Final || m.User != "" {
+	if !m.Final || m.User != "" {
 		return
 	}
 	asker := m.Only

@@ -12,6 +12,8 @@ import (
 	"potluck/bot"
 	"potluck/bot/webchat"
 	"potluck/community"
+	"potluck/storage"
+	"potluck/storage/storagetest"
 )
 
 func TestPoolAndPurseArePushed(t *testing.T) {
@@ -92,7 +94,71 @@ func TestSessionsInUseAreKept(t *testing.T) {
 		}
 		forget()
 	}
-	if status, _, _ := ben.get("/webchat/session"); status != http.StatusUnauthorized {
-		t.Errorf("Ben was away for sixty days: %d", status)
+	if _, body, _ := ben.get("/webchat/session"); strings.Contains(body, "user") {
+		t.Errorf("Ben was away for sixty days: %s", body)
+	}
+}
+
+// After /forgetme an open page went on under the old name.
+func TestWhoIsForgottenIsTold(t *testing.T) {
+	db := storagetest.Open(t)
+	tb := layOver(t, db)
+	anna, ben := tb.visitor("Anna"), tb.visitor("Ben")
+	asked := anna.says("lobby", "forget me")
+	a, b := anna.watch("chat=lobby&after=0&brief=1"), ben.watch("chat=lobby&after=0&brief=1")
+	for _, w := range []*watch{a, b} {
+		for w.must().event != "ready" {
+		}
+	}
+	var user struct{ User community.UserID }
+	if _, body, _ := anna.get("/webchat/session"); json.Unmarshal([]byte(body), &user) != nil || user.User == "" {
+		t.Fatal(body)
+	}
+	people := &storage.People{DB: db}
+	m, err := people.Member(t.Context(), user.User, "Anna", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := people.Forget(t.Context(), m.ID, tb.Community(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tb.Send(t.Context(), bot.Outgoing{Chat: "page:lobby", Only: user.User, Text: bot.Plain("forgotten " + string(asked)), Final: true}); err != nil {
+		t.Fatal(err)
+	}
+	said := false
+	for {
+		s := a.must()
+		said = said || strings.Contains(s.raw, "forgotten")
+		if s.event == "gone" {
+			break
+		}
+	}
+	if !said {
+		t.Error("the last answer was not shown")
+	}
+	if status, _, _ := anna.post("/webchat/messages", map[string]any{"chat": "lobby", "text": "still me"}); status != http.StatusUnauthorized {
+		t.Errorf("a message of who is forgotten: %d", status)
+	}
+	if status, _, _ := ben.post("/webchat/messages", map[string]any{"chat": "lobby", "text": "hello"}); status != http.StatusAccepted {
+		t.Errorf("Ben's message: %d", status)
+	}
+}
+
+// What visitors wrote in Markdown stood there with its marks.
+func TestVisitorsMarkdownIsShown(t *testing.T) {
+	tb := lay(t)
+	anna := tb.visitor("Anna")
+	w := anna.watch("chat=lobby&after=0&brief=1")
+	for typed, shown := range map[string]string{
+		"**hot**": `"shown":{"text":"hot","spans":[{`, "2 * 3 * 4": "", "/ask **x**": "", "<b>no</b>": "", "[x](javascript:alert(1))": "",
+	} {
+		anna.says("lobby", typed)
+		s := w.must()
+		for s.event != "message" {
+			s = w.must()
+		}
+		if got := strings.Contains(s.raw, `"shown"`); got != (shown != "") || !strings.Contains(s.raw, shown) {
+			t.Errorf("%q: %s", typed, s.raw)
+		}
 	}
 }

@@ -22,7 +22,7 @@ func (p *Page) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.index)
 	mux.HandleFunc("GET /webchat/assets/{version}/{name}", p.file)
-	mux.HandleFunc("GET /webchat/session", p.withSession(p.whoAmI))
+	mux.HandleFunc("GET /webchat/session", p.whoAmI)
 	mux.HandleFunc("POST /webchat/session", p.enter)
 	mux.HandleFunc("POST /webchat/messages", p.withSession(p.postMessage))
 	mux.HandleFunc("POST /webchat/messages/edit", p.withSession(p.editMessage))
@@ -174,7 +174,12 @@ func (p *Page) picture(w http.ResponseWriter, r *http.Request, _ Session) {
 }
 
 func (p *Page) commands(w http.ResponseWriter, r *http.Request) {
-	list, err := json.Marshal(p.config.Commands(locale(r)))
+	s, _, err := p.session(r) // who has no seat yet reads what everybody may run
+	if err != nil {
+		p.broken(w, r, err)
+		return
+	}
+	list, err := json.Marshal(p.config.Commands(r.Context(), s.User, locale(r)))
 	if err != nil || bytes.Equal(list, []byte("null")) {
 		list = []byte("[]")
 	}

@@ -45,9 +45,11 @@ type Config struct {
 
 	// PrivateCommand tells whether a typed message is a command whose answer is private: then only its author sees it.
 	PrivateCommand func(text string) bool
-	// Commands returns what the page completes after "/" for a reader of that locale (BCP 47, may be empty): a list of {"name",
-	// "description"} objects, or any other JSON.
-	Commands func(locale string) any
+	// Asked tells whether the bot took a message up as a question: its text does not change any more. nil: none is.
+	Asked func(ctx context.Context, chat community.ChatID, m community.MessageID) (bool, error)
+	// Commands returns what the page completes after "/" for that visitor (empty: without a session), who reads that locale (BCP 47, may be
+	// empty): a list of {"name", "description"} objects, or any other JSON.
+	Commands func(ctx context.Context, user community.UserID, locale string) any
 	// Suggest completes what is typed so far as the value of an option ("worker link", "name"), at most 25 answers; nil: nothing.
 	Suggest func(locale, command, option, typed string) []string
 	// Pool says from memory what the machines can do now, Purse what a visitor may spend. Nil: the page does not show it.
@@ -169,11 +171,14 @@ func New(c Config) (*Page, error) {
 	if c.Operator == nil {
 		c.Operator = func(context.Context, community.UserID, string) error { return nil }
 	}
+	if c.Asked == nil {
+		c.Asked = func(context.Context, community.ChatID, community.MessageID) (bool, error) { return false, nil }
+	}
 	if c.PrivateCommand == nil {
 		c.PrivateCommand = func(string) bool { return false }
 	}
 	if c.Commands == nil {
-		c.Commands = func(string) any { return nil }
+		c.Commands = func(context.Context, community.UserID, string) any { return nil }
 	}
 	if c.Suggest == nil {
 		c.Suggest = func(string, string, string, string) []string { return nil }
@@ -379,6 +384,9 @@ func (p *Page) Edit(ctx context.Context, parts []community.MessageID, m bot.Outg
 }
 
 // Delete takes messages away, a visitor's too. One that is gone already is no error.
+// Whispers is true: a private message stands in its place in the chat, for one person.
+func (p *Page) Whispers() bool { return true }
+
 func (p *Page) Delete(ctx context.Context, chatID community.ChatID, parts []community.MessageID) error {
 	chat, err := p.localChat(chatID)
 	if err != nil {

@@ -98,7 +98,7 @@ func layOver(t testing.TB, db *storage.DB, change ...func(*webchat.Config)) *tab
 	c := webchat.Config{
 		Store: &storage.Page{DB: db}, Pictures: folder(t.TempDir()), OperatorToken: "let-me-in",
 		PrivateCommand: func(text string) bool { return strings.HasPrefix(text, "/credits") },
-		Commands: func(string) any {
+		Commands: func(context.Context, community.UserID, string) any {
 			return []map[string]string{{"name": "ask", "description": "Ask a question"}, {"name": "imagine", "description": "Draw a picture"}, {"name": "translate", "description": "Translate a text"}, {"name": "credits", "description": "What you may spend"}}
 		},
 		Limits: webchat.Limits{MessagesBurst: 10_000, AddressBurst: 100_000, SessionsBurst: 100_000, StreamsBurst: 100_000},
@@ -648,7 +648,7 @@ func TestTheSameNonceIsTheSameMessage(t *testing.T) {
 func TestSessions(t *testing.T) {
 	tb := lay(t)
 	v := tb.stranger()
-	if status, body, _ := v.get("/webchat/session"); status != http.StatusUnauthorized || field(t, body, "error") == "" {
+	if status, body, _ := v.get("/webchat/session"); status != http.StatusOK || strings.TrimSpace(body) != `{"seat":false}` {
 		t.Errorf("without a session: %d %s", status, body)
 	}
 	for _, path := range []string{"/webchat/events?chat=lobby", "/webchat/pictures/" + strings.Repeat("a", 64) + ".png"} {
@@ -657,8 +657,8 @@ func TestSessions(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "x", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", strings.Repeat("A", 5000), "%00", `"quoted"`} {
-		if status, _, _ := v.get("/webchat/session", "Cookie", "potluck_session="+bad); status != http.StatusUnauthorized {
-			t.Errorf("cookie %.20q: %d", bad, status)
+		if status, body, _ := v.get("/webchat/session", "Cookie", "potluck_session="+bad); status != http.StatusOK || strings.Contains(body, "user") {
+			t.Errorf("cookie %.20q: %d %s", bad, status, body)
 		}
 		if status, _, _ := v.post("/webchat/messages", map[string]any{"chat": "lobby", "text": "x"}, "Cookie", "potluck_session="+bad); status != http.StatusUnauthorized {
 			t.Errorf("post with cookie %.20q: %d", bad, status)

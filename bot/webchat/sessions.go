@@ -21,15 +21,10 @@ const cookieAge = 365 * 24 * time.Hour
 
 // session finds who makes a request, and remembers once a day that the session is used.
 func (p *Page) session(r *http.Request) (Session, bool, error) {
-	c, err := r.Cookie(cookieName)
-	if err != nil {
+	hash, ok := sessionHash(r)
+	if !ok {
 		return Session{}, false, nil
 	}
-	secret, err := base64.RawURLEncoding.DecodeString(c.Value)
-	if err != nil || len(secret) != 32 {
-		return Session{}, false, nil
-	}
-	hash := sha256.Sum256(secret)
 	s, ok, err := p.config.Store.Session(r.Context(), hash)
 	if err != nil {
 		return Session{}, false, fmt.Errorf("find session: %w", err)
@@ -42,6 +37,19 @@ func (p *Page) session(r *http.Request) (Session, bool, error) {
 		}
 	}
 	return s, ok, nil
+}
+
+// sessionHash is under what the database knows the session of a request.
+func sessionHash(r *http.Request) (hash [32]byte, ok bool) {
+	c, err := r.Cookie(cookieName)
+	if err != nil {
+		return hash, false
+	}
+	secret, err := base64.RawURLEncoding.DecodeString(c.Value)
+	if err != nil || len(secret) != 32 {
+		return hash, false
+	}
+	return sha256.Sum256(secret), true
 }
 
 // seenEvery is how exactly it is known when a session was used last: each time costs a write.
@@ -90,7 +98,18 @@ func (p *Page) describe(w http.ResponseWriter, s Session) {
 	}{s.User, s.Name, p.config.Chats, s.User == OperatorUser, p.config.Limits.TextLength, !p.seats.take(s.User, s.Name, p.config.Now())})
 }
 
-func (p *Page) whoAmI(w http.ResponseWriter, _ *http.Request, s Session) { p.describe(w, s) }
+// whoAmI tells a visitor's seat. To have none yet is no error, and browsers would show one to everybody who comes for the first time.
+func (p *Page) whoAmI(w http.ResponseWriter, r *http.Request) {
+	s, ok, err := p.session(r)
+	switch {
+	case err != nil:
+		p.broken(w, r, err)
+	case !ok:
+		answer(w, http.StatusOK, map[string]bool{"seat": false})
+	default:
+		p.describe(w, s)
+	}
+}
 
 // nameInUse refuses who has a name that somebody else who is here has.
 func (p *Page) nameInUse(w http.ResponseWriter, user community.UserID, name string) bool {

@@ -81,8 +81,9 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 	st := &stream{
 		page: p, w: w, control: http.NewResponseController(w), user: s.User, chats: chats, last: after, brief: query.Get("brief") == "1",
 	}
+	st.session, _ = sessionHash(r)
 	st.control.SetReadDeadline(time.Time{}) // a server's ReadTimeout would end the stream; not every ResponseWriter has one
-	if err := st.run(r.Context()); err != nil && !errors.Is(err, errLeft) && r.Context().Err() == nil {
+	if err := st.run(r.Context()); err != nil && !errors.Is(err, errLeft) && !errors.Is(err, errUnseated) && r.Context().Err() == nil {
 		p.config.Log.Warn("event stream ended", "err", err)
 	}
 }
@@ -93,6 +94,7 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	user    community.UserID
+	session [32]byte // the hash of its cookie
 	chats   []string
 	last    int64 // every event up to this id was sent
 	brief   bool
@@ -191,17 +193,8 @@ func (st *stream) run(ctx context.Context) error {
 			// What waits already goes out in one write.
 			batch := f.bytesFor(st.user)
 			st.last = f.id
-			if waiting := len(sub.frames); waiting > 0 {
-				batch = slices.Clone(batch)
-				for range waiting {
-					f, ok := <-sub.frames
-					if !ok {
-						break
-					}
-					if f.id > st.last {
-						batch, st.last = append(batch, f.bytesFor(st.user)...), f.id
-					}
-				}
+			if len(sub.frames) > 0 {
+				batch = st.waiting(sub, slices.Clone(batch))
 			}
 			if err := st.write(batch); err != nil {
 				return err
@@ -211,7 +204,7 @@ func (st *stream) run(ctx context.Context) error {
 				return err
 			}
 			if sub.poorer.Swap(false) {
-				if err := st.tellPurse(ctx); err != nil {
+				if err := st.lookUp(ctx, sub); err != nil {
 					return err
 				}
 			}
@@ -220,7 +213,7 @@ func (st *stream) run(ctx context.Context) error {
 				return err
 			}
 			if beats++; beats%pursesEvery == 0 {
-				if err := st.tellPurse(ctx); err != nil {
+				if err := st.lookUp(ctx, sub); err != nil {
 					return err
 				}
 			}
@@ -228,6 +221,41 @@ func (st *stream) run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// waiting appends what waits in a subscription already.
+func (st *stream) waiting(sub *subscription, batch []byte) []byte {
+	for range len(sub.frames) {
+		f, ok := <-sub.frames
+		if !ok {
+			break
+		}
+		if f.id > st.last {
+			batch, st.last = append(batch, f.bytesFor(st.user)...), f.id
+		}
+	}
+	return batch
+}
+
+// errUnseated: the visitor's session is gone, because the visitor asked to be forgotten say.
+var errUnseated = errors.New("the session is gone")
+
+// lookUp tells a visitor's purse anew. Whose session is gone gets what waits, then the event "gone", and the stream ends.
+func (st *stream) lookUp(ctx context.Context, sub *subscription) error {
+	_, ok, err := st.page.config.Store.Session(ctx, st.session)
+	if err != nil {
+		if ctx.Err() == nil {
+			st.page.config.Log.Warn("a session was not looked up; it is tried again", "user", st.user, "err", err)
+		}
+		return nil
+	}
+	if ok {
+		return st.tellPurse(ctx)
+	}
+	if err := st.write(append(st.waiting(sub, nil), note("gone", struct{}{})...)); err != nil {
+		return err
+	}
+	return errUnseated
 }
 
 // replay sends what is in the database with st.last < id <= until, in the order of ids, and returns how many events there were.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"potluck/bot"
@@ -21,6 +22,7 @@ type wireMessage struct {
 	Mine     bool                `json:"mine"`
 	Text     string              `json:"text"`
 	Spans    []bot.Span          `json:"spans"`
+	Shown    *wireText           `json:"shown,omitempty"` // instead of Text, which is what was typed
 	Images   []string            `json:"images"`
 	Pictures []wirePicture       `json:"pictures"` // the same, with size and alternative text
 	Buttons  []wireButton        `json:"buttons"`
@@ -29,6 +31,26 @@ type wireMessage struct {
 	At       time.Time           `json:"at"`
 	Only     bool                `json:"only"`
 	Edited   bool                `json:"edited,omitempty"`
+}
+
+// wireText is a visitor's text without the marks of its Markdown.
+type wireText struct {
+	Text  string     `json:"text"`
+	Spans []bot.Span `json:"spans"`
+}
+
+// typedText is how a visitor's text looks when its Markdown is read; nil: as it was typed. Commands stay as they are.
+func typedText(m Message) *wireText {
+	typed := m.Text.Plain
+	if m.User == "" || len(m.Text.Spans) > 0 || strings.HasPrefix(typed, "/") || !strings.ContainsAny(typed, "*_`~|[#>") {
+		return nil
+	}
+	read := bot.ParseMarkdown(typed)
+	spans := safeSpans(read.Spans)
+	if len(spans) == 0 {
+		return nil
+	}
+	return &wireText{Text: read.Plain, Spans: spans}
 }
 
 type wirePicture struct {
@@ -71,7 +93,7 @@ func newFrame(e PageEvent) *frame {
 		return f
 	}
 	w := wireMessage{
-		ID: m.ID, Chat: m.Chat, Author: m.Author, User: m.User, Bot: m.User == "", Text: m.Text.Plain, Spans: safeSpans(m.Text.Spans),
+		ID: m.ID, Chat: m.Chat, Author: m.Author, User: m.User, Bot: m.User == "", Text: m.Text.Plain, Spans: safeSpans(m.Text.Spans), Shown: typedText(m),
 		Images: []string{}, Pictures: []wirePicture{}, Buttons: []wireButton{}, Final: e.Final, ReplyTo: m.ReplyTo, At: m.At.UTC(),
 		Only: m.Only != "", Edited: m.Edited,
 	}

@@ -1,12 +1,12 @@
 // The page of Potluck: who is here, which chats there are, then the stream that fills them.
-import { $, hasHover, remember } from "./dom.js";
-import { buildChats, chats, open } from "./chats.js";
+import { $, forgetAll, hasHover, remember } from "./dom.js";
+import { buildChats, chats, clearChats, open } from "./chats.js";
 import { readCommands } from "./completion.js";
 import { restoreDrafts, writeAs } from "./composer.js";
 import { does } from "./message.js";
-import { call } from "./net.js";
+import { call, door } from "./net.js";
 import { askName, showMe } from "./settings.js";
-import { connect, state } from "./stream.js";
+import { connect, disconnect, state } from "./stream.js";
 import { sentence } from "./words.js";
 
 let me = null;
@@ -33,12 +33,32 @@ $("rename").addEventListener("click", async () => {
 
 async function whoAmI() {
   for (let wait = 500; ; wait = Math.min(wait * 2, 8000)) {
-    try { return await call("session"); } catch (error) {
-      if (error.status === 401) return askName(null);
+    try {
+      const known = await call("session");
+      return known.user ? known : askName(null);
+    } catch {
       state("lost");
       await new Promise((r) => setTimeout(r, wait));
     }
   }
+}
+
+// Whose session is gone, after /forgetme say, is asked for a name as if for the first time, and this browser forgets what it knew.
+let sitting = null;
+door.seat = () => {
+  if (!me) return Promise.resolve(sitting); // the first name is being asked for
+  sitting ??= sitAnew().finally(() => { sitting = null; });
+  return sitting;
+};
+async function sitAnew() {
+  disconnect();
+  forgetAll();
+  clearChats();
+  $("settings").hidePopover();
+  $("me").hidden = true;
+  become(await askName(null));
+  connect();
+  call("commands").then(readCommands).catch(() => {});
 }
 
 async function start() {

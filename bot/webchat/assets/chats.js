@@ -2,7 +2,7 @@
 import { $, icon, make, remember } from "./dom.js";
 import { build, does, fill, requote } from "./message.js";
 import { speak } from "./speak.js";
-import { day, list, say } from "./words.js";
+import { day, language, list, say } from "./words.js";
 
 const KEPT = 400; // messages per chat in the page; older ones leave it. The server replays as many
 const TOGETHER = 5 * 60000; // ms: messages of one author within it share one head
@@ -48,16 +48,42 @@ $("tabs").addEventListener("keydown", (e) => {
   chat.tab.focus();
 });
 
+const examples = new Set(); // the lists of examples, one per chat
+let possible = null; // what the pool can do: kind → ability; null: nobody has told it yet
+
+// offerExamples has the welcomes propose what the pool can do now.
+export function offerExamples(pool) {
+  const now = new Map((pool.abilities || []).map((a) => [a.kind, a]));
+  if (possible && JSON.stringify([...now]) === JSON.stringify([...possible])) return;
+  possible = now;
+  for (const place of examples) showExamples(place);
+}
+function showExamples(place) {
+  const kinds = ["chat", "image", "translate"];
+  place.replaceChildren(...list("examples").flatMap((text, i) => {
+    const example = feasible(kinds[i], text);
+    if (!example) return [];
+    const [command, ...rest] = example.split(" ");
+    return [make("li", {}, make("button", { class: "try", type: "button", onclick: () => does.type(example) },
+      icon(kinds[i] || "chat"), make("b", {}, command), make("span", {}, rest.join(" "))))];
+  }));
+}
+// feasible is an example as the pool can do it; "": it cannot. An empty pool still shows what people ask for mostly.
+function feasible(kind, example) {
+  if (kind !== "translate") return !possible?.size || possible.has(kind) ? example : "";
+  const into = possible?.get(kind)?.into?.[language] || [];
+  const wanted = /to:(\S+)/.exec(example)?.[1];
+  return !into.length ? "" : into.includes(wanted) ? example : example.replace(/to:\S+/, "to:" + into[0]);
+}
+
 function welcome(chat) {
-  const icons = ["chat", "image", "translate"];
+  const place = make("ul");
+  examples.add(place);
+  showExamples(place);
   return make("section", { class: "welcome", "aria-label": say("welcome_title", { chat: chat.name }) },
     make("h2", {}, say("welcome_title", { chat: chat.name })),
     make("p", {}, say("welcome")),
-    make("ul", {}, ...list("examples").map((example, i) => {
-      const [command, ...rest] = example.split(" ");
-      return make("li", {}, make("button", { class: "try", type: "button", onclick: () => does.type(example) },
-        icon(icons[i] || "chat"), make("b", {}, command), make("span", {}, rest.join(" "))));
-    })));
+    place);
 }
 
 export function open(name) {
@@ -184,6 +210,18 @@ function remove(chat, e) {
   requoteAll(chat, e.m.id);
   if (next?.matches(".msg")) group(chat, next);
   if (chat.reply?.id === e.m.id || chat.edit?.id === e.m.id) does.forget(chat);
+}
+
+// clearChats empties all chats but for what is on its way to the server: somebody else is about to read here.
+export function clearChats() {
+  seat.replayed = false;
+  for (const chat of chats.values()) {
+    for (const node of [...chat.table.children]) if (node.matches(".day") || node.matches(".msg:not(.sending)")) node.remove();
+    chat.messages.clear();
+    Object.assign(chat, { lastDay: null, missed: 0, unread: 0, atEnd: true });
+    does.forget(chat);
+    showUnread(chat);
+  }
 }
 
 function requoteAll(chat, id) {

@@ -3,10 +3,11 @@ import { $, hasHover, icon } from "./dom.js";
 import { arrived, chats, known, lastOwn, seat, sending } from "./chats.js";
 import { completionKey, complete, hideCompletion } from "./completion.js";
 import { does, excerpt } from "./message.js";
-import { call, complain } from "./net.js";
+import { call, complain, door } from "./net.js";
 import { say } from "./words.js";
 
 const text = $("text");
+const narrow = matchMedia("(max-width: 359px)").matches; // a longer placeholder would be cut
 let me = null;
 export function writeAs(person) { me = person; }
 
@@ -74,7 +75,7 @@ $("context-cancel").addEventListener("click", () => { cancel(); text.focus(); })
 seat.onLeave = (chat) => { chat.draft = text.value; };
 seat.onOpen = (chat) => {
   text.setAttribute("aria-label", say("message_to", { chat: chat.name }));
-  text.placeholder = say("placeholder", { chat: chat.name });
+  text.placeholder = say(narrow ? "message_to" : "placeholder", { chat: chat.name });
   setText(chat.draft);
   context();
 };
@@ -141,7 +142,11 @@ function save(chat, value) {
 async function deliver(path, body) {
   for (let tries = 1; ; tries++) {
     try { return await call(path, body); } catch (error) {
-      if (error.status === 401) location.reload();
+      if (error.status === 401) { // forgotten meanwhile: it is sent from the new seat
+        await door.seat();
+        delete body.reply_to;
+        continue;
+      }
       if (error.answer?.code === "name_in_use") dispatchEvent(new Event("potluck-name-in-use"));
       // The nonce makes a second try safe: the server knows whether the first one arrived.
       if (tries === 4 || (error.status && error.status < 500)) throw error;

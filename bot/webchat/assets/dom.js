@@ -31,6 +31,11 @@ export function remember(key, value) {
   return null;
 }
 
+// forgetAll takes away everything that this browser keeps for the page.
+export function forgetAll() {
+  try { localStorage.clear(); sessionStorage.clear(); } catch { /* then nothing was kept */ }
+}
+
 export async function copy(text) {
   try { await navigator.clipboard.writeText(text); } catch { // no clipboard without TLS
     const box = make("textarea", { class: "unseen", "aria-hidden": "true" }, text);

@@ -70,7 +70,7 @@ export function fill(chat, e, m) {
     e.replyTool.title = say("reply_to", { name: m.author });
     e.replyTool.setAttribute("aria-label", e.replyTool.title);
   }
-  if (old?.text !== m.text || !old?.pictures?.length !== !m.pictures?.length || JSON.stringify(old?.spans) !== JSON.stringify(m.spans)) showBody(e, m);
+  if (old?.text !== m.text || !old?.pictures?.length !== !m.pictures?.length || JSON.stringify([old?.spans, old?.shown]) !== JSON.stringify([m.spans, m.shown])) showBody(e, m);
   e.body.hidden = !m.text && m.final;
   const pictures = m.pictures || [];
   if (JSON.stringify(old?.pictures || []) !== JSON.stringify(pictures) || old?.final !== m.final) showPictures(e.pictures, pictures, !m.final);
@@ -80,7 +80,7 @@ export function fill(chat, e, m) {
 // A bar goes on from where it stood, so that it glides instead of jumping.
 function showBody(e, m) {
   const before = e.body.querySelector(".bar-fill")?.style.width;
-  e.body.replaceChildren(...render(m.text, m.spans));
+  e.body.replaceChildren(...render(m.shown?.text ?? m.text, m.shown?.spans ?? m.spans));
   const bar = e.body.querySelector(".bar-fill");
   e.node.classList.toggle("measured", !!bar);
   showPrint(e, m);

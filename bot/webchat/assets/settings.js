@@ -7,6 +7,7 @@ import { say, sentence } from "./words.js";
 
 export function showMe(me) {
   $("me").hidden = false;
+  $("operator-view").hidden = !me.operator;
   $("me-name").textContent = me.name;
   $("me-role").textContent = (me.operator ? say("operator") + " · " : "") + say("settings");
   dressAvatar($("me").querySelector(".avatar"), me.name, me.user);

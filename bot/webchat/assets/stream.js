@@ -1,7 +1,7 @@
 // The event stream: one for all chats, taken up where it broke off.
 import { $ } from "./dom.js";
-import { chats, seat, take, toEnd } from "./chats.js";
-import { call } from "./net.js";
+import { chats, offerExamples, seat, take, toEnd } from "./chats.js";
+import { call, door } from "./net.js";
 import { showPool, showPurse } from "./glance.js";
 import { say } from "./words.js";
 
@@ -37,7 +37,12 @@ export function connect() {
       try { take(kind, JSON.parse(e.data)); } catch (error) { console.error(error); }
     });
   }
-  s.addEventListener("pool", (e) => showPool(JSON.parse(e.data)));
+  s.addEventListener("pool", (e) => {
+    const pool = JSON.parse(e.data);
+    showPool(pool);
+    offerExamples(pool);
+  });
+  s.addEventListener("gone", () => { if (s === source) door.seat(); });
   s.addEventListener("purse", (e) => showPurse(JSON.parse(e.data)));
   s.addEventListener("beat", alive);
   s.addEventListener("ready", (e) => {
@@ -58,13 +63,23 @@ function lost() {
   clearTimeout(retry);
   retry = setTimeout(async () => {
     try {
-      if ((await call("session")).name_in_use) dispatchEvent(new Event("potluck-name-in-use"));
-    } catch (error) {
-      if (error.status === 401) return location.reload(); // the page was set up anew
+      const known = await call("session");
+      if (!known.user) return door.seat();
+      if (known.name_in_use) dispatchEvent(new Event("potluck-name-in-use"));
+    } catch {
       return lost();
     }
     connect();
   }, Math.min(15000, 400 * 2 ** Math.min(tries, 6)) * (0.6 + 0.8 * Math.random()));
+}
+// disconnect ends the stream until somebody connects anew, who gets everything from the start.
+export function disconnect() {
+  wanted = false;
+  last = 0;
+  source?.close();
+  source = null;
+  clearTimeout(watchdog);
+  clearTimeout(retry);
 }
 function hurry() {
   if (source || !wanted) return;

@@ -8,10 +8,11 @@ export function showPictures(place, pictures, unfinished) {
   place.hidden = !pictures.length;
   place.classList.toggle("many", pictures.length > 1);
   place.classList.toggle("unfinished", unfinished);
-  place.replaceChildren(...pictures.map((p) => tile(p, pictures)));
+  place.replaceChildren(...pictures.map((p) => tile(p, pictures, place)));
+  if ($("viewer").open && viewedPlace === place) follow(pictures);
 }
 
-function tile(p, pictures) {
+function tile(p, pictures, place) {
   const own = p.url.startsWith("/webchat/pictures/") ? p.url : "";
   const image = make("img", { src: own, alt: p.alt || say("picture"), width: p.width || undefined, height: p.height || undefined, decoding: "async" });
   const covered = p.spoiler && !revealed.has(p.url);
@@ -22,23 +23,33 @@ function tile(p, pictures) {
       revealed.add(p.url);
       return;
     }
-    const open = pictures.filter((o) => !o.spoiler || revealed.has(o.url));
-    view(open, open.indexOf(p), button);
+    const open = uncovered(pictures);
+    view(open, open.indexOf(p), button, place);
   } }, image, covered ? make("span", { class: "cover" }, say("show_picture")) : null);
   return button;
 }
 
-let viewed = [], at = 0, from = null;
-function view(pictures, first, button) {
+const uncovered = (pictures) => pictures.filter((p) => !p.spoiler || revealed.has(p.url));
+
+let viewed = [], at = 0, from = null, viewedPlace = null;
+function view(pictures, first, button, place) {
   viewed = pictures;
   from = button;
+  viewedPlace = place;
   turn(first);
   $("viewer").showModal();
+}
+// follow shows what the viewed message shows now: the next preview, at last the picture itself.
+function follow(pictures) {
+  viewed = uncovered(pictures);
+  from = viewedPlace.children[at] || viewedPlace.firstElementChild;
+  if (viewed.length) turn(Math.min(at, viewed.length - 1)); else $("viewer").close();
 }
 function turn(to) {
   at = (to + viewed.length) % viewed.length;
   const p = viewed[at];
   $("viewer-image").src = p.url;
+  $("viewer").classList.toggle("unfinished", viewedPlace.classList.contains("unfinished"));
   $("viewer-image").alt = p.alt || say("picture");
   $("viewer-alt").textContent = p.alt || "";
   $("viewer-save").href = p.url;
