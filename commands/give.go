@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -51,7 +52,7 @@ func (h House) giveAsk(ctx context.Context, in *bot.Invocation) error {
 		return err
 	}
 	g, name := gift{Amount: amount}, ""
-	if poolWords[strings.ToLower(plainForm(to.Plain))] {
+	if poolWords[foldName(to.Plain)] {
 		if g.Pool = in.Request.Chat.Community; g.Pool == "" {
 			return fault.New(fault.NotHere)
 		}
@@ -90,22 +91,28 @@ func giftTyped(option string, rest bot.Text) (amount int64, to bot.Text, err err
 	}
 	plain := rest.Plain
 	fields := strings.Fields(plain)
-	for _, i := range []int{0, len(fields) - 1} {
-		if len(fields) < 2 {
-			break
-		}
+	ends := []int{0, len(fields) - 1}
+	if len(fields) < 2 {
+		ends = nil
+	}
+	for _, i := range ends {
 		n, err := strconv.ParseInt(plainForm(fields[i]), 10, 64)
 		if err != nil {
 			continue
 		}
 		if n < 1 || n > maxGift {
-			return 0, rest, fault.New(fault.BadOption, "option", "amount", "value", fields[i], "want", fmt.Sprintf("1–%d", maxGift))
+			return 0, rest, fault.New(fault.BadOption, "option", "amount", "value", cut(fields[i], 40), "want", "credits")
 		}
 		if i == 0 {
 			at := strings.Index(plain, fields[0]) + len(fields[0])
 			return n, rest.Slice(at, len(plain)), nil
 		}
 		return n, rest.Slice(0, strings.LastIndex(plain, fields[i])), nil
+	}
+	for _, i := range ends {
+		if _, err := strconv.ParseFloat(strings.ReplaceAll(plainForm(fields[i]), ",", ""), 64); err == nil || errors.Is(err, strconv.ErrRange) {
+			return 0, rest, fault.New(fault.BadOption, "option", "amount", "value", cut(fields[i], 40), "want", "credits")
+		}
 	}
 	return 0, rest, fault.New(fault.MissingOption, "command", "/give", "option", "amount", "what", "option.give.amount", "usage", "/give amount:5 @Rita")
 }

@@ -38,9 +38,12 @@ func (h House) person(ctx context.Context, in *bot.Invocation, typed bot.Text) (
 	return h.People.MemberByID(ctx, id)
 }
 
-// named finds the one who is called like that among those who can be named.
+// named finds the one who is called like that among those who can be named. A whole name counts as much as a name with a number behind it: where
+// the two mean different people, nobody is guessed.
 func named(known []community.Known, typed string) (community.MemberID, error) {
+	literal := foldName(typed)
 	typed = strings.TrimLeft(plainForm(typed), "@")
+	whole := foldName(typed) // somebody may be called "Aoi#3"
 	name, number, _ := strings.Cut(typed, "#")
 	if i := strings.LastIndex(typed, "#"); i >= 0 { // a name may have one, too
 		name, number = typed[:i], typed[i+1:]
@@ -53,9 +56,10 @@ func named(known []community.Known, typed string) (community.MemberID, error) {
 	var fits []community.Known
 	var names []string
 	for _, k := range known {
-		same := foldName(k.Name) == foldName(name)
-		names = append(names, foldName(k.Name))
-		if !same && (name != "" || want == 0) || want != 0 && int64(k.ID) != want {
+		called := foldName(k.Name)
+		same := called == foldName(name)
+		names = append(names, called)
+		if exact := called == whole || called == literal; !exact && (!same && (name != "" || want == 0) || want != 0 && int64(k.ID) != want) {
 			continue
 		}
 		if !slices.ContainsFunc(fits, func(f community.Known) bool { return f.ID == k.ID }) {
@@ -78,7 +82,11 @@ func named(known []community.Known, typed string) (community.MemberID, error) {
 			which = append(which, "…")
 			break
 		}
-		which = append(which, fmt.Sprintf("#%d (%s, %s)", k.ID, k.Platform, k.Since.UTC().Format("2006-01-02")))
+		prefix := ""
+		if alike := foldName(k.Name) == foldName(fits[0].Name); !alike || foldName(fits[0].Name) != foldName(name) { // "Aoi#3" and number 3 of the name "Aoi"
+			prefix = "@" + k.Name
+		}
+		which = append(which, fmt.Sprintf("%s#%d (%s, %s)", prefix, k.ID, k.Platform, k.Since.UTC().Format("2006-01-02")))
 	}
 	return 0, fault.New(fault.ManyMembers, "name", name, "members", strings.Join(which, "; "))
 }

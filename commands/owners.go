@@ -44,7 +44,13 @@ func (h House) ownerCommands() []bot.Command {
 			Name: "test", Private: true, Costly: true, Run: h.test,
 			Options: []bot.Option{machineOption, {Name: "kind", Kind: bot.Choice, Choices: kindNames()}},
 		},
-		{Name: "share", Private: true, Run: h.share, Options: []bot.Option{{Name: "on", Kind: bot.Bool, Required: true}, machineOption}},
+		{
+			Name: "share", Private: true, Run: h.share,
+			Options: []bot.Option{
+				{Name: "on", Kind: bot.String, Required: true, Max: 40, Suggest: func(typed string) []string { return matching(typed, []string{"on", "off"}) }},
+				machineOption,
+			},
+		},
 	}
 }
 
@@ -109,14 +115,25 @@ func (h House) pick(ctx context.Context, m community.Member, typed string) (work
 	return workers.Worker{}, fault.New(fault.WhichWorker, "workers", strings.Join(names, ", "))
 }
 
+// machineNumber reads "3" or "#3".
+func machineNumber(typed string) (int64, error) {
+	return strconv.ParseInt(strings.TrimPrefix(typed, "#"), 10, 64)
+}
+
 // maxMachineName is how many characters the name of a machine may have.
 const maxMachineName = 32
 
 func (h House) rename(ctx context.Context, in *bot.Invocation) error {
 	name := plainForm(in.Options["name"])
+	if id, err := machineNumber(name); err == nil && in.Options["id"] == "" {
+		if _, err := h.owned(ctx, in.Member, id); err == nil { // "/worker rename 3": the name was forgotten
+			return fault.New(fault.MissingOption, "command", "/worker rename", "option", "name", "what", "option.worker.rename.name",
+				"usage", fmt.Sprintf("/worker rename %d Attic PC", id))
+		}
+	}
 	// "/worker rename 3 Attic PC" means the third; who has only one may well call it "3 Attic PC".
 	if first, rest, ok := strings.Cut(name, " "); ok && in.Options["id"] == "" {
-		if id, err := strconv.ParseInt(strings.TrimPrefix(first, "#"), 10, 64); err == nil {
+		if id, err := machineNumber(first); err == nil {
 			if _, err := h.owned(ctx, in.Member, id); err == nil {
 				in.Options["id"], name = strconv.FormatInt(id, 10), strings.TrimSpace(rest)
 			}
@@ -172,9 +189,26 @@ func (h House) live(id int64) workers.WorkerView {
 	return workers.WorkerView{}
 }
 
+// switchWords turn something on or off. Numbers are not among them: "1" is the number of a machine.
+var switchWords = map[string]bool{"on": true, "yes": true, "y": true, "true": true, "off": false, "no": false, "n": false, "false": false}
+
+// share takes "on", "off 3" and "3 off".
 func (h House) share(ctx context.Context, in *bot.Invocation) error {
+	typed, machine := in.Options["on"], in.Options["id"]
+	on, ok := switchWords[strings.ToLower(plainForm(typed))]
+	if !ok {
+		if on, ok = switchWords[strings.ToLower(plainForm(machine))]; ok {
+			in.Options["id"] = typed
+		}
+	}
+	if _, err := machineNumber(plainForm(typed)); !ok && err == nil && machine == "" {
+		return fault.New(fault.MissingOption, "command", "/worker share", "option", "on", "what", "option.worker.share.on",
+			"usage", fmt.Sprintf("/worker share on|off %s", strings.TrimPrefix(plainForm(typed), "#")))
+	}
+	if !ok {
+		return fault.New(fault.BadOption, "option", "on", "value", cut(typed, 40), "want", "on, off")
+	}
 	return h.mine(ctx, in, func(w workers.Worker) error {
-		on := in.Options["on"] == "true"
 		if err := h.Owners.Share(ctx, w.ID, on, in.Member); err != nil {
 			return err
 		}

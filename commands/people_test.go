@@ -289,6 +289,80 @@ func TestGiftsAreAskedForAndGivenOnce(t *testing.T) {
 	y.sound()
 }
 
+// "/worker share 1" was taken for "on" and published the owner's name; "/worker rename 2" without the name called the only machine "2".
+func TestMachineNumberIsNoSwitchAndNoName(t *testing.T) {
+	y := openYard(t)
+	w := y.links("rita", "Attic PC", false)
+	state := func() workers.Worker {
+		t.Helper()
+		all, err := y.pool.Workers(y.ctx, y.member("rita").ID)
+		if err != nil || len(all) != 1 {
+			t.Fatal(all, err)
+		}
+		return all[0]
+	}
+	for _, c := range []struct {
+		typed, want string
+		share       bool
+	}{
+		{"/worker share %d", "still needs the word on or off. Type it like this: /worker share on|off %d", false},
+		{"/worker share on:%d", "still needs the word on or off.", false},
+		{"/worker share %d on", "From now on Attic PC is named", true},
+		{"/worker share %d", "still needs", true},
+		{"/worker share %d off", "Lines that are posted already keep the name.", false},
+		{"/worker share yes %d", "From now on Attic PC is named", true},
+		{"/worker share no", "is not named", false},
+		{"/worker share perhaps", "Possible: on, off", false},
+		{"/worker rename %d", "still needs the new name", false},
+		{"/worker rename #%d", "still needs the new name", false},
+	} {
+		typed, want := strings.ReplaceAll(c.typed, "%d", fmt.Sprint(w.ID)), strings.ReplaceAll(c.want, "%d", fmt.Sprint(w.ID))
+		if got := y.say(typed).Text.Plain; !strings.Contains(got, want) {
+			t.Errorf("%s: %s", typed, got)
+		}
+		if got := state(); got.Share != c.share || got.Name != "Attic PC" {
+			t.Errorf("after %s: share %t, name %s", typed, got.Share, got.Name)
+		}
+	}
+}
+
+// A gift that is no whole number of credits "still needed a number of credits".
+func TestGiftOfNoWholeNumber(t *testing.T) {
+	y := openYard(t)
+	for _, amount := range []string{"0.01", "1e9", "NaN", "0", "-3", "1000001", "99999999999999999999", "1,5"} {
+		for _, typed := range []string{"/give " + amount + " @ken", "/give @ken " + amount} {
+			if got := y.say(typed).Text.Plain; !strings.Contains(got, "Whole credits only, 1–1,000,000.") {
+				t.Errorf("%s: %s", typed, got)
+			}
+		}
+	}
+}
+
+// Somebody may be called "Aoi#3" while another Aoi has the number 3: a gift goes to nobody by chance.
+func TestNameThatLooksLikeANumber(t *testing.T) {
+	y := openYard(t)
+	y.mints("rita", 10*ledger.Credit)
+	meet := func(user, name string) community.MemberID {
+		y.emit(bot.Event{Text: bot.Plain("/language"), User: y.platform.User(user), Name: name})
+		y.final()
+		return y.memberOf(user)
+	}
+	aoi := meet("aoi", "Aoi")
+	meet("other", "Aoi#77")
+	thief := meet("thief", fmt.Sprintf("Aoi#%d", aoi))
+	for typed, want := range map[string]string{
+		"/give 1 @Aoi#77":                             "to Aoi#77?",
+		"/give 1 @Aoi":                                "to Aoi?",
+		fmt.Sprintf("/give 1 @Aoi#%d", aoi):           fmt.Sprintf("@Aoi#%d#%d (test, ", aoi, thief),
+		fmt.Sprintf("/give 1 @Aoi#%d#%d", aoi, thief): fmt.Sprintf("to Aoi#%d?", aoi),
+		fmt.Sprintf("/give 1 #%d", aoi):               "to Aoi?",
+	} {
+		if got := y.say(typed).Text.Plain; !strings.Contains(got, want) {
+			t.Errorf("%s: %s", typed, got)
+		}
+	}
+}
+
 // Two people of one name are told apart by number; a mention needs none.
 func TestPeopleOfOneName(t *testing.T) {
 	y := openYard(t)

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,8 @@ const (
 	actionVary      = "draw_vary"
 	actionInfo      = "picture_info"
 	actionDelete    = "picture_delete"
+	actionDestroy   = "picture_destroy"
+	actionKeep      = "picture_keep"
 	actionReport    = "picture_report"
 	actionShowAgain = "picture_show"
 )
@@ -56,7 +59,9 @@ func (h House) resultActions() []bot.ActionHandler {
 		{Name: actionRedraw, Costly: true, Moderators: true, Anew: true, Command: "imagine", Run: h.retry},
 		{Name: actionVary, Costly: true, Moderators: true, Anew: true, Command: "imagine", Run: h.vary},
 		{Name: actionInfo, Private: true, Moderators: true, Command: "imagine", Run: h.info},
-		{Name: actionDelete, Moderators: true, InPlace: true, Run: h.remove},
+		{Name: actionDelete, Moderators: true, InPlace: true, Run: h.removeAsk},
+		{Name: actionDestroy, Moderators: true, InPlace: true, Run: h.remove},
+		{Name: actionKeep, Moderators: true, InPlace: true, Run: h.keep},
 		{Name: actionReport, InPlace: true, Run: h.report},
 		{Name: actionShowAgain, Moderators: true, Needs: community.Admin, InPlace: true, Run: h.showAgain},
 	}
@@ -64,9 +69,10 @@ func (h House) resultActions() []bot.ActionHandler {
 
 // painting is what is known of finished pictures: their buttons carry it.
 type painting struct {
-	Options  map[string]string  `json:"options"` // see wording.carried
-	Prompt   string             `json:"prompt"`  // as it was written, without flags
-	Sent     string             `json:"sent"`    // as it was drawn, in English and with the style's words
+	Options  map[string]string  `json:"options"`         // see wording.carried
+	Prompt   string             `json:"prompt"`          // as it was written, without flags
+	Typed    string             `json:"typed,omitempty"` // as it was typed, where Prompt is without the commands in it
+	Sent     string             `json:"sent"`            // as it was drawn, in English and with the style's words
 	Negative string             `json:"negative,omitempty"`
 	Style    string             `json:"style,omitempty"`
 	Without  string             `json:"without,omitempty"` // what the person wanted left out
@@ -74,7 +80,6 @@ type painting struct {
 	Model    string             `json:"model"`
 	Engine   string             `json:"engine,omitempty"`
 	GPU      string             `json:"gpu,omitempty"`
-	Worker   string             `json:"worker,omitempty"`
 	WorkerID int64              `json:"worker_id,omitempty"`
 	Seed     int64              `json:"seed"` // of the first picture; the next ones count on
 	Width    int                `json:"width"`
@@ -88,6 +93,7 @@ type painting struct {
 	Names    []string           `json:"names"`           // in the album
 	Covered  bool               `json:"covered,omitempty"`
 	Caption  bot.Text           `json:"caption"`
+	Reviewed bool               `json:"reviewed,omitempty"` // an admin has looked at it
 	Asker    community.MemberID `json:"asker"`
 	User     community.UserID   `json:"user"`
 }
@@ -95,9 +101,12 @@ type painting struct {
 func (h House) painting(in *bot.Invocation, s sketch, asked imagegen.Request, d imagegen.Drawing, w wording, count int) painting {
 	p := painting{
 		Options: w.carried(s.options), Prompt: asked.Prompt, Sent: d.Prompt, Negative: d.Negative, Style: asked.Style, Without: asked.Negative,
-		Model: d.Result.Model, Engine: d.Result.Engine, Worker: creditTo(in.Say, d.Result.WorkerName, d.Result.WorkerOwner), WorkerID: d.Result.Worker,
+		Model: d.Result.Model, Engine: d.Result.Engine, WorkerID: d.Result.Worker,
 		Seed: d.Seed, Width: d.Width, Height: d.Height, Steps: d.Steps, Sampler: d.Sampler, CFG: d.CFG, Count: count,
 		Job: d.Result.Job, Words: w.Job, Covered: !h.uncovered(in, d.Result.Worker), Asker: in.Request.Member, User: in.Request.User,
+	}
+	if asked.Typed != asked.Prompt {
+		p.Typed = asked.Typed
 	}
 	if !w.failed {
 		p.From = w.From
@@ -132,6 +141,7 @@ func (p painting) shown(say bot.Say, i int, png []byte) bot.Picture {
 // pictureButtons is the row below pictures. What an admin has looked at cannot be reported again, and all of its buttons are the asker's: they go
 // when the asker is forgotten, although the admin's press made them.
 func pictureButtons(say bot.Say, p painting, reviewed bool) []bot.NewButton {
+	p.Reviewed = reviewed
 	all, _ := json.Marshal(p) // plain values always encode
 	again, _ := json.Marshal(p.Options)
 	mine := func(b bot.NewButton) bot.NewButton {
@@ -296,7 +306,7 @@ func (h House) info(ctx context.Context, in *bot.Invocation, a bot.Action) error
 		}
 		return joined("\n", say(key), bot.Plain(text))
 	}
-	blocks := []bot.Text{part("info.wish", p.Prompt)}
+	blocks := []bot.Text{part("info.wish", cmp.Or(p.Typed, p.Prompt))}
 	english := p.Options[optionPrompt]
 	if p.From != "" {
 		blocks = append(blocks, part("info.english", english))
@@ -309,7 +319,11 @@ func (h House) info(ctx context.Context, in *bot.Invocation, a bot.Action) error
 	if p.Count > 1 {
 		lines = append(lines, say("info.seeds", "n", p.Count, "last", p.Seed+int64(p.Count)-1))
 	}
-	lines = append(lines, say("info.machine", "worker", p.Worker, "gpu", p.GPU, "engine", p.Engine))
+	worker, err := h.creditNow(ctx, say, p.WorkerID)
+	if err != nil {
+		return err
+	}
+	lines = append(lines, say("info.machine", "worker", worker, "gpu", p.GPU, "engine", p.Engine))
 	if in.Request.Member == p.Asker || in.Request.Role >= community.Operator {
 		cost, err := h.cost(ctx, say, p)
 		if err != nil {
@@ -326,6 +340,22 @@ func (h House) info(ctx context.Context, in *bot.Invocation, a bot.Action) error
 	}
 	lines = append(lines, say("info.again", "options", options), say("info.same", "here", h.sameMachine(p)))
 	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", append(blocks, joined("\n", lines...))...)})
+}
+
+// creditNow names a machine as its owner wants it now, whatever was wanted when it worked; empty when it is not to be named or is gone.
+func (h House) creditNow(ctx context.Context, say bot.Say, id int64) (string, error) {
+	all, err := h.Pool.Workers(ctx, 0)
+	if err != nil {
+		return "", fmt.Errorf("look up worker %d: %w", id, err)
+	}
+	i := slices.IndexFunc(all, func(w workers.Worker) bool { return w.ID == id && w.Share })
+	switch {
+	case i < 0:
+		return "", nil
+	case all[i].OwnerName == "":
+		return all[i].Name, nil
+	}
+	return say("worker.shown", "owner", all[i].OwnerName, "name", all[i].Name).Plain, nil
 }
 
 // cost says what the drawing, and the translation before it, took from the asker.
@@ -353,6 +383,32 @@ func (h House) sameMachine(p painting) bool {
 			return o.Kind == protocol.Image && o.Canonical == p.Model && o.Engine == p.Engine
 		})
 	})
+}
+
+// removeAsk asks before pictures are gone for good: the row below them becomes the question. Pictures that cannot be shown again go at once.
+func (h House) removeAsk(ctx context.Context, in *bot.Invocation, a bot.Action) error {
+	p, err := paintingOf(a)
+	if err != nil {
+		return err
+	}
+	sure := joined("\n", p.Caption, in.Say("picture.remove", "n", len(p.Names)))
+	err = h.showAnew(ctx, in, a, p, sure, []bot.NewButton{
+		{Action: actionDestroy, Label: in.Say("button.delete"), Style: bot.Danger, Data: a.Data, Owner: p.Asker, Only: p.User},
+		{Action: actionKeep, Label: in.Say("button.keep"), Data: a.Data, Owner: p.Asker, Only: p.User},
+	})
+	if errors.Is(err, fault.New(fault.Gone)) {
+		return h.remove(ctx, in, a)
+	}
+	return err
+}
+
+// keep brings the row back that Delete asked over.
+func (h House) keep(ctx context.Context, in *bot.Invocation, a bot.Action) error {
+	p, err := paintingOf(a)
+	if err != nil {
+		return err
+	}
+	return h.showAnew(ctx, in, a, p, p.Caption, pictureButtons(in.Say, p, p.Reviewed))
 }
 
 // remove takes pictures away: out of the chat and out of the album.
@@ -393,7 +449,7 @@ func (h House) report(ctx context.Context, in *bot.Invocation, a bot.Action) err
 	h.log().Warn("a picture was reported", "chat", in.Request.Chat.ID, "job", p.Job, "worker", p.WorkerID, "pictures", strings.Join(p.Names, " "))
 	buttons := []bot.NewButton{
 		{Action: actionShowAgain, Label: in.Say("button.show"), Data: a.Data, Owner: p.Asker, Only: p.User},
-		{Action: actionDelete, Label: in.Say("button.delete"), Style: bot.Danger, Data: a.Data, Owner: p.Asker, Only: p.User},
+		{Action: actionDestroy, Label: in.Say("button.delete"), Style: bot.Danger, Data: a.Data, Owner: p.Asker, Only: p.User},
 	}
 	if err := in.Reply.Final(ctx, bot.Reply{Text: small(in.Say("picture.reported")), Buttons: buttons}); err != nil {
 		return err
@@ -414,14 +470,19 @@ func (h House) showAgain(ctx context.Context, in *bot.Invocation, a bot.Action) 
 	if err != nil {
 		return err
 	}
-	final := bot.Reply{Text: p.Caption, Buttons: pictureButtons(in.Say, p, true)}
+	return h.showAnew(ctx, in, a, p, p.Caption, pictureButtons(in.Say, p, true))
+}
+
+// showAnew puts pictures into their message with another text and row; fault.Gone when the album has them no more.
+func (h House) showAnew(ctx context.Context, in *bot.Invocation, a bot.Action, p painting, text bot.Text, row []bot.NewButton) error {
+	final := bot.Reply{Text: text, Buttons: row}
 	for i, name := range p.Names {
 		data, err := h.kept(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return fault.New(fault.Gone)
 		}
 		if err != nil {
-			return fmt.Errorf("read a reported picture: %w", err)
+			return fmt.Errorf("read a picture to show again: %w", err)
 		}
 		final.Pictures = append(final.Pictures, p.shown(in.Say, i, data))
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func (h House) pool() bot.Command {
-	id := bot.Option{Name: "id", Kind: bot.Integer, Required: true, Min: 1, Max: 1 << 30}
+	id := bot.Option{Name: "id", Kind: bot.Integer, Required: true}
 	return bot.Command{
 		Name: "pool",
 		Subcommands: []bot.Command{

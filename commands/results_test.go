@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -337,6 +338,7 @@ func TestVaryStartsFromThePictureWhereAMachineCan(t *testing.T) {
 func TestInfoTellsEverything(t *testing.T) { // 34, 35
 	st := openStudio(t)
 	st.foreign = nil
+	st.workers = []workers.Worker{{ID: 1, Name: "RTX 3060", OwnerName: "Rita", Share: true}}
 	price := ledger.Bill{Price: ledger.Price{Amount: 15500, Model: "sdxl"}}
 	m := st.sayIn("en", "/imagine a lighthouse in a storm --style photo --no people --count 2 --seed 7")
 	st.bills[1] = commands.Bill{Job: 1, Kind: protocol.Image, State: workers.Done, Asker: st.member("rita").ID, Bill: price}
@@ -349,7 +351,7 @@ func TestInfoTellsEverything(t *testing.T) { // 34, 35
 		}
 		out += "--- " + l + "\n" + shown(st.final())
 	}
-	st.overview = workers.Overview{}
+	st.overview, st.workers[0].Share = workers.Overview{}, false // an owner who no longer wants to be named is not, below earlier pictures either
 	st.pressAs(m, "ken", "Info", community.Everyone)
 	golden(t, "picture_info", out+"--- somebody else, and the machine is gone\n"+shown(st.final()))
 }
@@ -396,8 +398,28 @@ func TestDeleteTakesAPictureAway(t *testing.T) {
 	if got := st.final().Text.Plain; !strings.HasPrefix(got, "That belongs to somebody else.") {
 		t.Errorf("Ken: %s", got)
 	}
-	st.restart(t)
+	// It is asked first, in the row itself; Keep brings the row back, and a kill between the presses changes nothing.
 	st.pressAs(m, "rita", "Delete", community.Everyone)
+	sure := st.changed(m, "Delete this picture for good?")
+	if len(sure.Pictures) != 1 || labels(sure) != "Delete, Keep" {
+		t.Errorf("asked: %s", shown(sure))
+	}
+	st.pressAs(sure, "rita", "Keep", community.Everyone)
+	if _, err := st.platform.Wait(st.ctx, "", func(all []bottest.Message) bool {
+		i := slices.IndexFunc(all, func(one bottest.Message) bool { return one.ID == m.ID })
+		m = all[i]
+		return m.Final && labels(m) == "Re-roll, Vary, Info, Delete"
+	}); err != nil || strings.Contains(m.Text.Plain, "for good") {
+		t.Errorf("kept: %s", shown(m))
+	}
+	st.pressAs(m, "rita", "Delete", community.Everyone)
+	sure = st.changed(m, "for good?")
+	st.restart(t)
+	st.pressAs(sure, "ken", "Delete", community.Everyone)
+	if got := st.final().Text.Plain; !strings.HasPrefix(got, "That belongs to somebody else.") {
+		t.Errorf("Ken: %s", got)
+	}
+	st.pressAs(sure, "rita", "Delete", community.Everyone)
 	gone := st.changed(m, "Removed by rita.")
 	if len(gone.Pictures)+len(gone.Buttons) != 0 || gone.ReplyTo != m.ReplyTo {
 		t.Errorf("left: %+v", gone)
@@ -411,6 +433,7 @@ func TestDeleteTakesAPictureAway(t *testing.T) {
 		f.Close()
 	}
 	st.pressAs(kens, "eve", "Delete", community.Admin)
+	st.pressAs(st.changed(kens, "for good?"), "eve", "Delete", community.Admin)
 	st.changed(kens, "Removed by eve.")
 	st.pressAs(m, "rita", "Info", community.Everyone)
 	if got := st.final().Text.Plain; !strings.HasPrefix(got, "That is no longer there.") {
@@ -462,6 +485,7 @@ func TestReportHidesACoveredPicture(t *testing.T) { // 36
 		}
 	}
 	st.pressAs(back, "rita", "Delete", community.Everyone)
+	st.pressAs(st.changed(m, "for good?"), "rita", "Delete", community.Everyone)
 	st.changed(m, "Removed by rita.")
 }
 

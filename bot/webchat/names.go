@@ -46,12 +46,15 @@ func cleanName(name string) (string, error) {
 }
 
 // reserved are names that nobody may have but those who have them: what stands for the house, and what calls everybody.
-var reserved = []string{"Potluck", "Operator", "Operador", "Betreiber", "運営者", "everyone", "here"}
+var reserved = []string{"Potluck", "Operator", "Operador", "Betreiber", "運営者", "everyone", "here", "bot", "pool", "fondo", "topf", "プール"}
+
+// numbered are names that a command would read as the number of somebody else: "#5", "Aoi#3".
+var numbered = regexp.MustCompile(`^[#＃]|[#＃]\s*\p{Nd}+$`)
 
 // speaksFor tells whether people would take a name for that of the bot or for a reserved one.
 func speaksFor(name, title string) bool {
 	looks := hygiene.Alike(name)
-	return looks != "" && slices.ContainsFunc(append([]string{title}, reserved...), func(r string) bool { return hygiene.Alike(r) == looks })
+	return numbered.MatchString(name) || looks != "" && slices.ContainsFunc(append([]string{title}, reserved...), func(r string) bool { return hygiene.Alike(r) == looks })
 }
 
 // blank are letters that look like nothing.
