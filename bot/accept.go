@@ -39,6 +39,8 @@ func (r *Router) Handle(ctx context.Context, e Event) (err error) {
 		err = r.message(ctx, e)
 	case ActionPressed:
 		err = r.pressed(ctx, e)
+	case MessagesDeleted:
+		err = r.deleted(ctx, e)
 	case ChatMigrated:
 		if m, ok := r.people.(mover); ok {
 			err = m.MoveChat(ctx, e.Chat.ID, e.MovedTo)
@@ -137,28 +139,28 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 		m, err := r.who(ctx, &w.event)
 		if err != nil {
 			if e := w.event; fault.Has(err, fault.Storage) {
-				r.tell(Request{Event: e.ID, Chat: e.Chat, User: e.User, Locale: r.catalogue.Match("", e.Locale), Source: e.Message, Handle: e.Handle, Private: w.private}, fault.Storage)
+				r.tell(Request{Event: e.ID, Chat: e.Chat, User: e.User, Locale: r.catalogue.Match("", e.Locale), Source: e.Message, Handle: e.Handle, Private: w.private}, "fault."+string(fault.Storage))
 			}
 			return err
 		}
 		w.member = &m
 	}
 	if w.member.Blocked {
-		if w.event.Handle != "" {
-			return ErrIgnored // whoever waits for an answer is not to wait in vain
-		}
-		return nil
+		return r.tellBlocked(w.event, *w.member, w.private)
 	}
-	if w.refused == nil && w.event.Role < w.needs {
+	if w.event.Role < w.needs { // also when an argument is wrong: whoever may not do it need not learn how
 		w.refused = fault.New(fault.Forbidden, "role", w.needs)
 	}
 	verdict := r.weigh(&w)
+	if w.refused != nil && r.whispers(w.event.Chat.ID) {
+		w.private = true // it concerns one person, and the chat need not read it
+	}
 	if verdict == ignored {
 		return nil
 	}
 	q, err := r.request(w)
 	if verdict == noRoom {
-		r.tell(q, fault.Busy)
+		r.tell(q, "fault."+string(fault.Busy))
 		return nil
 	}
 	fresh := false
@@ -170,7 +172,7 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 			r.uncount(w.member.ID)
 		}
 		if fault.Has(err, fault.Storage) {
-			r.tell(q, fault.Storage)
+			r.tell(q, "fault."+string(fault.Storage))
 		}
 		if err != nil {
 			return fmt.Errorf("accept: %w", err)
@@ -181,6 +183,27 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.enqueue(inv) // when the Router has closed meanwhile, the request runs at the next start
+	return nil
+}
+
+// whispers tells whether the platform of a chat shows a message to one person at no cost to the others.
+func (r *Router) whispers(chat community.ChatID) bool {
+	w, ok := r.platforms[community.Platform(chat)].(Whisperer)
+	return ok && w.Whispers()
+}
+
+// tellBlocked says now and then to somebody whom the operator has blocked why nothing happens; nothing is kept of it.
+func (r *Router) tellBlocked(e Event, m community.Member, private bool) error {
+	if r.mayTellBlocked(m.ID) {
+		r.tell(Request{
+			Event: e.ID, Chat: e.Chat, User: e.User, Locale: r.catalogue.Match(m.Language, e.Locale), Source: e.Message, Handle: e.Handle,
+			Private: private || r.whispers(e.Chat.ID),
+		}, "reply.blocked")
+		return nil
+	}
+	if e.Handle != "" {
+		return ErrIgnored // whoever waits for an answer is not to wait in vain
+	}
 	return nil
 }
 
@@ -240,9 +263,9 @@ func (r *Router) request(w wish) (Request, error) {
 	return q, nil
 }
 
-// tell answers with a fault's text without a request: what there is no room for is not kept either. The nonce comes from the event, for a
+// tell answers with a text of the catalogue without a request: what there is no room for is not kept either. The nonce comes from the event, for a
 // second delivery.
-func (r *Router) tell(q Request, code fault.Code) {
+func (r *Router) tell(q Request, key string) {
 	select {
 	case r.busy <- struct{}{}:
 	default:
@@ -251,7 +274,7 @@ func (r *Router) tell(q Request, code fault.Code) {
 	}
 	sum := sha256.Sum256([]byte(q.Event))
 	out := Outgoing{
-		Chat: q.Chat.ID, ReplyTo: q.Source, Text: r.catalogue.Say(q.Locale)("fault." + string(code)), Final: true,
+		Chat: q.Chat.ID, ReplyTo: q.Source, Text: r.catalogue.Say(q.Locale)(key), Final: true,
 		Nonce: base32.StdEncoding.EncodeToString(sum[:])[:16], Handle: q.Handle,
 	}
 	if q.Private {
@@ -263,7 +286,7 @@ func (r *Router) tell(q Request, code fault.Code) {
 		defer cancel()
 		if p := r.platforms[community.Platform(q.Chat.ID)]; p != nil {
 			if _, err := p.Send(ctx, out); err != nil {
-				r.log.Warn("tell why a request was not kept", "code", code, "chat", q.Chat.ID, "user", q.User, "err", err)
+				r.log.Warn("tell why a request was not kept", "what", key, "chat", q.Chat.ID, "user", q.User, "err", err)
 			}
 		}
 	}) {

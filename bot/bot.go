@@ -112,6 +112,10 @@ type Speaker interface {
 	DeleteSpoken(ctx context.Context, chat community.ChatID, parts []community.MessageID) error
 }
 
+// Whisperer is a Platform that can show a message in a chat to one person only, without a trace for the others. What is refused to one person is
+// then shown to that person only.
+type Whisperer interface{ Whispers() bool }
+
 // Inspector is a Platform that can tell what keeps the bot from working in a community.
 type Inspector interface {
 	Inspect(ctx context.Context, c community.CommunityID) ([]Lack, error)
@@ -222,6 +226,8 @@ type Store interface {
 	// CountStart adds by to how often a process took the request up again without getting through, and returns the sum.
 	CountStart(ctx context.Context, id string, by int) (starts int, err error)
 	Request(ctx context.Context, id string) (r Request, ok bool, err error)
+	// Asked lists what one message asked for, oldest first: its command, and buttons that did it once more.
+	Asked(ctx context.Context, chat community.ChatID, m community.MessageID) ([]Request, error)
 	// Unfinished lists every request that is not delivered, oldest first. One whose arguments cannot be read any more has none.
 	Unfinished(ctx context.Context) ([]Request, error)
 	SaveActions(ctx context.Context, actions []Action) error

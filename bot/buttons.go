@@ -27,7 +27,7 @@ func (r *Router) pressed(ctx context.Context, e Event) error {
 		return err
 	}
 	if member.Blocked {
-		return nil
+		return r.tellBlocked(e, member, true)
 	}
 	want.event, want.member = e, &member
 	moderates := e.Role >= community.Admin && (handler.Moderators || a.Name == stopAction)
@@ -80,6 +80,73 @@ func (r *Router) stop(ctx context.Context, a Action, want wish) error {
 		inv.cancel(fault.New(fault.Cancelled))
 	}
 	return nil
+}
+
+// deleted takes back what was asked by messages that are gone: what runs is stopped, and the answers go, too. Who deletes takes back what
+// they asked themselves, a moderator what anybody did; where the platform does not tell who it was, it lets nobody else.
+func (r *Router) deleted(ctx context.Context, e Event) error {
+	for _, m := range e.Deleted {
+		if m == "" {
+			continue
+		}
+		// Buttons below an answer of the bot have it as their source; it goes by itself when pictures are taken away, say.
+		if of, err := r.answers(ctx, e.Chat.ID, m); err != nil || of != "" {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		asked, err := r.store.Asked(ctx, e.Chat.ID, m)
+		if err != nil {
+			return fmt.Errorf("find what a message asked: %w", err)
+		}
+		for _, q := range asked {
+			if e.User == "" || q.User == e.User || e.Role >= community.Admin {
+				if err := r.withdraw(ctx, q); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// withdraw stops a request as its Stop does, and sees to it that no answer stays.
+func (r *Router) withdraw(ctx context.Context, q Request) error {
+	r.mu.Lock()
+	inv := r.running[q.ID]
+	r.mu.Unlock()
+	if inv != nil {
+		inv.withdrawn.Store(true)
+	}
+	if q.State != Delivered {
+		if err := r.store.SetState(ctx, q.ID, Stopped); err != nil {
+			return fmt.Errorf("stop: %w", err)
+		}
+	}
+	if inv != nil {
+		inv.cancel(fault.New(fault.Cancelled))
+	}
+	// Read once more: the final may have gone out before withdrawn was set.
+	now, ok, err := r.store.Request(ctx, q.ID)
+	if err != nil {
+		return fmt.Errorf("read a withdrawn request: %w", err)
+	}
+	if ok && now.State == Delivered {
+		r.spawn(func() { r.takeAway(r.deliver, now, now.Reply) })
+	}
+	return nil
+}
+
+// takeAway deletes the answer of a request. One that cannot be deleted stays: it is final.
+func (r *Router) takeAway(ctx context.Context, q Request, parts []community.MessageID) {
+	p := r.platforms[community.Platform(q.Chat.ID)]
+	if p == nil || len(parts) == 0 || r.actions[q.Command].InPlace {
+		return
+	}
+	if err := p.Delete(ctx, q.Chat.ID, parts); err != nil && !fault.Has(err, fault.Gone) {
+		r.log.Warn("take away the answer to a deleted message", "chat", q.Chat.ID, "command", q.Command, "err", err)
+	}
 }
 
 // tooOld says that a button is no longer there, and what to type instead where that is known.

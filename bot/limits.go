@@ -12,11 +12,43 @@ import (
 
 // allowance is what one member may do. Guarded by Router.mu.
 type allowance struct {
-	pending int             // costly requests that are accepted and have not ended
-	running int             // of these, how many are at work
-	waiting []chan struct{} // those whose turn comes, oldest first; closed when it is there
-	tokens  bucket          // requests of any kind
-	telling bucket          // answers that say "too fast"
+	pending int       // costly requests that are accepted and have not ended
+	running int       // of these, how many are at work
+	waiting []*waiter // those whose turn comes, oldest first
+	tokens  bucket    // requests of any kind
+	telling bucket    // answers that say "too fast"
+	told    time.Time // when it was said last that the member is blocked
+}
+
+// waiter is a request that waits for its turn.
+type waiter struct {
+	turn  chan struct{} // closed when it is there
+	moved chan struct{} // holds one: the line has changed
+}
+
+// lineMoved tells everybody in the line; it needs Router.mu.
+func (a *allowance) lineMoved() {
+	for _, w := range a.waiting {
+		select {
+		case w.moved <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// blockedEvery is how often somebody who is blocked is told so; anything else of them is passed over in silence.
+const blockedEvery = time.Hour
+
+// mayTellBlocked tells whether it is time to say it once more, and counts that as said.
+func (r *Router) mayTellBlocked(m community.MemberID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := r.allowance(m)
+	if !a.told.IsZero() && time.Since(a.told) < blockedEvery {
+		return false
+	}
+	a.told = time.Now()
+	return true
 }
 
 // bucket is a token bucket: it holds at most a minute's worth and is filled steadily.
@@ -54,7 +86,7 @@ func (r *Router) allowance(m community.MemberID) *allowance {
 	if a == nil {
 		if len(r.members) >= manyMembers {
 			for id, old := range r.members {
-				if old.pending == 0 && old.running == 0 && time.Since(old.tokens.at) > time.Minute {
+				if old.pending == 0 && old.running == 0 && time.Since(old.tokens.at) > time.Minute && time.Since(old.told) > blockedEvery {
 					delete(r.members, id)
 				}
 			}
@@ -84,8 +116,9 @@ func (r *Router) admit(a *allowance, costly bool, now time.Time) error {
 
 func roundUp(d, unit time.Duration) time.Duration { return (d + unit - 1) / unit * unit }
 
-// turn waits until fewer than Limits.Running of the member's costly requests are at work; pass gives the turn on.
-func (r *Router) turn(inv *invocation) error {
+// turn waits until fewer than Limits.Running of the member's costly requests are at work; pass gives the turn on. Meanwhile tell is called with
+// the place in the member's own line, which counts from 1, whenever the line has changed.
+func (r *Router) turn(inv *invocation, tell func(running, place, line int)) error {
 	r.mu.Lock()
 	a := r.allowance(inv.member.ID)
 	if a.running < r.limits.Running {
@@ -93,18 +126,30 @@ func (r *Router) turn(inv *invocation) error {
 		r.mu.Unlock()
 		return nil
 	}
-	mine := make(chan struct{})
+	mine := &waiter{turn: make(chan struct{}), moved: make(chan struct{}, 1)}
 	a.waiting = append(a.waiting, mine)
+	a.lineMoved()
 	r.mu.Unlock()
-	select {
-	case <-mine:
-		return nil
-	case <-inv.ctx.Done():
+	for waits := true; waits; {
+		select {
+		case <-mine.turn:
+			return nil
+		case <-inv.ctx.Done():
+			waits = false
+		case <-mine.moved:
+			r.mu.Lock()
+			running, place, line := a.running, slices.Index(a.waiting, mine)+1, len(a.waiting)
+			r.mu.Unlock()
+			if place > 0 {
+				tell(running, place, line)
+			}
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if i := slices.Index(a.waiting, mine); i >= 0 {
 		a.waiting = slices.Delete(a.waiting, i, i+1)
+		a.lineMoved()
 	} else {
 		r.next(a) // the turn came at the same moment
 	}
@@ -123,8 +168,9 @@ func (r *Router) pass(inv *invocation, since time.Time) {
 // next gives a turn that has ended to the one that waits longest; it needs mu.
 func (r *Router) next(a *allowance) {
 	if len(a.waiting) > 0 {
-		close(a.waiting[0])
+		close(a.waiting[0].turn)
 		a.waiting = slices.Delete(a.waiting, 0, 1)
+		a.lineMoved()
 		return
 	}
 	a.running--

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"potluck/community"
@@ -26,6 +27,9 @@ type Reply struct {
 	// Status tells that Text only says how the work goes (its place in the queue, percent) and is no part of the answer: when the work is
 	// stopped or fails, what was shown with Status goes away, while the beginning of an answer stays.
 	Status bool
+	// Working tells of a Status that a job waits or is worked on in this very run. So no final of an earlier process can be out: its jobs would
+	// be over, and their results come at once.
+	Working bool
 	// beside tells that a run that was to change a message in place failed: its own message says so, and that one stays.
 	beside bool
 }
@@ -69,6 +73,8 @@ type Responder struct {
 	claim chan struct{} // closed by the final: no Show is written any more
 	post  func()        // tells the chat's queue that the first message is up, or could not be sent at once
 	done  chan struct{} // closed when show has returned
+	// withdrawn: see invocation
+	withdrawn *atomic.Bool
 
 	mu        sync.Mutex
 	next      *Reply // newest Show not yet written
@@ -96,7 +102,7 @@ func (r *Router) responder(inv *invocation, p Platform, say Say) *Responder {
 	return &Responder{
 		router: r, platform: p, request: inv.request, say: say, pace: pace, costly: inv.costly, rerun: inv.rerun,
 		inPlace: r.actions[inv.request.Command].InPlace,
-		wake:    make(chan struct{}, 1), claim: make(chan struct{}), post: inv.post, done: make(chan struct{}),
+		wake:    make(chan struct{}, 1), claim: make(chan struct{}), post: inv.post, done: make(chan struct{}), withdrawn: &inv.withdrawn,
 		parts: inv.request.Reply, doubtful: inv.rerun, actions: make(map[string]string),
 	}
 }
@@ -113,6 +119,20 @@ func (r *Responder) Show(rep Reply) {
 	select {
 	case r.wake <- struct{}{}:
 	default:
+	}
+}
+
+// inLine shows the place in the line of the member's own requests.
+func (r *Responder) inLine(running, place, line int) {
+	r.Show(Reply{Text: r.say("wait.own", "running", running, "place", place, "line", line), Status: true})
+}
+
+// atWork forgets what inLine showed: it is no part of what the command shows.
+func (r *Responder) atWork() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.claimed {
+		r.shown, r.next = Reply{}, nil
 	}
 }
 
@@ -147,10 +167,16 @@ func (r *Responder) final(rep Reply) error {
 	if !r.take(rep) {
 		return errFinal
 	}
-	if err := r.settle(ctx, rep); err != nil {
-		return fmt.Errorf("show the final answer: %w", err)
+	if !r.withdrawn.Load() {
+		if err := r.settle(ctx, rep); err != nil {
+			return fmt.Errorf("show the final answer: %w", err)
+		}
 	}
-	return r.close(ctx)
+	err := r.close(ctx)
+	if r.withdrawn.Load() && !r.inPlace {
+		r.router.takeAway(ctx, r.request, r.parts)
+	}
+	return err
 }
 
 // take claims the final and waits until show has ended.
@@ -281,7 +307,7 @@ func (r *Responder) show(base context.Context) {
 			continue
 		}
 		// What the earlier process showed may be the final, and a status over it would take the answer away for a moment.
-		if rep.Status && r.rerun && !r.written && len(r.parts) > 0 {
+		if rep.Status && !rep.Working && r.rerun && !r.written && len(r.parts) > 0 {
 			continue
 		}
 		if err := r.write(*rep); err != nil {

@@ -181,14 +181,23 @@ func TestTellsWhatWasTypedWrong(t *testing.T) {
 	})
 }
 
-func TestBlockedMemberIsIgnored(t *testing.T) {
+// Whoever the operator blocks was met with silence, and took the bot for broken.
+func TestBlockedMemberIsToldOnceAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}})
 		h.m.settings = func(m *community.Member) { m.Blocked = m.Name == "bob" }
 		h.say("bob", "/echo x")
 		h.say("bob", "/nothing")
+		h.say("bob", "hello")
 		h.settle()
-		h.want()
+		h.want("reply.blocked")
+		pass(time.Hour)
+		h.say("bob", "/echo x")
+		h.settle()
+		h.want("reply.blocked", "reply.blocked")
+		if len(h.m.states()) != 0 {
+			t.Errorf("requests were kept: %v", h.m.states())
+		}
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"potluck/community"
@@ -27,6 +28,8 @@ type invocation struct {
 	posted  chan struct{} // closed by post
 	post    func()        // may be called often
 	counted bool          // in the member's pending
+	// withdrawn is set when the message that asks was deleted: nothing is to stay as its answer.
+	withdrawn atomic.Bool
 }
 
 // chatQueue holds a chat's requests that have no message yet; one goroutine works on it while it is not empty.
@@ -190,9 +193,10 @@ func (r *Router) attempt(inv *invocation, in *Invocation) (err error) {
 		}
 	}
 	if inv.costly {
-		if err := r.turn(inv); err != nil {
+		if err := r.turn(inv, in.Reply.inLine); err != nil {
 			return err
 		}
+		in.Reply.atWork()
 		defer r.pass(inv, time.Now())
 	}
 	if inv.ctx.Err() != nil {

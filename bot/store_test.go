@@ -86,6 +86,17 @@ func (m *memory) Request(_ context.Context, id string) (r bot.Request, ok bool, 
 	return r, ok, err
 }
 
+func (m *memory) Asked(_ context.Context, chat community.ChatID, source community.MessageID) (list []bot.Request, err error) {
+	err = m.do(func() {
+		for _, id := range m.order {
+			if q := m.requests[id]; q.Chat.ID == chat && q.Source == source {
+				list = append(list, q)
+			}
+		}
+	})
+	return list, err
+}
+
 func (m *memory) Unfinished(context.Context) (list []bot.Request, err error) {
 	err = m.do(func() {
 		for _, id := range m.order {

@@ -185,7 +185,7 @@ func (d *draft) show(reply *bot.Responder) {
 	if d.markdown != "" {
 		text = bot.ParseMarkdown(d.markdown)
 	}
-	reply.Show(bot.Reply{Text: text, Status: d.markdown == ""})
+	reply.Show(bot.Reply{Text: text, Status: d.markdown == "", Working: d.progress.working()})
 }
 
 // answer runs a question to its final; by is the line that names who pressed a button for it, if that is to be told.

@@ -574,15 +574,17 @@ func TestAdminsAndOperators(t *testing.T) {
 	}
 }
 
-// Who is blocked gets no answer at all, and may use everything again afterwards.
-func TestBlockedMemberIsIgnored(t *testing.T) {
+// Who is blocked is told so and gets nothing else, and may use everything again afterwards.
+func TestBlockedMemberIsToldSo(t *testing.T) {
 	y := openYard(t)
 	if err := y.people.MakeOperator(y.ctx, y.member("olga").ID); err != nil {
 		t.Fatal(err)
 	}
 	y.as("ken", community.Everyone, "/language")
 	y.as("olga", community.Everyone, "/admin block @ken")
-	y.emit(bot.Event{Text: bot.Plain("/language"), User: y.platform.User("ken"), Name: "Ken"})
+	if m := y.as("ken", community.Everyone, "/language"); !strings.HasPrefix(m.Text.Plain, "The operator has blocked you") {
+		t.Errorf("%s", m.Text.Plain)
+	}
 	if m := y.as("olga", community.Everyone, "/admin unblock @ken"); !strings.Contains(m.Text.Plain, "may use me again") {
 		t.Errorf("%s", m.Text.Plain)
 	}

@@ -74,6 +74,9 @@ func (p *progress) see(e workers.Event) {
 	p.event, p.came = e, p.now()
 }
 
+// working tells whether a job of this very run waits or is worked on, see bot.Reply.Working.
+func (p *progress) working() bool { return p.event.Kind != "" }
+
 func (p *progress) text() bot.Text {
 	var line, bar bot.Text
 	switch e := p.event; e.Kind {

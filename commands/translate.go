@@ -44,7 +44,7 @@ func (h House) translateText(ctx context.Context, in *bot.Invocation) error {
 	}
 	var mu sync.Mutex
 	view := h.progress(in, protocol.Translate, "")
-	show := func() { in.Reply.Show(bot.Reply{Text: view.text(), Status: true}) }
+	show := func() { in.Reply.Show(bot.Reply{Text: view.text(), Status: true, Working: view.working()}) }
 	show()
 	stop := ticking(ctx, func() {
 		mu.Lock()

@@ -142,6 +142,19 @@ func (s *Requests) Unfinished(ctx context.Context) (list []bot.Request, err erro
 	return list, wrap("unfinished requests", err)
 }
 
+// Asked lists what one message asked for, oldest first.
+func (s *Requests) Asked(ctx context.Context, chat community.ChatID, m community.MessageID) (list []bot.Request, err error) {
+	rows, err := s.DB.reads.QueryContext(ctx, `
+		SELECT `+requestColumns+` FROM requests r JOIN chats c ON c.row = r.chat
+		WHERE c.id = ? AND r.source = ? ORDER BY r.created_ms, r.rowid`, chat, m)
+	err = each(rows, err, func(rows *sql.Rows) error {
+		r, err := s.DB.scanRequest(rows)
+		list = append(list, r)
+		return err
+	})
+	return list, wrap("requests of message", err)
+}
+
 // Forget deletes what is older than before: delivered requests, expired actions, sent messages.
 func (s *Requests) Forget(ctx context.Context, before time.Time) error {
 	if !s.DB.ClockSteady() {

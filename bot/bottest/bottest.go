@@ -54,6 +54,8 @@ type Hooks struct {
 	After func(ctx context.Context, what string, m bot.Outgoing) error
 	// Max is the most UTF-16 units of one message; longer texts become several parts. 0: no limit.
 	Max int
+	// Whispers: see bot.Whisperer.
+	Whispers bool
 	// NoNonce makes every send a new message.
 	NoNonce bool
 }
@@ -74,6 +76,13 @@ func (p *Platform) Set(h Hooks) {
 }
 
 func (p *Platform) Name() string { return p.name }
+
+// Whispers is as the hooks say.
+func (p *Platform) Whispers() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hooks.Whispers
+}
 
 // Run hands the events of Emit to h until ctx ends. It can run again with another Router: what was posted stays.
 func (p *Platform) Run(ctx context.Context, h bot.Handler) error {

@@ -128,6 +128,15 @@ func (p *Page) editMessage(w http.ResponseWriter, r *http.Request, s Session) {
 		refuse(w, http.StatusForbidden, "not_yours", "Only who wrote a message can change it.")
 		return
 	}
+	asked, err := p.config.Asked(r.Context(), p.chat(body.Chat).ID, m.ID)
+	if err != nil {
+		p.broken(w, r, err)
+		return
+	}
+	if asked { // the answer below would stand under words that nobody asked
+		refuse(w, http.StatusConflict, "answered", "The bot has taken this up already. Ask anew instead.")
+		return
+	}
 	found, err := p.change(r.Context(), body.Chat, m.ID, func(now *Message) {
 		if now.Text.Plain != text {
 			now.Text, now.Edited = bot.Plain(text), true

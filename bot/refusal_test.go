@@ -1,0 +1,171 @@
+package bot_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"potluck/bot"
+	"potluck/bot/bottest"
+	"potluck/community"
+)
+
+// Refusals stood in the chat for everybody, although they concern one person.
+func TestRefusalsAreForOnePersonWhereThePlatformCan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		var begun atomic.Int32
+		h := open(t, bot.Config{Commands: []bot.Command{echo("echo"), slow(gate, &begun)}, Limits: bot.Limits{Running: 1, Queued: 1}})
+		h.p.Set(bottest.Hooks{Whispers: true})
+		h.m.settings = func(m *community.Member) { m.Blocked = m.Name == "bob" }
+		h.say("ann", "/ecoh x")
+		h.say("ann", "/echo")
+		h.say("bob", "/echo x")
+		h.say("ann", "/slow a")
+		h.say("ann", "/slow b")
+		h.say("ann", "/slow c") // one too many
+		h.say("ann", "/echo heard by all")
+		close(gate)
+		h.settle()
+		var seen []string
+		for _, m := range h.p.Visible("lobby", "carl") {
+			seen = append(seen, m.Text.Plain)
+		}
+		if got := fmt.Sprint(seen); got != "[done a done b heard by all]" {
+			t.Errorf("carl sees %s", got)
+		}
+		if got := len(h.p.Visible("lobby", "ann")); got != 6 {
+			t.Errorf("ann sees %d messages: %q", got, h.texts())
+		}
+	})
+}
+
+// A visitor was told that a number is missing for a command that is for admins only.
+func TestPermissionIsCheckedBeforeArguments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		admin := echo("setup")
+		admin.Needs = community.Admin
+		h := open(t, bot.Config{Commands: []bot.Command{admin}})
+		h.say("ann", "/setup")
+		h.settle()
+		h.want("fault.forbidden role=admin")
+	})
+}
+
+// What waited for the member's own limit showed "One moment…" for minutes.
+func TestWaitForOnesOwnLimitIsShownAndMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gates := map[string]chan struct{}{"a": make(chan struct{}), "b": make(chan struct{}), "c": make(chan struct{})}
+		c := echo("slow")
+		c.Costly = true
+		c.Run = func(ctx context.Context, in *bot.Invocation) error {
+			<-gates[in.Options["text"]]
+			return in.Reply.Final(ctx, bot.Reply{Text: in.Rest})
+		}
+		h := open(t, bot.Config{Commands: []bot.Command{c}, Limits: bot.Limits{Running: 1}})
+		for _, text := range []string{"a", "b", "c"} {
+			h.say("ann", "/slow "+text)
+		}
+		h.settle()
+		if got := fmt.Sprint(h.texts()[1:]); got != "[wait.own line=2 place=1 running=1 wait.own line=2 place=2 running=1]" {
+			t.Errorf("in line: %s", got)
+		}
+		close(gates["a"])
+		h.settle()
+		if got := h.texts()[2]; got != "wait.own line=1 place=1 running=1" {
+			t.Errorf("moved on: %s", got)
+		}
+		close(gates["b"])
+		close(gates["c"])
+		h.settle()
+		h.want("a", "b", "c")
+	})
+}
+
+// A request that ran again after a restart showed nothing until its final.
+func TestRerunShowsTheWorkOfItsJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		c := echo("look")
+		c.Costly = true
+		c.Run = func(ctx context.Context, in *bot.Invocation) error {
+			in.Reply.Show(bot.Reply{Text: bot.Plain("looking"), Status: true})
+			pass(2 * time.Second)
+			in.Reply.Show(bot.Reply{Text: bot.Plain("in line"), Status: true, Working: true})
+			select {
+			case <-gate:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("found")})
+		}
+		h := open(t, bot.Config{Commands: []bot.Command{c}})
+		h.say("ann", "/look here")
+		h.kill()
+		edits := make(chan string, 10)
+		h.p.Set(bottest.Hooks{After: func(_ context.Context, what string, m bot.Outgoing) error {
+			edits <- m.Text.Plain
+			return nil
+		}})
+		h.start()
+		h.settle()
+		if len(edits) != 1 || <-edits != "in line" {
+			t.Errorf("shown after the restart: %q", h.texts())
+		}
+		close(gate)
+		h.settle()
+		h.want("found")
+	})
+}
+
+// A question that was deleted went on working, and its answer stayed below nothing.
+func TestDeletedQuestionStopsAndTakesItsAnswerAlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		var begun atomic.Int32
+		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun), echo("echo")}})
+		ask := func(id, text string) {
+			e := bot.Event{ID: "test:" + id, Chat: h.p.Chat("lobby"), User: h.p.User("ann"), Name: "ann", Text: bot.Plain(text), Message: community.MessageID(id)}
+			if err := h.p.Emit(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+			h.settle()
+		}
+		remove := func(user, id string, role community.Role) {
+			e := bot.Event{
+				ID: "test:gone:" + user + id, Kind: bot.MessagesDeleted, Chat: h.p.Chat("lobby"), User: h.p.User(user), Role: role, Deleted: []community.MessageID{community.MessageID(id)},
+			}
+			if err := h.p.Emit(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+			h.settle()
+		}
+		left := func(want string) {
+			t.Helper()
+			var all []string
+			for _, m := range h.p.Visible("lobby", "ann") {
+				all = append(all, m.Text.Plain)
+			}
+			if got := fmt.Sprint(all); got != want {
+				t.Errorf("the chat shows %s, want %s", got, want)
+			}
+		}
+		ask("q1", "/slow one")
+		ask("q2", "/echo two")
+		ask("q3", "/echo three")
+		remove("bob", "q1", community.Everyone)
+		remove("bob", "q2", community.Everyone)
+		left("[half of one two three]")
+		remove("ann", "q1", community.Everyone)
+		left("[two three]")
+		remove("ann", "q2", community.Everyone)
+		remove("bob", "q3", community.Admin)
+		left("[]")
+		if got := h.m.states(); got[bot.Delivered] != 3 {
+			t.Errorf("states %v", got)
+		}
+	})
+}
