@@ -27,7 +27,7 @@ func (h House) imagine() bot.Command {
 			{Name: "aspect", Kind: bot.String, Max: 20, Suggest: func(typed string) []string {
 				return matching(typed, []string{"1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16"})
 			}},
-			{Name: "seed", Kind: bot.Integer, Min: 0, Max: maxSeed},
+			{Name: "seed", Kind: bot.Integer},
 			{Name: "count", Kind: bot.Integer, Min: 1, Max: 4},
 			{Name: "model", Kind: bot.String, Max: 100, Suggest: h.suggestModel(protocol.Image)},
 		},
@@ -65,8 +65,8 @@ func (h House) request(in *bot.Invocation, s sketch) (imagegen.Request, error) {
 	}
 	if s, ok := s.options["seed"]; ok {
 		seed, err := strconv.ParseInt(plainForm(s), 10, 64)
-		if err != nil {
-			return r, fault.Wrap(err, fault.BadOption, "option", "seed", "value", s, "want", fmt.Sprintf("0–%d", maxSeed))
+		if err != nil || seed < 0 || seed > maxSeed {
+			return r, fault.New(fault.BadOption, "option", "seed", "value", cut(s, 40), "want", "number")
 		}
 		r.Seed = &seed
 	}
@@ -105,7 +105,7 @@ func (e *easel) put() {
 	if status.Plain == "" {
 		status = e.view.text()
 	}
-	e.in.Reply.Show(bot.Reply{Text: joined("\n", e.title, status), Pictures: e.preview, Status: true, Working: e.view.working()})
+	e.in.Reply.Show(bot.Reply{Text: joined("\n", e.title, status), Pictures: e.preview, Status: true})
 }
 
 func (e *easel) say(status bot.Text) {
