@@ -35,7 +35,7 @@ func TestBadCommandsAreAnsweredWithWhatToDo(t *testing.T) {
 		{"/translate guten Tag", "/translate still needs the language to translate to. Type it like this: /translate "},
 		{"/worker revoke", "/worker revoke still needs the number of the machine. Type it like this: /worker revoke 12"},
 		{"/imagine style:animee a cat", "Possible: "},
-		{"/imagine seed:lots a cat", "“lots” does not work for seed."},
+		{"/imagine seed:lots a cat", "“lots” does not fit seed."},
 		{"/ask " + strings.Repeat("x", 10_000), "question is too long: 10,000 characters, and 4,000 fit. Please shorten it and try again."},
 		{"/imagine " + strings.Repeat("a cat ", 2000)[:10_000], "prompt is too long: "},
 		{"/translate to:es " + strings.Repeat("猫", 10_000), "text is too long: 10,000 characters, and 4,000 fit."},

@@ -379,8 +379,8 @@ func TestShapesAreUnderstoodOrExplained(t *testing.T) { // I8
 	for _, c := range []struct{ typed, want string }{
 		{"/imagine a fox —ar 16:9", "1024 × 576"}, {"/imagine a fox --ar 16:9", "1024 × 576"}, {"/imagine a fox – ar 16:9", "768 × 768"}, {"/imagine a fox ―ar=16:9", "1024 × 576"},
 		{"/imagine a fox aspect:16:9", "1024 × 576"}, {"/imagine —aspect 2:3 a fox", "512 × 768"}, {"/imagine a fox --ar 513x513", "513x513 is not possible, so I took the nearest: 512x512."},
-		{"/imagine a fox --ar 0:1", "The value “0:1” does not work for aspect. Possible: 1:1, 3:2"}, {"/imagine a fox --ar", "The value “?” does not work for aspect."},
-		{"/imagine a fox --style anime", "job"}, {"/imagine a fox —style cubism", "does not work for style. Possible: none"}, {"/imagine a fox --seed -1", "does not work for seed"},
+		{"/imagine a fox --ar 0:1", "The value “0:1” does not fit aspect. Possible: 1:1, 3:2"}, {"/imagine a fox --ar", "The value “?” does not fit aspect."},
+		{"/imagine a fox --style anime", "job"}, {"/imagine a fox —style cubism", "does not fit style. Possible: none"}, {"/imagine a fox --seed -1", "does not fit seed"},
 	} {
 		if got := st.say(c.typed).Text.Plain; !strings.Contains(got, c.want) {
 			t.Errorf("%s: %s", c.typed, got)
