@@ -105,7 +105,7 @@ func (e *easel) put() {
 	if status.Plain == "" {
 		status = e.view.text()
 	}
-	e.in.Reply.Show(bot.Reply{Text: joined("\n", e.title, status), Pictures: e.preview, Status: true})
+	e.in.Reply.Show(bot.Reply{Text: joined("\n", e.title, status), Pictures: e.preview, Status: true, Working: e.view.working()})
 }
 
 func (e *easel) say(status bot.Text) {
