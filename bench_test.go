@@ -33,7 +33,7 @@ func BenchmarkWordToPage(b *testing.B) {
 	model := serveModel(b)
 	data := b.TempDir()
 	write(b, filepath.Join(data, "worker", "config.yaml"), model.config())
-	demo := start(b, "potluck", "", []string{"POTLUCK_HTTP_ADDR=127.0.0.1:0", "POTLUCK_DATA_DIR=" + data}, "demo", "-worker", binary(b, "potluck-worker"))
+	demo := start(b, "potluck", "", []string{"POTLUCK_HTTP_ADDR=127.0.0.1:0", "POTLUCK_DATA_DIR=" + data}, "demo")
 	base := demo.said(demo.out, `Potluck is at +(http://127\.0\.0\.1:[1-9]\d*)`)[1]
 	demo.said(demo.out, "linked and offers:")
 	v := visit(b, base, "Anna")
