@@ -12,7 +12,7 @@ import (
 
 // kitchen is a community whose parts are processes of their own, so that each of them can be killed.
 type kitchen struct {
-	t        *testing.T
+	t        testing.TB
 	data     string
 	addr     string // the same at every start of the bot
 	bot      *program
@@ -21,7 +21,7 @@ type kitchen struct {
 	visitors []*visitor
 }
 
-func openKitchen(t *testing.T, environ ...string) *kitchen {
+func openKitchen(t testing.TB, environ ...string) *kitchen {
 	t.Helper()
 	k := &kitchen{t: t, data: t.TempDir(), addr: "127.0.0.1:0"}
 	k.startBot(environ...)
