@@ -61,6 +61,25 @@ func BenchmarkWordToPage(b *testing.B) {
 	b.ReportMetric(median(took)/floor, "p50/ping")
 }
 
+// BenchmarkAcknowledgeOnDiscord is the time from an interaction's making to its acknowledgement, while 500 questions come in ten seconds to the real
+// bot, whose only machine is busy with the first ones.
+func BenchmarkAcknowledgeOnDiscord(b *testing.B) {
+	var took []time.Duration
+	for range b.N {
+		b.StopTimer()
+		s := openServer(b)
+		b.StartTimer()
+		took = append(took, s.rush(500)...)
+		b.StopTimer()
+		s.bot.kill()
+		<-s.bot.ended
+		s.fake.Close()
+		b.StartTimer()
+	}
+	b.ReportMetric(median(took), "p50-ms")
+	b.ReportMetric(float64(took[len(took)-1])/float64(time.Millisecond), "slowest-ms")
+}
+
 // BenchmarkBoot starts the real bot in an empty folder until it says where its page is; resident is what it then holds, with the page read once.
 func BenchmarkBoot(b *testing.B) {
 	var resident float64

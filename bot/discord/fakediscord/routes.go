@@ -439,7 +439,6 @@ func (s *Server) Commands(guild string) (commands []map[string]any, puts int) {
 }
 
 const (
-	ackLimit  = 3 * time.Second
 	tokenLife = 15 * time.Minute
 	ephemeral = 64
 )
@@ -447,7 +446,7 @@ const (
 // callback is the first answer to an interaction.
 func (s *Server) callback(c *call) (any, error) {
 	in := s.inter[c.PathValue("token")]
-	if in == nil || in.ID != c.PathValue("interaction") || time.Since(in.Created) > ackLimit {
+	if in == nil || in.ID != c.PathValue("interaction") || time.Since(in.Created) > s.AckWithin {
 		return nil, errUnknownInteraction
 	}
 	if !in.Acked.IsZero() {
