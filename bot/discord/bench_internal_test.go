@@ -93,7 +93,7 @@ func BenchmarkMessageEvents(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	done := make(chan struct{})
-	go func() { _ = p.chats.run(ctx); close(done) }()
+	go func() { _ = p.chats.Run(ctx); close(done) }()
 	const form = `{"id":"%d","channel_id":"10000000020%02d","guild_id":"1000000000000","type":0,"author":{"id":"301","username":"anna","global_name":"Anna"},` +
 		`"member":{"roles":["1000000001001"],"nick":"Anna"},"content":"Good **morning** <@302>, how are you? https://example.org/a_b","timestamp":"2026-11-22T00:00:00Z",` +
 		`"edited_timestamp":null,"mentions":[{"id":"302","username":"boris"}],"attachments":[],"embeds":[],"components":[]}`

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bwmarrin/discordgo"
@@ -64,7 +65,8 @@ type Platform struct {
 	transport  *http.Transport
 	dialClient *http.Client
 	started    time.Time
-	chats      *chatQueues
+	chats      *bot.Queues[snowflake]
+	dropped    atomic.Int64 // events that found no room
 	requests   *interactions
 	edits      *pacer
 	seen       *recent    // ids of events that were taken
@@ -115,7 +117,7 @@ func New(c Config) (*Platform, error) {
 		shown: newHashes(4096), told: make(map[string]time.Time),
 		acks: make(chan struct{}, maxAcks), suggests: make(chan struct{}, maxSuggests),
 	}
-	p.chats = newChatQueues(p)
+	p.chats = bot.NewQueues[snowflake](queueLimits, p.log)
 	// The WebSocket has its own client: HTTP/2 knows no upgrade.
 	plain := &http.Transport{Proxy: transport.Proxy, DialContext: transport.DialContext, TLSHandshakeTimeout: transport.TLSHandshakeTimeout, Protocols: new(http.Protocols)}
 	plain.Protocols.SetHTTP1(true)
@@ -144,7 +146,7 @@ func (p *Platform) Run(ctx context.Context, h bot.Handler) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.syncCommands(ctx) })
 	g.Go(func() error { return p.sweep(ctx) })
-	g.Go(func() error { return p.chats.run(ctx) })
+	g.Go(func() error { return p.chats.Run(ctx) })
 	g.Go(func() error { return p.supervise(ctx) })
 	return g.Wait()
 }

@@ -200,11 +200,11 @@ func (p *Platform) guildEvent(kind string, data json.RawMessage) error {
 	case !was:
 		e.Kind, e.ID = bot.Joined, name+":joined:"+g.ID.String()
 		p.log.Info("the bot joined a guild", "community", e.Chat.Community)
-		p.chats.add(g.ID, func(ctx context.Context) { p.welcome(ctx, g.ID, g.System, g.Locale) })
+		p.enqueue(g.ID, func(ctx context.Context) { p.welcome(ctx, g.ID, g.System, g.Locale) })
 	default:
 		return nil
 	}
-	p.chats.add(g.ID, func(ctx context.Context) { _ = p.hand(ctx, e) }) // hand has logged it
+	p.enqueue(g.ID, func(ctx context.Context) { _ = p.hand(ctx, e) }) // hand has logged it
 	return nil
 }
 
@@ -244,7 +244,7 @@ func (p *Platform) message(m rawMessage, edited bool) {
 	if e.Text.Plain == "" && len(e.Carried) == 0 && e.Command == nil {
 		return // without the message content intent there is nothing to be read
 	}
-	p.chats.add(m.ChannelID, func(ctx context.Context) {
+	p.enqueue(m.ChannelID, func(ctx context.Context) {
 		if m.Member != nil {
 			e.Role = p.promote(ctx, m.GuildID, p.places.role(m.GuildID, m.Author.ID, m.Member.Roles), m.Member.Roles)
 		}
@@ -408,7 +408,7 @@ func (p *Platform) deleted(data json.RawMessage) error {
 	if !p.seen.first(e.ID) {
 		return nil
 	}
-	p.chats.add(d.Channel, func(ctx context.Context) {
+	p.enqueue(d.Channel, func(ctx context.Context) {
 		e.Chat = p.chat(ctx, d.Guild, d.Channel)
 		_ = p.hand(ctx, e) // hand has logged it
 	})
@@ -445,7 +445,7 @@ func (p *Platform) reaction(data json.RawMessage) error {
 	if !p.seen.first(e.ID) {
 		return nil
 	}
-	p.chats.add(r.Channel, func(ctx context.Context) {
+	p.enqueue(r.Channel, func(ctx context.Context) {
 		e.Chat = p.chat(ctx, r.Guild, r.Channel)
 		_ = p.hand(ctx, e) // hand has logged it
 	})

@@ -39,11 +39,7 @@ func FuzzEvents(f *testing.F) {
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		for _, list := range p.chats.waiting {
-			for _, do := range list {
-				do(ended)
-			}
-		}
+		p.chats.Drain(ended)
 		for _, e := range events {
 			if !utf8.ValidString(e.Text.Plain) || e.ID == "" || e.Kind == "" {
 				t.Errorf("%+v", e)

@@ -249,7 +249,7 @@ func (p *Platform) accept(ctx context.Context, in rawInteraction, e bot.Event) {
 	h, _ := parseHandle(e.Handle)
 	o := p.requests.begin(h)
 	handled := make(chan struct{})
-	room := p.chats.add(in.ChannelID, func(ctx context.Context) {
+	room := p.enqueue(in.ChannelID, func(ctx context.Context) {
 		defer close(handled)
 		e.Chat = p.chatOf(ctx, in)
 		if in.Member != nil {

@@ -24,7 +24,7 @@ func adapter(tb testing.TB) *Platform {
 	p.handler = func(context.Context, bot.Event) error { return nil }
 	ctx, cancel := context.WithCancel(tb.Context())
 	done := make(chan error)
-	go func() { done <- p.chats.run(ctx) }()
+	go func() { done <- p.chats.Run(ctx) }()
 	tb.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

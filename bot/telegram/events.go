@@ -258,7 +258,7 @@ func (p *Platform) sort(u rawUpdate, land func(error)) {
 }
 
 func (p *Platform) queue(chat int64, land func(error), f func(context.Context) error) {
-	p.chats.add(chat, func(ctx context.Context) {
+	p.chats.Add(chat, func(ctx context.Context) {
 		landed := false
 		defer func() {
 			if !landed {

@@ -54,7 +54,7 @@ type Platform struct {
 	api       *api
 	transport *http.Transport
 	intake    *intake
-	chats     *chatQueues
+	chats     *bot.Queues[int64]
 	secret    string // of the webhook, new at each start
 
 	sent    *lru[[]community.MessageID] // by nonce: what was posted so far of a message
@@ -115,7 +115,7 @@ func New(c Config) (*Platform, error) {
 		told: make(map[string]time.Time), admins: make(map[int64]adminList), presses: make(map[string]*press), typing: make(map[string]func()),
 		noDraft: make(map[int64]bool), movedTo: make(map[int64]int64), base: context.Background(),
 	}
-	p.chats, p.intake = newChatQueues(p), newIntake()
+	p.chats, p.intake = bot.NewQueues[int64](queueLimits, p.log), newIntake()
 	a, err := newAPI(c, transport, newBudget(func(chat int64, wait time.Duration) {
 		p.log.Warn("Telegram limits the bot", "chat", chat, "wait", wait)
 	}))
@@ -144,7 +144,7 @@ func (p *Platform) Run(ctx context.Context, h bot.Handler) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.syncCommands(ctx) })
-	g.Go(func() error { return p.chats.run(ctx) })
+	g.Go(func() error { return p.chats.Run(ctx) })
 	if p.config.WebhookURL != "" {
 		g.Go(func() error { return p.hook(ctx) })
 	} else {

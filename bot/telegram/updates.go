@@ -348,7 +348,7 @@ func (p *Platform) Handler() http.Handler {
 
 // webhook takes one update and returns the status for it.
 func (p *Platform) webhook(ctx context.Context, body []byte) int {
-	if p.intake.full() || p.chats.full(chatIn(body)) {
+	if p.intake.full() || p.chats.Full(chatIn(body)) {
 		return http.StatusServiceUnavailable
 	}
 	_, f, ok := p.take(body)
