@@ -328,3 +328,21 @@ func (c Config) Validate() error {
 }
 
 func credits(n int) ledger.Amount { return ledger.Amount(n) * ledger.Credit }
+
+// secretFile reads a key's value from the file that key_file names, if any; advice says what belongs there.
+func secretFile(key string, value *string, path, advice string) error {
+	switch {
+	case path == "":
+		return nil
+	case *value != "":
+		return fmt.Errorf("%s and %s_file are both set: keep one", key, key)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("%s_file: %s cannot be read (%w): %s", key, path, reason(err), advice)
+	}
+	if *value = strings.TrimSpace(string(b)); *value == "" {
+		return fmt.Errorf("%s_file: %s is empty: %s", key, path, advice)
+	}
+	return nil
+}

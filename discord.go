@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 
@@ -39,23 +37,7 @@ func (d DiscordConfig) enabled() bool { return d.Token != "" }
 
 // secrets reads the token from its file.
 func (d *DiscordConfig) secrets() error {
-	if d.TokenFile == "" {
-		return nil
-	}
-	if d.Token != "" {
-		return errors.New("discord.token and discord.token_file are both set: keep one")
-	}
-	b, err := os.ReadFile(d.TokenFile)
-	if err != nil {
-		if e, ok := errors.AsType[*fs.PathError](err); ok {
-			err = e.Err
-		}
-		return fmt.Errorf("discord.token_file: %s cannot be read (%w): put the bot's token there", d.TokenFile, err)
-	}
-	if d.Token = strings.TrimSpace(string(b)); d.Token == "" {
-		return fmt.Errorf("discord.token_file: %s is empty: put the bot's token there", d.TokenFile)
-	}
-	return nil
+	return secretFile("discord.token", &d.Token, d.TokenFile, "put the bot's token there")
 }
 
 // validate names what is wrong; bad takes a key, what it may be, and what it is.

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 
@@ -36,23 +34,7 @@ func (c TelegramConfig) enabled() bool { return c.Token != "" }
 
 // secrets reads the token from its file.
 func (c *TelegramConfig) secrets() error {
-	if c.TokenFile == "" {
-		return nil
-	}
-	if c.Token != "" {
-		return errors.New("telegram.token and telegram.token_file are both set: keep one")
-	}
-	b, err := os.ReadFile(c.TokenFile)
-	if err != nil {
-		if e, ok := errors.AsType[*fs.PathError](err); ok {
-			err = e.Err
-		}
-		return fmt.Errorf("telegram.token_file: %s cannot be read (%w): put the bot's token there", c.TokenFile, err)
-	}
-	if c.Token = strings.TrimSpace(string(b)); c.Token == "" {
-		return fmt.Errorf("telegram.token_file: %s is empty: put the bot's token there", c.TokenFile)
-	}
-	return nil
+	return secretFile("telegram.token", &c.Token, c.TokenFile, "put the bot's token there")
 }
 
 // validate names what is wrong; bad takes a key, what it may be, and what it is. publicURL is http.public_url.
