@@ -41,6 +41,8 @@ func (r *Router) Handle(ctx context.Context, e Event) (err error) {
 		err = r.pressed(ctx, e)
 	case MessagesDeleted:
 		err = r.deleted(ctx, e)
+	case Reaction:
+		err = r.reacted(ctx, e)
 	case ChatMigrated:
 		if m, ok := r.people.(mover); ok {
 			err = m.MoveChat(ctx, e.Chat.ID, e.MovedTo)
@@ -114,6 +116,7 @@ type wish struct {
 	needs   community.Role
 	refused error
 	reply   []community.MessageID // messages of the bot that the answer is to take the place of, see ActionHandler.InPlace
+	quiet   bool                  // nobody is told why it is refused
 }
 
 // who makes sure of the chat and the member and adds the role of operators.
@@ -152,6 +155,9 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 		w.refused = fault.New(fault.Forbidden, "role", w.needs)
 	}
 	verdict := r.weigh(&w)
+	if w.quiet && (w.refused != nil || verdict == noRoom) {
+		return nil
+	}
 	if w.refused != nil && r.whispers(w.event.Chat.ID) {
 		w.private = true // it concerns one person, and the chat need not read it
 	}
@@ -171,7 +177,7 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 		if verdict == counted {
 			r.uncount(w.member.ID)
 		}
-		if fault.Has(err, fault.Storage) {
+		if fault.Has(err, fault.Storage) && !w.quiet {
 			r.tell(q, "fault."+string(fault.Storage))
 		}
 		if err != nil {

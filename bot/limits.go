@@ -18,6 +18,7 @@ type allowance struct {
 	tokens  bucket    // requests of any kind
 	telling bucket    // answers that say "too fast"
 	told    time.Time // when it was said last that the member is blocked
+	reacted time.Time // when the last reaction was taken
 }
 
 // waiter is a request that waits for its turn.

@@ -14,12 +14,13 @@ import (
 	"potluck/community"
 )
 
-// Config is what a Router is made of. Log, Limits, Pace, Keep, Eraser and Cancel may be left out.
+// Config is what a Router is made of. Reactions, Log, Limits, Pace, Keep, Eraser and Cancel may be left out.
 type Config struct {
 	Platforms []Platform
 	Commands  []Command
 	Listeners []Listener
 	Actions   []ActionHandler
+	Reactions []ReactionHandler
 	Store     Store
 	People    community.Store
 	Catalogue Catalogue
@@ -64,6 +65,7 @@ type Router struct {
 	commands  []Command
 	listeners []Listener
 	actions   map[string]ActionHandler
+	reactions []ReactionHandler
 	store     Store
 	people    community.Store
 	catalogue Catalogue
@@ -95,7 +97,7 @@ func NewRouter(c Config) (*Router, error) {
 	}
 	r := &Router{
 		platforms: make(map[string]Platform), all: c.Platforms, commands: c.Commands, listeners: c.Listeners,
-		actions: make(map[string]ActionHandler), store: c.Store, people: c.People, catalogue: c.Catalogue, eraser: c.Eraser, cancel: c.Cancel,
+		actions: make(map[string]ActionHandler), reactions: c.Reactions, store: c.Store, people: c.People, catalogue: c.Catalogue, eraser: c.Eraser, cancel: c.Cancel,
 		log: cmp.Or(c.Log, slog.Default()), pace: cmp.Or(c.Pace, 400*time.Millisecond), keep: cmp.Or(c.Keep, actionLife),
 		limits: Limits{
 			Running: cmp.Or(c.Limits.Running, 2), Queued: cmp.Or(c.Limits.Queued, 5), PerMinute: cmp.Or(c.Limits.PerMinute, 30),
@@ -135,6 +137,11 @@ func NewRouter(c Config) (*Router, error) {
 			return nil, err
 		}
 		r.actions[a.Name] = a
+	}
+	for _, h := range c.Reactions {
+		if err := take(h.Name); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }

@@ -272,6 +272,11 @@ func (r *Router) bind(in *Invocation) (func(context.Context, *Invocation) error,
 			return l.Run, nil
 		}
 	}
+	for _, h := range r.reactions {
+		if h.Name == q.Command {
+			return h.Run, nil
+		}
+	}
 	f, err := find(r.commands, strings.Fields(q.Command)) // a command of an older version may be gone
 	if err != nil {
 		return nil, err

@@ -43,6 +43,7 @@ type Platform struct {
 	order   []community.MessageID
 	posts   map[community.MessageID]*Message
 	nonces  map[string][]community.MessageID
+	written map[community.MessageID]bot.Text // see Write
 	calls   []Call
 }
 
@@ -65,6 +66,7 @@ func New(name string) *Platform {
 	return &Platform{
 		name: name, up: make(chan struct{}), changed: make(chan struct{}),
 		posts: make(map[community.MessageID]*Message), nonces: make(map[string][]community.MessageID),
+		written: make(map[community.MessageID]bot.Text),
 	}
 }
 
@@ -300,6 +302,27 @@ func (p *Platform) apply(hooks Hooks, what string, parts []community.MessageID, 
 	}
 	p.calls = append(p.calls, Call{What: what, IDs: slices.Clone(ids), Out: m, At: time.Now()})
 	return ids, nil
+}
+
+// Write lets Read find what people wrote; Read knows what the bot posted, too.
+func (p *Platform) Write(id community.MessageID, t bot.Text) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.written[id] = t
+}
+
+// Read returns a message as it is now; its link is made of its id.
+func (p *Platform) Read(_ context.Context, _ community.ChatID, id community.MessageID) (bot.Written, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t, ok := p.written[id]
+	if m := p.posts[id]; m != nil && !m.Deleted {
+		t, ok = m.Text, true
+	}
+	if !ok {
+		return bot.Written{}, fmt.Errorf("message %s: %w", id, fault.New(fault.Gone))
+	}
+	return bot.Written{Text: t, Link: "https://chat.example/" + string(id)}, nil
 }
 
 // Remove deletes a message as a person would.
