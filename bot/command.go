@@ -20,7 +20,9 @@ type Command struct {
 	Private bool
 	// Costly commands count against the limits of running and queued requests of a member.
 	Costly bool
-	Run    func(ctx context.Context, in *Invocation) error
+	// OnReply commands act upon the message that they reply to. Where a command is no message, and so replies to none, they are not offered.
+	OnReply bool
+	Run     func(ctx context.Context, in *Invocation) error
 }
 
 // OptionKind is the type of an option's value after parsing.
@@ -52,6 +54,8 @@ type Parsed struct {
 	Options map[string]string // canonical text of each value: integers in decimal, bools "true"/"false"
 	// Rest is the value of the Rest option (of a Listener: the message) with its spans; its Plain stands in Options too.
 	Rest Text
+	// RepliesTo is who wrote the message that an OnReply command replies to; empty where the platform does not tell.
+	RepliesTo community.UserID `json:",omitempty"`
 }
 
 // Parsed returns what a request of a command (or Listener) was asked with; empty for that of an Action.

@@ -323,7 +323,7 @@ func closed(s string, from int, marks string) int {
 
 // check brings the values of a command into canonical form, also those that a platform parsed by itself.
 func check(f found, p Parsed) (Parsed, error) {
-	out := Parsed{Path: f.path, Options: make(map[string]string, len(p.Options)), Rest: p.Rest}
+	out := Parsed{Path: f.path, Options: make(map[string]string, len(p.Options)), Rest: p.Rest, RepliesTo: p.RepliesTo}
 	known := optionNames(f.command)
 	for name := range p.Options {
 		if !slices.Contains(known, name) {

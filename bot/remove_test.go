@@ -1,0 +1,103 @@
+package bot_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"potluck/bot"
+	"potluck/bot/bottest"
+	"potluck/community"
+	"potluck/fault"
+)
+
+// remover is a chat with /echo, /slow and /delete, which answers with what became of it; emit hands over a message.
+func remover(t *testing.T, gate chan struct{}) (h *house, emit func(e bot.Event, user, text string, author string)) {
+	var begun atomic.Int32
+	del := bot.Command{Name: "delete", OnReply: true, Run: func(ctx context.Context, in *bot.Invocation) error {
+		said := "gone"
+		if err := in.Remove(ctx); err != nil {
+			said = string(fault.Of(err).Code)
+		}
+		return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain(said)})
+	}}
+	h = open(t, bot.Config{Commands: []bot.Command{echo("echo"), slow(gate, &begun), del}})
+	return h, func(e bot.Event, user, text string, author string) {
+		t.Helper()
+		if e.Chat.ID == "" {
+			e.Chat = h.p.Chat("lobby")
+		}
+		e.User, e.Name, e.Text = h.p.User(user), user, bot.Plain(text)
+		if author != "" {
+			e.Command = &bot.Parsed{Path: []string{"delete"}, RepliesTo: h.p.User(author)}
+		}
+		if err := h.p.Emit(context.Background(), e); err != nil {
+			t.Fatal(err)
+		}
+		h.settle()
+	}
+}
+
+// An answer goes with all its parts, for who asked and for a moderator, also after a restart; nobody else takes it away.
+func TestRemoveTakesAnAnswerAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, emit := remover(t, nil)
+		h.p.Set(bottest.Hooks{Max: 20})
+		emit(bot.Event{}, "ann", "/echo a fox in the snow, a hen in the rain", "")
+		emit(bot.Event{}, "ann", "/echo two", "")
+		h.close()
+		h.start()
+		all := h.p.Messages("lobby")
+		if len(all) != 3 {
+			t.Fatalf("%+v", all)
+		}
+		emit(bot.Event{ReplyTo: all[1].ID}, "bob", "/delete", "")
+		emit(bot.Event{ReplyTo: all[1].ID}, "ann", "/delete", "")
+		emit(bot.Event{ReplyTo: all[len(all)-1].ID, Role: community.Admin}, "eve", "/delete", "")
+		emit(bot.Event{}, "ann", "/delete", "")
+		h.want("not_yours", "gone", "gone", "gone")
+		if len(h.m.states()) != 1 {
+			t.Errorf("states %v", h.m.states())
+		}
+	})
+}
+
+// An answer that grows is stopped and leaves nothing.
+func TestRemoveStopsAnAnswerThatGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, emit := remover(t, make(chan struct{}))
+		emit(bot.Event{}, "ann", "/slow one", "")
+		emit(bot.Event{ReplyTo: h.p.Messages("lobby")[0].ID}, "ann", "/delete", "")
+		h.want("gone")
+	})
+}
+
+// What somebody wrote goes as when the platform tells of its deletion: the answer goes along, also where the bot may not delete the message itself.
+// Whose it is the platform tells, or the command in it. In private everything is theirs.
+func TestRemoveTakesAMessageOfOnesOwnAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, emit := remover(t, nil)
+		emit(bot.Event{Message: "q1"}, "ann", "/echo one", "")
+		emit(bot.Event{Message: "q2"}, "ann", "/echo two", "")
+		emit(bot.Event{ReplyTo: "q1"}, "bob", "/delete", "ann")
+		emit(bot.Event{ReplyTo: "q1"}, "ann", "/delete", "")
+		h.p.Set(bottest.Hooks{Before: func(_ context.Context, call string, _ bot.Outgoing) error {
+			if call == "delete" {
+				return fault.New(fault.Forbidden, "role", "")
+			}
+			return nil
+		}})
+		emit(bot.Event{ReplyTo: "talk"}, "ann", "/delete", "ann")
+		h.p.Set(bottest.Hooks{})
+		emit(bot.Event{ReplyTo: "q2"}, "ann", "/delete", "ann")
+		h.want("not_yours", "gone", "forbidden", "gone")
+		private := h.p.Chat("ann")
+		private.Private = true
+		emit(bot.Event{Chat: private, ReplyTo: "anything"}, "ann", "/delete", "")
+		if got := fmt.Sprint(h.p.Messages("ann")[0].Text.Plain); got != "gone" {
+			t.Errorf("in private: %s", got)
+		}
+	})
+}
