@@ -116,7 +116,7 @@ type Requests interface {
 func All(h House) []bot.Command {
 	all := []bot.Command{
 		h.ask(), h.imagine(), h.translate(), h.credits(), h.give(), h.quota(), h.leaderboard(), h.worker(), h.pool(), h.status(),
-		h.language(), h.privacy(), h.mydata(), h.forgetme(), h.setup(), h.admin(),
+		h.language(), h.privacy(), h.mydata(), h.forgetme(), h.delete(), h.setup(), h.admin(),
 	}
 	help := h.help(all)
 	return h.commandsAsAdminsWant(append([]bot.Command{help}, all...))

@@ -114,7 +114,7 @@ func grouped(name string) bool {
 func (h House) overview(ctx context.Context, in *bot.Invocation, all []bot.Command) (bot.Text, error) {
 	var own, groups []bot.Text
 	for _, c := range all {
-		if c.Needs == community.Everyone && !grouped(c.Name) && c.Name != "help" {
+		if c.Needs == community.Everyone && !grouped(c.Name) && !c.OnReply && c.Name != "help" {
 			own = append(own, in.Say("help.line", "name", c.Name, "what", in.Say("command."+c.Name)))
 		}
 	}

@@ -56,6 +56,9 @@ var locales = []string{
 func (p *Platform) tree() []command {
 	var all []command
 	for _, c := range p.config.Commands {
+		if c.OnReply {
+			continue // a slash command is no message, so it replies to none
+		}
 		out := command{Type: int(discordgo.ChatApplicationCommand), Name: c.Name}
 		out.Description, out.Descriptions = p.localized("command."+c.Name, 100)
 		out.Options = p.options(c, c.Name)
