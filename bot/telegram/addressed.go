@@ -193,8 +193,13 @@ func (p *Platform) command(ctx context.Context, e *bot.Event, m *rawMessage, our
 		e.Text = bot.Plain("/help")
 	}
 	e.Role = max(e.Role, p.roleOf(ctx, m.Chat, authorOf(m)))
-	_, err = bot.ParseCommand(p.config.Commands, e.Text)
+	parsed, err := bot.ParseCommand(p.config.Commands, e.Text)
 	switch {
+	case err == nil:
+		if c := commandAt(p.config.Commands, parsed.Path); c.OnReply && m.replied() != nil {
+			parsed.RepliesTo = userID(authorOf(m.replied()))
+			e.Command = &parsed
+		}
 	case fault.Has(err, fault.UnknownCommand) && !ours && !strings.Contains(fault.Of(err).Args["name"], " "):
 		return true, nil // in a group it is another bot's, most likely
 	case fault.Has(err, fault.MissingOption):

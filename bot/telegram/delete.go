@@ -14,16 +14,18 @@ import (
 
 	"potluck/bot"
 	"potluck/community"
+	"potluck/fault"
 )
 
-// Delete takes messages away. What is gone already is no error.
+// Delete takes messages away. What is gone already is no error; fault.Forbidden says that Telegram lets the bot not delete one: somebody else wrote
+// it, and the bot may not delete in this chat.
 func (p *Platform) Delete(ctx context.Context, chat community.ChatID, ids []community.MessageID) error {
 	l, err := placeOf(chat)
 	if err != nil {
 		return fmt.Errorf("delete on Telegram: %w", err)
 	}
 	for _, id := range ids {
-		t := target{p: p, place: p.where(l)}
+		t := target{p: p, place: p.where(l), class: final}
 		local := string(id)
 		switch {
 		case strings.HasPrefix(local, toastID) || strings.HasPrefix(local, inlineID):
@@ -41,7 +43,10 @@ func (p *Platform) Delete(ctx context.Context, chat community.ChatID, ids []comm
 			t.place, t.prefix = place{chat: at}, privateID+user+"/"
 		}
 		p.stopTyping(t.place, id)
-		if err := t.remove(ctx, id); err != nil {
+		if err := t.erase(ctx, id); err != nil {
+			if messageGone(err) {
+				err = fault.Wrap(err, fault.Forbidden, "role", "")
+			}
 			return fmt.Errorf("delete on Telegram: %w", explain(err))
 		}
 	}
@@ -67,7 +72,8 @@ func (t target) delete(ctx context.Context, id community.MessageID) error {
 	})
 }
 
-// erase takes a message away. One that is older than 48 hours cannot be deleted, only edited: then it shows nothing any more.
+// erase takes a message away. One that is older than 48 hours cannot be deleted, only edited: then it shows nothing any more. An error of
+// messageGone says that it can be neither: it is not the bot's.
 func (t target) erase(ctx context.Context, id community.MessageID) error {
 	err := t.delete(ctx, id)
 	if !says(err, "message can't be deleted") {

@@ -159,12 +159,6 @@ func TestPictures(t *testing.T) {
 func TestOldPictureIsCovered(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		ids := r.send(bot.Outgoing{Chat: chat(club), Text: bot.Plain("a cat"), Pictures: []bot.Picture{picture(t, 64, 48)}, Final: true})
-		s.Before(func(q fakebotapi.Request) *fakebotapi.Answer {
-			if q.Method == "deleteMessage" {
-				return &fakebotapi.Answer{Status: 400, Description: "Bad Request: message can't be deleted for everyone"}
-			}
-			return nil
-		})
 		pass(50 * time.Hour)
 		r.edit(ids, plain(club, "deleted"))
 		m := s.FromBot(club)

@@ -567,8 +567,13 @@ func (s *Server) deleteMessage(r Request) (any, error) {
 	if m == nil {
 		return nil, bad("message to delete not found")
 	}
-	if (m.From == nil || m.From.ID != s.self.ID) && c.Status != "administrator" {
+	own := m.From != nil && m.From.ID == s.self.ID
+	switch {
+	case c.Status == "administrator":
+	case !own && c.Type != "private":
 		return nil, bad("message can't be deleted")
+	case time.Since(time.Unix(m.Date, 0)) >= 48*time.Hour:
+		return nil, bad("message can't be deleted for everyone")
 	}
 	s.messages[c.ID] = slices.DeleteFunc(s.messages[c.ID], func(o *Message) bool { return o == m })
 	s.notify()

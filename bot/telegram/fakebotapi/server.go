@@ -63,7 +63,7 @@ type Server struct {
 
 	// Privacy mode keeps ordinary messages of groups from the bot.
 	Privacy bool
-	// PerSecond calls that write, PerMinute of them in one group. A chat takes one in Apart, with Burst more at once.
+	// PerSecond calls that write, PerMinute of them in one group; a chat takes one in Apart. 0 = as many as come.
 	PerSecond, PerMinute int
 	Apart                time.Duration
 	// NoDrafts: the server knows no sendMessageDraft for this bot.
@@ -118,11 +118,11 @@ func New(tb testing.TB) *Server {
 	return s
 }
 
-// Listen starts a fake on a loopback address, for bots in processes of their own. Calls that the network brings closer together than they
-// were sent are let be.
+// Listen starts a fake on a loopback address, for bots in processes of their own. It has no limits: a busy machine brings calls closer together
+// than they were sent, and the clocks of two processes prove nothing about that.
 func Listen(tb testing.TB) *Server {
 	s := newServer(tb)
-	s.Apart = 800 * time.Millisecond
+	s.PerSecond, s.PerMinute, s.Apart = 0, 0, 0
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
