@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"potluck/bot"
 	"potluck/storage"
 	"potluck/workers/protocol"
 )
@@ -56,6 +57,17 @@ func (r *report) failed(err error) {
 	if err != nil {
 		r.wrong++
 		r.say("WRONG", "%s", err)
+	}
+}
+
+// found says what a platform's own check found.
+func (r *report) found(findings []bot.Finding) {
+	for _, f := range findings {
+		if f.State == bot.Broken {
+			r.failed(errors.New(f.Text))
+			continue
+		}
+		r.say(string(f.State), "%s", f.Text)
 	}
 }
 

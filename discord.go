@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -105,11 +104,5 @@ func (r *report) discord(ctx context.Context, c call) {
 	if !c.config.Discord.enabled() {
 		return
 	}
-	for _, f := range discord.Check(ctx, c.config.Discord.config(c.log, nil, commands.Texts())) {
-		if f.State == discord.Broken {
-			r.failed(errors.New(f.Text))
-			continue
-		}
-		r.say(string(f.State), "%s", f.Text)
-	}
+	r.found(discord.Check(ctx, c.config.Discord.config(c.log, nil, commands.Texts())))
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -81,11 +80,5 @@ func (r *report) telegram(ctx context.Context, c call) {
 	if !c.config.Telegram.enabled() {
 		return
 	}
-	for _, f := range telegram.Check(ctx, c.config.Telegram.config(c.log, c.config.HTTP.PublicURL, nil, commands.Texts())) {
-		if f.State == telegram.Broken {
-			r.failed(errors.New(f.Text))
-			continue
-		}
-		r.say(string(f.State), "%s", f.Text)
-	}
+	r.found(telegram.Check(ctx, c.config.Telegram.config(c.log, c.config.HTTP.PublicURL, nil, commands.Texts())))
 }

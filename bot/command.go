@@ -112,3 +112,37 @@ type ActionHandler struct {
 	Command string
 	Run     func(ctx context.Context, in *Invocation, a Action) error
 }
+
+// CommandAt walks down a tree of commands; nil if there is no such path. private is true when the command, or one above it, answers privately.
+func CommandAt(commands []Command, path []string) (c *Command, private bool) {
+	for _, word := range path {
+		level := commands
+		if c != nil {
+			level = c.Subcommands
+		}
+		c = nil
+		for i := range level {
+			if level[i].Name == word {
+				c = &level[i]
+			}
+		}
+		if c == nil {
+			return nil, private
+		}
+		private = private || c.Private
+	}
+	return c, private
+}
+
+// RestOption is the option of a command that takes everything else; nil if there is none, or no command.
+func RestOption(c *Command) *Option {
+	if c == nil {
+		return nil
+	}
+	for i := range c.Options {
+		if c.Options[i].Rest {
+			return &c.Options[i]
+		}
+	}
+	return nil
+}

@@ -14,7 +14,7 @@ import (
 
 // options takes the options at both ends of words; what stands between them is the rest.
 func options(f found, t Text, words []word, p *Parsed) error {
-	r := optionReader{f: f, t: t, words: words, rest: restOption(f.command), p: p}
+	r := optionReader{f: f, t: t, words: words, rest: RestOption(f.command), p: p}
 	first, err := r.front()
 	if err != nil || first >= len(words) || r.rest == nil {
 		return err
@@ -235,7 +235,7 @@ func missing(f found, o *Option) error {
 	shown := usage(f)
 	if !o.Required && !o.Rest {
 		shown = "/" + strings.Join(f.path, " ") + " " + o.Name + ":" + example(*o)
-		if rest := restOption(f.command); rest != nil {
+		if rest := RestOption(f.command); rest != nil {
 			shown += " " + rest.Name
 		}
 	}
@@ -249,15 +249,6 @@ func optionNames(c *Command) []string {
 		names[i] = o.Name
 	}
 	return names
-}
-
-func restOption(c *Command) *Option {
-	for i := range c.Options {
-		if c.Options[i].Rest {
-			return &c.Options[i]
-		}
-	}
-	return nil
 }
 
 // isDashed: "--style", and what phones make of it.

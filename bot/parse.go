@@ -125,7 +125,7 @@ func usage(f found) string {
 		}
 		return b.String() + " " + strings.Join(names, "|")
 	}
-	rest, named := "", restOption(f.command) != nil
+	rest, named := "", RestOption(f.command) != nil
 	for _, o := range f.command.Options {
 		word := o.Name
 		switch {

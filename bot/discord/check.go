@@ -17,22 +17,6 @@ import (
 	"potluck/community"
 )
 
-// Finding is one thing that Check found.
-type Finding struct {
-	State Verdict
-	Text  string // one sentence; with what to do, unless all is well
-}
-
-// Verdict says what a Finding means.
-type Verdict string
-
-const (
-	Fine   Verdict = "ok"
-	ToDo   Verdict = "todo"  // works in part
-	Broken Verdict = "wrong" // does not work
-	Note   Verdict = "note"
-)
-
 // permission is a right that the bot uses in a channel.
 type permission struct {
 	bit  int64
@@ -71,12 +55,12 @@ const (
 )
 
 // Check asks Discord whether the bot can work: token, intent, and the rights in each channel. It changes nothing.
-func Check(ctx context.Context, c Config) []Finding {
+func Check(ctx context.Context, c Config) []bot.Finding {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	p, err := New(c)
 	if err != nil {
-		return []Finding{{Broken, err.Error()}}
+		return []bot.Finding{bot.Broken.Says(err.Error())}
 	}
 	defer p.transport.CloseIdleConnections()
 	var app struct {
@@ -90,45 +74,45 @@ func Check(ctx context.Context, c Config) []Finding {
 	err = p.api.do(ctx, request{method: "GET", path: "/applications/@me"}, &app)
 	switch {
 	case statusOf(err) == http.StatusUnauthorized:
-		return []Finding{{Broken, ErrToken.Error()}}
+		return []bot.Finding{bot.Broken.Says(ErrToken.Error())}
 	case err != nil:
-		return []Finding{{Broken, fmt.Sprintf("Discord cannot be asked (%v): is this machine online, and is discord.api_base right?", err)}}
+		return []bot.Finding{bot.Broken.Says(fmt.Sprintf("Discord cannot be asked (%v): is this machine online, and is discord.api_base right?", err))}
 	}
-	found := []Finding{{Fine, fmt.Sprintf("Discord knows the bot as %q (application %s)", app.Name, app.ID)}}
+	found := []bot.Finding{bot.Fine.Says(fmt.Sprintf("Discord knows the bot as %q (application %s)", app.Name, app.ID))}
 	switch has := app.Flags&contentFlags != 0; {
 	case c.Content && !has:
-		found = append(found, Finding{ToDo, "the message content intent is not switched on: commands, mentions and replies work, other messages cannot be read. " + fixContent})
+		found = append(found, bot.ToDo.Says("the message content intent is not switched on: commands, mentions and replies work, other messages cannot be read. "+fixContent))
 	case has:
-		found = append(found, Finding{Fine, "the message content intent is switched on"})
+		found = append(found, bot.Fine.Says("the message content intent is switched on"))
 	}
 	return append(found, p.checkGuilds(ctx, app.ID, cmp.Or(app.Bot.ID, app.ID))...)
 }
 
-func (p *Platform) checkGuilds(ctx context.Context, app, self string) (found []Finding) {
+func (p *Platform) checkGuilds(ctx context.Context, app, self string) (found []bot.Finding) {
 	var guilds []struct {
 		ID   string `json:"id"`
 		Name string `json:"name"`
 	}
 	if err := p.api.do(ctx, request{method: "GET", path: "/users/@me/guilds"}, &guilds); err != nil {
-		return []Finding{{ToDo, fmt.Sprintf("Discord does not tell where the bot is: %v", err)}}
+		return []bot.Finding{bot.ToDo.Says(fmt.Sprintf("Discord does not tell where the bot is: %v", err))}
 	}
 	if len(guilds) == 0 {
-		return []Finding{{ToDo, "the bot is in no server yet: invite it with " + Invitation(app)}}
+		return []bot.Finding{bot.ToDo.Says("the bot is in no server yet: invite it with " + Invitation(app))}
 	}
 	for _, g := range guilds[:min(len(guilds), checkGuilds)] {
 		missing, err := p.missing(ctx, g.ID, self)
 		switch {
 		case err != nil:
-			found = append(found, Finding{ToDo, fmt.Sprintf("%s: its channels cannot be looked at: %v", g.Name, err)})
+			found = append(found, bot.ToDo.Says(fmt.Sprintf("%s: its channels cannot be looked at: %v", g.Name, err)))
 		case len(missing) == 0:
-			found = append(found, Finding{Fine, g.Name + ": the bot may do what it needs in every channel that it sees"})
+			found = append(found, bot.Fine.Says(g.Name+": the bot may do what it needs in every channel that it sees"))
 		}
 		for _, m := range missing {
-			found = append(found, Finding{ToDo, g.Name + ", " + m})
+			found = append(found, bot.ToDo.Says(g.Name+", "+m))
 		}
 	}
 	if n := len(guilds) - checkGuilds; n > 0 {
-		found = append(found, Finding{Note, fmt.Sprintf("%d more servers were not looked at", n)})
+		found = append(found, bot.Note.Says(fmt.Sprintf("%d more servers were not looked at", n)))
 	}
 	return found
 }

@@ -69,9 +69,9 @@ type Platform struct {
 	dropped    atomic.Int64 // events that found no room
 	requests   *interactions
 	edits      *pacer
-	seen       *recent    // ids of events that were taken
-	sent       *sentParts // by nonce: what was posted so far of a message
-	shown      *hashes    // by message: what it shows
+	seen       *bot.Recent[struct{}]              // ids of events that were taken
+	sent       *bot.Recent[[]community.MessageID] // by nonce: what was posted so far of a message
+	shown      *bot.Recent[[32]byte]              // by message: what it shows
 
 	speakers speakers
 	deputies deputies
@@ -113,8 +113,8 @@ func New(c Config) (*Platform, error) {
 	transport.MaxIdleConnsPerHost = 64
 	p := &Platform{
 		config: c, log: c.Log.With("platform", name), places: newPlaces(), transport: transport, started: time.Now(), content: c.Content,
-		readyAt: make(map[int]bool), requests: newInteractions(), edits: newPacer(), seen: newRecent(8192), sent: newLRU[[]community.MessageID](2048),
-		shown: newHashes(4096), told: make(map[string]time.Time),
+		readyAt: make(map[int]bool), requests: newInteractions(), edits: newPacer(), seen: bot.NewRecent[struct{}](8192), sent: bot.NewRecent[[]community.MessageID](2048),
+		shown: bot.NewRecent[[32]byte](4096), told: make(map[string]time.Time),
 		acks: make(chan struct{}, maxAcks), suggests: make(chan struct{}, maxSuggests),
 	}
 	p.chats = bot.NewQueues[snowflake](queueLimits, p.log)
@@ -335,30 +335,4 @@ func localChannel(c community.ChatID) (string, error) {
 		return "", fmt.Errorf("no chat of Discord: %q", c)
 	}
 	return community.Local(c), nil
-}
-
-// recent remembers the newest n strings.
-type recent struct {
-	mu   sync.Mutex
-	have map[string]struct{}
-	ring []string
-	at   int
-}
-
-func newRecent(n int) *recent {
-	return &recent{have: make(map[string]struct{}, n), ring: make([]string, n)}
-}
-
-// first tells whether s was not there; now it is.
-func (r *recent) first(s string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, ok := r.have[s]; ok {
-		return false
-	}
-	delete(r.have, r.ring[r.at])
-	r.ring[r.at] = s
-	r.have[s] = struct{}{}
-	r.at = (r.at + 1) % len(r.ring)
-	return true
 }

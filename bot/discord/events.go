@@ -226,7 +226,7 @@ func (p *Platform) message(m rawMessage, edited bool) {
 	default:
 		return // Discord's own notices
 	}
-	if !p.seen.first(id) {
+	if !p.seen.First(id, struct{}{}) {
 		return
 	}
 	e := bot.Event{
@@ -284,7 +284,7 @@ func (p *Platform) addressed(e *bot.Event, m rawMessage, self string) {
 		e.Command.Path = []string{"help"} // a bare mention asks who that is
 		return
 	}
-	if o := restOf(p.config.Commands, e.Command.Path); o != nil {
+	if o := p.restOf(e.Command.Path); o != nil {
 		e.Command.Options[o.Name] = rest.Plain
 	}
 }
@@ -405,7 +405,7 @@ func (p *Platform) deleted(data json.RawMessage) error {
 	for _, id := range d.IDs {
 		e.Deleted = append(e.Deleted, community.MessageID(id.String()))
 	}
-	if !p.seen.first(e.ID) {
+	if !p.seen.First(e.ID, struct{}{}) {
 		return nil
 	}
 	p.enqueue(d.Channel, func(ctx context.Context) {
@@ -442,7 +442,7 @@ func (p *Platform) reaction(data json.RawMessage) error {
 		e.Name, e.FromBot = p.nameOf(r.Member.User, r.Member), r.Member.User.Bot
 		e.Role = p.places.role(r.Guild, r.User, r.Member.Roles)
 	}
-	if !p.seen.first(e.ID) {
+	if !p.seen.First(e.ID, struct{}{}) {
 		return nil
 	}
 	p.enqueue(r.Channel, func(ctx context.Context) {
@@ -477,37 +477,8 @@ func (p *Platform) chat(ctx context.Context, guild, channel snowflake) community
 	return c
 }
 
-// restOf returns the option of a command that takes everything else, nil if there is none.
-func restOf(commands []bot.Command, path []string) *bot.Option {
-	c, _ := commandAt(commands, path)
-	if c == nil {
-		return nil
-	}
-	for i := range c.Options {
-		if c.Options[i].Rest {
-			return &c.Options[i]
-		}
-	}
-	return nil
-}
-
-// commandAt walks down the command tree; private is true when the command, or one above it, answers privately.
-func commandAt(commands []bot.Command, path []string) (c *bot.Command, private bool) {
-	for _, word := range path {
-		level := commands
-		if c != nil {
-			level = c.Subcommands
-		}
-		c = nil
-		for i := range level {
-			if level[i].Name == word {
-				c = &level[i]
-			}
-		}
-		if c == nil {
-			return nil, private
-		}
-		private = private || c.Private
-	}
-	return c, private
+// restOf is the option of a command that takes everything else, nil if there is none.
+func (p *Platform) restOf(path []string) *bot.Option {
+	c, _ := bot.CommandAt(p.config.Commands, path)
+	return bot.RestOption(c)
 }

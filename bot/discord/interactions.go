@@ -217,7 +217,7 @@ func (p *Platform) interaction(ctx context.Context, data json.RawMessage) error 
 	if err := json.Unmarshal(data, &in); err != nil {
 		return err
 	}
-	if !isDigits(in.ID) || in.Token == "" || in.user() == nil || in.ChannelID == 0 || !p.seen.first("i:"+in.ID) {
+	if !isDigits(in.ID) || in.Token == "" || in.user() == nil || in.ChannelID == 0 || !p.seen.First("i:"+in.ID, struct{}{}) {
 		return nil
 	}
 	if time.Since(snowflakeTime(in.ID)) > ackLimit {
@@ -375,7 +375,7 @@ func (p *Platform) event(in rawInteraction) (bot.Event, bool) {
 			break
 		}
 		e.Command = p.parsed(in)
-		_, h.Private = commandAt(p.config.Commands, e.Command.Path)
+		_, h.Private = bot.CommandAt(p.config.Commands, e.Command.Path)
 	}
 	b, err := json.Marshal(h)
 	if err != nil {
@@ -393,7 +393,7 @@ func (p *Platform) parsed(in rawInteraction) *bot.Parsed {
 		c.Path = append(c.Path, options[0].Name)
 		options = options[0].Options
 	}
-	rest := restOf(p.config.Commands, c.Path)
+	rest := p.restOf(c.Path)
 	n := names{
 		user: func(id string) string {
 			if u, ok := in.Data.Resolved.Users[id]; ok {
@@ -460,7 +460,7 @@ func (p *Platform) suggestions(in rawInteraction) []choice {
 		options = options[0].Options
 	}
 	choices := []choice{}
-	cmd, _ := commandAt(p.config.Commands, c.Path)
+	cmd, _ := bot.CommandAt(p.config.Commands, c.Path)
 	i := slices.IndexFunc(options, func(o rawOption) bool { return o.Focused })
 	if cmd == nil || i < 0 {
 		return choices
@@ -521,7 +521,7 @@ func (p *Platform) menu(in rawInteraction, e *bot.Event) bool {
 	text := p.whole(m)
 	e.Private = true
 	e.Command = &bot.Parsed{Path: []string{p.config.TranslateCommand}, Options: map[string]string{"to": to}, Rest: text}
-	if o := restOf(p.config.Commands, e.Command.Path); o != nil {
+	if o := p.restOf(e.Command.Path); o != nil {
 		e.Command.Options[o.Name] = text.Plain
 	}
 	return true
@@ -570,14 +570,14 @@ func (p *Platform) formSent(in rawInteraction, e *bot.Event) bool {
 	p.requests.mu.Unlock()
 	text := question
 	if ok && about.Plain != "" {
-		o := restOf(p.config.Commands, []string{p.config.AskCommand})
+		o := p.restOf([]string{p.config.AskCommand})
 		if o != nil && o.Max > 0 {
 			about = about.Slice(0, runeBorder(about.Plain, o.Max-utf8.RuneCountInString(question.Plain)-10))
 		}
 		text = bot.Join(bot.Plain("\n\n"), about.In(bot.Quote, ""), question)
 	}
 	e.Command = &bot.Parsed{Path: []string{p.config.AskCommand}, Options: map[string]string{}, Rest: text}
-	if o := restOf(p.config.Commands, e.Command.Path); o != nil {
+	if o := p.restOf(e.Command.Path); o != nil {
 		e.Command.Options[o.Name] = text.Plain
 	}
 	return true

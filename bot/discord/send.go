@@ -217,7 +217,7 @@ func (t target) answer(ctx context.Context, m bot.Outgoing) ([]community.Message
 			return nil, err
 		}
 		ids = append(ids, id)
-		t.p.sent.put(m.Nonce, ids)
+		t.p.sent.Put(m.Nonce, ids)
 	}
 	t.p.requests.answered(t.h)
 	return ids, nil
@@ -241,7 +241,7 @@ func (t target) write(ctx context.Context, r request, one message) (community.Me
 		return "", errors.New("the answer names no message")
 	}
 	id := community.MessageID(t.prefix + written.ID.String())
-	t.p.shown.put(string(id), one.hash())
+	t.p.shown.Put(string(id), one.hash())
 	return id, nil
 }
 
@@ -283,14 +283,14 @@ func (t target) post(ctx context.Context, m bot.Outgoing, replyTo string, mentio
 			return nil, err
 		}
 		ids = append(ids, id)
-		t.p.sent.put(m.Nonce, ids)
+		t.p.sent.Put(m.Nonce, ids)
 	}
 	return ids, nil
 }
 
 // sent lists what of a message is out already, here.
 func (t target) sent(nonce string) []community.MessageID {
-	ids := t.p.sent.get(nonce)
+	ids, _ := t.p.sent.Get(nonce)
 	for _, id := range ids {
 		if _, prefix := place(id, t.chat); prefix != t.prefix {
 			return nil // to the asker alone, while its token lived
@@ -444,7 +444,7 @@ func boolToInt(b bool) int {
 func (t target) replace(ctx context.Context, ids []community.MessageID, all []message) (now []community.MessageID, err error) {
 	for i, one := range all {
 		if i < len(ids) {
-			if t.p.shown.is(string(ids[i]), one.hash()) {
+			if was, _ := t.p.shown.Get(string(ids[i])); was == one.hash() {
 				now = append(now, ids[i])
 				continue
 			}
@@ -455,7 +455,7 @@ func (t target) replace(ctx context.Context, ids []community.MessageID, all []me
 			continue
 		}
 		key := "more" + string(ids[0]) + "/" + strconv.Itoa(i)
-		if had := t.p.sent.get(key); len(had) > 0 { // of an edit that failed behind it
+		if had, _ := t.p.sent.Get(key); len(had) > 0 { // of an edit that failed behind it
 			if err := t.change(ctx, had[0], one); err != nil {
 				return nil, err
 			}
@@ -466,7 +466,7 @@ func (t target) replace(ctx context.Context, ids []community.MessageID, all []me
 		if err != nil {
 			return nil, err
 		}
-		t.p.sent.put(key, []community.MessageID{id})
+		t.p.sent.Put(key, []community.MessageID{id})
 		now = append(now, id)
 	}
 	for _, id := range ids[min(len(all), len(ids)):] {
@@ -501,7 +501,7 @@ func (t target) change(ctx context.Context, id community.MessageID, one message)
 	if t.byToken && !strings.HasPrefix(prefix, directID) {
 		_, err := t.write(ctx, request{method: "PATCH", path: t.h.path("/messages/" + local)}, one)
 		if err == nil {
-			t.p.shown.put(string(id), one.hash())
+			t.p.shown.Put(string(id), one.hash())
 			return nil
 		}
 		if prefix != "" || !tokenGone(err) && codeOf(err) != codeUnknownMessage {
@@ -514,7 +514,7 @@ func (t target) change(ctx context.Context, id community.MessageID, one message)
 	t.byToken = false
 	_, err := t.write(ctx, request{method: "PATCH", path: "/channels/" + chat + "/messages/" + local}, one)
 	if err == nil {
-		t.p.shown.put(string(id), one.hash())
+		t.p.shown.Put(string(id), one.hash())
 	}
 	return err
 }

@@ -54,7 +54,7 @@ func (p *Platform) ask(ctx context.Context, e *bot.Event, m *rawMessage, rest bo
 	}
 	e.Role = max(e.Role, p.roleOf(ctx, m.Chat, authorOf(m)))
 	about := quoted(m, p.self().ID)
-	o := restOf(p.config.Commands, p.config.AskCommand)
+	o := p.restOf(p.config.AskCommand)
 	switch {
 	case rest.Plain == "" && about.Plain != "":
 		rest = about
@@ -196,7 +196,7 @@ func (p *Platform) command(ctx context.Context, e *bot.Event, m *rawMessage, our
 	parsed, err := bot.ParseCommand(p.config.Commands, e.Text)
 	switch {
 	case err == nil:
-		if c := commandAt(p.config.Commands, parsed.Path); c.OnReply && m.replied() != nil {
+		if c, _ := bot.CommandAt(p.config.Commands, parsed.Path); c.OnReply && m.replied() != nil {
 			parsed.RepliesTo = userID(authorOf(m.replied()))
 			e.Command = &parsed
 		}
@@ -230,37 +230,10 @@ func (p *Platform) complete(e *bot.Event, about bot.Text) bool {
 	return true
 }
 
-// restOf returns the option of a command that takes everything else, nil if there is none.
-func restOf(commands []bot.Command, path ...string) *bot.Option {
-	c := commandAt(commands, path)
-	if c == nil {
-		return nil
-	}
-	for i := range c.Options {
-		if c.Options[i].Rest {
-			return &c.Options[i]
-		}
-	}
-	return nil
-}
-
-func commandAt(commands []bot.Command, path []string) (c *bot.Command) {
-	for _, word := range path {
-		level := commands
-		if c != nil {
-			level = c.Subcommands
-		}
-		c = nil
-		for i := range level {
-			if level[i].Name == word {
-				c = &level[i]
-			}
-		}
-		if c == nil {
-			return nil
-		}
-	}
-	return c
+// restOf is the option of a command that takes everything else, nil if there is none.
+func (p *Platform) restOf(path ...string) *bot.Option {
+	c, _ := bot.CommandAt(p.config.Commands, path)
+	return bot.RestOption(c)
 }
 
 // runeBorder is where the first n characters of s end.

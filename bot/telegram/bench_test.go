@@ -76,7 +76,7 @@ func BenchmarkChats(b *testing.B) {
 			p.api.budget.mu.Lock()
 			p.api.budget.count(&turn{chat: int64(-1000 - chat), cost: 1, class: final}, now.Add(-2*time.Second))
 			p.api.budget.mu.Unlock()
-			p.shown.put(fmt.Sprint(-1000-chat, "/", chat), [32]byte{1})
+			p.shown.Put(fmt.Sprint(-1000-chat, "/", chat), [32]byte{1})
 		}
 		b.ReportMetric(float64(memory()-before)/10_000, "B/chat")
 		runtime.KeepAlive(p)

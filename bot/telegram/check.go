@@ -10,77 +10,61 @@ import (
 	"potluck/community"
 )
 
-// Finding is one thing that Check found.
-type Finding struct {
-	State Verdict
-	Text  string // one sentence; with what to do, unless all is well
-}
-
-// Verdict says what a Finding means.
-type Verdict string
-
-const (
-	Fine   Verdict = "ok"
-	ToDo   Verdict = "todo"  // works in part
-	Broken Verdict = "wrong" // does not work
-	Note   Verdict = "note"
-)
-
 const checkTime = 20 * time.Second
 
 // Check asks Telegram whether the bot can work: its token, privacy mode, inline mode, and who else takes its updates. It changes nothing.
-func Check(ctx context.Context, c Config) []Finding {
+func Check(ctx context.Context, c Config) []bot.Finding {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	p, err := New(c)
 	if err != nil {
-		return []Finding{{Broken, err.Error()}}
+		return []bot.Finding{bot.Broken.Says(err.Error())}
 	}
 	defer p.transport.CloseIdleConnections()
 	var me self
 	err = p.api.raw(ctx, "getMe", struct{}{}, &me, checkTime)
 	switch {
 	case refusedToken(err):
-		return []Finding{{Broken, ErrToken.Error()}}
+		return []bot.Finding{bot.Broken.Says(ErrToken.Error())}
 	case err != nil:
-		return []Finding{{Broken, fmt.Sprintf("Telegram cannot be asked (%v): is this machine online, and is telegram.api_base right?", err)}}
+		return []bot.Finding{bot.Broken.Says(fmt.Sprintf("Telegram cannot be asked (%v): is this machine online, and is telegram.api_base right?", err))}
 	}
-	found := []Finding{{Fine, fmt.Sprintf("Telegram knows the bot as %q: https://t.me/%s", me.Name, me.Username)}}
+	found := []bot.Finding{bot.Fine.Says(fmt.Sprintf("Telegram knows the bot as %q: https://t.me/%s", me.Name, me.Username))}
 	if me.ReadsAll {
-		found = append(found, Finding{Fine, "privacy mode is off: the bot hears everything in its groups"})
+		found = append(found, bot.Fine.Says("privacy mode is off: the bot hears everything in its groups"))
 	} else {
-		found = append(found, Finding{ToDo, "privacy mode is on: " + privacyHint})
+		found = append(found, bot.ToDo.Says("privacy mode is on: "+privacyHint))
 	}
 	if !me.Groups {
-		found = append(found, Finding{ToDo, "the bot cannot be added to groups: @BotFather → /mybots → your bot → Bot Settings → Allow Groups?"})
+		found = append(found, bot.ToDo.Says("the bot cannot be added to groups: @BotFather → /mybots → your bot → Bot Settings → Allow Groups?"))
 	}
 	if !me.Inline {
-		found = append(found, Finding{Note, "inline mode is off (@botname in any chat): @BotFather → /setinline, and /setinlinefeedback → Enabled"})
+		found = append(found, bot.Note.Says("inline mode is off (@botname in any chat): @BotFather → /setinline, and /setinlinefeedback → Enabled"))
 	}
 	return append(found, p.checkHook(ctx, c)...)
 }
 
 // checkHook looks at how updates come.
-func (p *Platform) checkHook(ctx context.Context, c Config) []Finding {
+func (p *Platform) checkHook(ctx context.Context, c Config) []bot.Finding {
 	var hook struct {
 		URL     string `json:"url"`
 		Pending int    `json:"pending_update_count"`
 		Failed  string `json:"last_error_message"`
 	}
 	if err := p.api.raw(ctx, "getWebhookInfo", struct{}{}, &hook, checkTime); err != nil {
-		return []Finding{{ToDo, fmt.Sprintf("Telegram does not tell whether a webhook is set: %v", err)}}
+		return []bot.Finding{bot.ToDo.Says(fmt.Sprintf("Telegram does not tell whether a webhook is set: %v", err))}
 	}
 	switch {
 	case hook.URL != "" && c.WebhookURL == "":
-		return []Finding{{ToDo, "a webhook is set for this bot, by another program perhaps; potluck serve removes it and asks for updates by itself. Give each program a bot of its own"}}
+		return []bot.Finding{bot.ToDo.Says("a webhook is set for this bot, by another program perhaps; potluck serve removes it and asks for updates by itself. Give each program a bot of its own")}
 	case hook.URL != "" && hook.URL != c.WebhookURL:
-		return []Finding{{ToDo, "the bot's webhook leads elsewhere; potluck serve sets it anew. Give each program a bot of its own"}}
+		return []bot.Finding{bot.ToDo.Says("the bot's webhook leads elsewhere; potluck serve sets it anew. Give each program a bot of its own")}
 	case hook.Failed != "":
-		return []Finding{{ToDo, fmt.Sprintf("Telegram could not bring updates lately: %s (%d wait). See docs/publishing.md", hook.Failed, hook.Pending)}}
+		return []bot.Finding{bot.ToDo.Says(fmt.Sprintf("Telegram could not bring updates lately: %s (%d wait). See docs/publishing.md", hook.Failed, hook.Pending))}
 	case c.WebhookURL != "":
-		return []Finding{{Fine, "Telegram is to bring updates to " + c.WebhookURL}}
+		return []bot.Finding{bot.Fine.Says("Telegram is to bring updates to " + c.WebhookURL)}
 	}
-	return []Finding{{Fine, "the bot asks Telegram for updates by itself: no public address is needed for that"}}
+	return []bot.Finding{bot.Fine.Says("the bot asks Telegram for updates by itself: no public address is needed for that")}
 }
 
 // Inspect tells what keeps the bot from working in a group, in the words of Telegram's settings.

@@ -343,7 +343,7 @@ func (p *Platform) author(e *bot.Event, from *rawUser, sender *rawChat, chat raw
 		}
 	case from != nil:
 		e.User, e.Name, e.Locale, e.FromBot = userID(from.ID), from.shown(), from.Language, from.Bot
-		p.locales.put(string(e.User), from.Language)
+		p.locales.Put(string(e.User), from.Language)
 	}
 }
 

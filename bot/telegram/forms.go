@@ -28,7 +28,7 @@ const (
 func (p *Platform) form(ctx context.Context, e *bot.Event, m *rawMessage, args map[string]string) (done bool, err error) {
 	typed := strings.TrimSpace(e.Text.Plain)
 	path := strings.Fields(strings.TrimPrefix(args["command"], "/"))
-	c := commandAt(p.config.Commands, path)
+	c, _ := bot.CommandAt(p.config.Commands, path)
 	if c == nil || utf8.RuneCountInString(typed) > maxTyped || e.FromBot {
 		return false, nil
 	}

@@ -100,7 +100,7 @@ func (p *Platform) chosen(ctx context.Context, c rawChosen) error {
 	if to, ok := strings.CutPrefix(c.Result, inlineTranslate); ok {
 		e.Command.Path, e.Command.Options["to"] = []string{p.config.TranslateCommand}, to
 	}
-	o := restOf(p.config.Commands, e.Command.Path...)
+	o := p.restOf(e.Command.Path...)
 	if o == nil {
 		return nil
 	}

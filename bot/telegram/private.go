@@ -97,7 +97,7 @@ func (p *Platform) sendPrivate(ctx context.Context, l place, m bot.Outgoing) ([]
 
 // localeOf is the language that Telegram told of somebody, empty if it did not.
 func (p *Platform) localeOf(user community.UserID) string {
-	locale, _ := p.locales.get(string(user))
+	locale, _ := p.locales.Get(string(user))
 	return locale
 }
 

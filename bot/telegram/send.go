@@ -99,7 +99,7 @@ func (t target) post(ctx context.Context, m bot.Outgoing, key string) ([]communi
 	if err != nil {
 		return nil, err
 	}
-	ids, _ := t.p.sent.get(t.prefix + key)
+	ids, _ := t.p.sent.Get(t.prefix + key)
 	for i := 0; i < len(all); {
 		if i < len(ids) {
 			if !all[i].album || i+1 == len(all) || !all[i+1].album {
@@ -123,7 +123,7 @@ func (t target) post(ctx context.Context, m bot.Outgoing, key string) ([]communi
 		}
 		ids = append(ids[:len(ids):len(ids)], more...)
 		if key != "" {
-			t.p.sent.put(t.prefix+key, ids)
+			t.p.sent.Put(t.prefix+key, ids)
 		}
 		i += len(more)
 	}
@@ -134,7 +134,7 @@ func (t target) key(id community.MessageID) string {
 	return strconv.FormatInt(t.place.chat, 10) + "/" + string(id)
 }
 
-func (t target) remember(id community.MessageID, c cell) { t.p.shown.put(t.key(id), c.hash()) }
+func (t target) remember(id community.MessageID, c cell) { t.p.shown.Put(t.key(id), c.hash()) }
 
 // write makes one call that posts one cell, or several as an album, and follows a group that moved.
 func (t target) write(ctx context.Context, some []cell) ([]community.MessageID, error) {
@@ -283,7 +283,7 @@ var errIsPicture = errors.New("the message is a picture")
 
 // change makes a message show c. What it shows already costs no call.
 func (t target) change(ctx context.Context, id community.MessageID, c cell) error {
-	if was, ok := t.p.shown.get(t.key(id)); ok && was == c.hash() {
+	if was, ok := t.p.shown.Get(t.key(id)); ok && was == c.hash() {
 		return nil
 	}
 	local, err := strconv.Atoi(strings.TrimPrefix(string(id), t.prefix))
@@ -386,7 +386,7 @@ func (p *Platform) edit(ctx context.Context, ids []community.MessageID, m bot.Ou
 	if !m.Final && !m.Status && t.draft(ctx, ids[0], m) {
 		return ids, nil
 	}
-	if _, drafted := p.drafts.get(t.key(ids[0])); m.Final && drafted {
+	if _, drafted := p.drafts.Get(t.key(ids[0])); m.Final && drafted {
 		return t.persist(ctx, ids, m)
 	}
 	return t.replace(ctx, ids, m)
@@ -424,13 +424,13 @@ func (t target) replace(ctx context.Context, ids []community.MessageID, m bot.Ou
 			continue
 		}
 		key := "more" + t.key(ids[0]) + "/" + strconv.Itoa(i)
-		had, ok := t.p.sent.get(key) // of an edit that failed behind it
+		had, ok := t.p.sent.Get(key) // of an edit that failed behind it
 		if !ok {
 			if had, err = t.write(ctx, []cell{c}); err != nil {
 				return nil, err
 			}
 			t.remember(had[0], c)
-			t.p.sent.put(key, had)
+			t.p.sent.Put(key, had)
 		} else if err := t.change(ctx, had[0], c); err != nil {
 			return nil, err
 		}
@@ -476,7 +476,7 @@ func (t target) draft(ctx context.Context, placeholder community.MessageID, m bo
 		t.p.mu.Unlock()
 		return false
 	case err == nil:
-		t.p.drafts.put(t.key(placeholder), 1)
+		t.p.drafts.Put(t.key(placeholder), 1)
 	}
 	return true // what found no room or got lost: the next one says more
 }
@@ -488,7 +488,7 @@ func (t target) persist(ctx context.Context, ids []community.MessageID, m bot.Ou
 	if err != nil {
 		return nil, err
 	}
-	t.p.drafts.drop(t.key(ids[0]))
+	t.p.drafts.Drop(t.key(ids[0]))
 	for _, id := range ids {
 		if err := t.erase(ctx, id); err != nil {
 			t.p.log.Warn("an old message could not be taken away", "chat", t.place.id(), "err", err)

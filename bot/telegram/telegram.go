@@ -57,10 +57,10 @@ type Platform struct {
 	chats     *bot.Queues[int64]
 	secret    string // of the webhook, new at each start
 
-	sent    *lru[[]community.MessageID] // by nonce: what was posted so far of a message
-	shown   *lru[[32]byte]              // by message: what it shows
-	drafts  *lru[int64]                 // by placeholder: the draft that grows below it
-	locales *lru[string]                // by user: the language that Telegram tells
+	sent    *bot.Recent[[]community.MessageID] // by nonce: what was posted so far of a message
+	shown   *bot.Recent[[32]byte]              // by message: what it shows
+	drafts  *bot.Recent[int64]                 // by placeholder: the draft that grows below it
+	locales *bot.Recent[string]                // by user: the language that Telegram tells
 	albums  *albums
 	pending *unopened      // private answers for people whom the bot may not write to yet
 	work    sync.WaitGroup // Add only while Run runs
@@ -111,7 +111,7 @@ func New(c Config) (*Platform, error) {
 	transport.MaxIdleConnsPerHost = 64
 	p := &Platform{
 		config: c, log: c.Log.With("platform", name), transport: transport, secret: randomSecret(),
-		sent: newLRU[[]community.MessageID](2048), shown: newLRU[[32]byte](4096), drafts: newLRU[int64](1024), locales: newLRU[string](10_000), pending: newUnopened(), albums: &albums{open: make(map[string]*album)},
+		sent: bot.NewRecent[[]community.MessageID](2048), shown: bot.NewRecent[[32]byte](4096), drafts: bot.NewRecent[int64](1024), locales: bot.NewRecent[string](10_000), pending: newUnopened(), albums: &albums{open: make(map[string]*album)},
 		told: make(map[string]time.Time), admins: make(map[int64]adminList), presses: make(map[string]*press), typing: make(map[string]func()),
 		noDraft: make(map[int64]bool), movedTo: make(map[int64]int64), base: context.Background(),
 	}
