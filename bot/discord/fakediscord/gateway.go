@@ -166,7 +166,7 @@ func (s *Server) dispatch(guild, kind string, data any) {
 		s.tb.Errorf("fake Discord: %s: %v", kind, err)
 		return
 	}
-	s.notify()
+	s.Notify()
 	for _, x := range s.gateway.sessions {
 		if x.dead || shardOf(guild, x.shard[1]) != x.shard[0] || !x.wants(kind, guild) {
 			continue
@@ -219,7 +219,7 @@ func (s *Server) dispatchMessage(kind string, m *Message) {
 		}
 		x.event(kind, json.RawMessage(b))
 	}
-	s.notify()
+	s.Notify()
 }
 
 func (s *Server) messageFor(x *session, m *Message) map[string]any {
@@ -292,7 +292,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.gateway.conns = slices.DeleteFunc(s.gateway.conns, func(x *conn) bool { return x == c })
-	s.notify()
+	s.Notify()
 	s.mu.Unlock()
 }
 
@@ -353,7 +353,7 @@ func (s *Server) reads(ctx context.Context, c *conn) {
 		case 6:
 			s.resume(c, f.Data)
 		}
-		s.notify()
+		s.Notify()
 		s.mu.Unlock()
 	}
 }
@@ -440,7 +440,7 @@ func (s *Server) identify(c *conn, data json.RawMessage) {
 		}
 	}
 	x.event("READY", map[string]any{
-		"v": 10, "user": s.self, "session_id": x.id, "resume_gateway_url": "ws://" + s.address + "/gateway", "guilds": guilds,
+		"v": 10, "user": s.self, "session_id": x.id, "resume_gateway_url": "ws://" + s.Address() + "/gateway", "guilds": guilds,
 		"application": map[string]any{"id": s.self.ID, "flags": 0}, "shard": id.Shard,
 	})
 	if id.Intents&1 == 0 {

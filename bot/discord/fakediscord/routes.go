@@ -62,7 +62,7 @@ type allowed struct {
 
 func (s *Server) gatewayBot(*call) (any, error) {
 	return map[string]any{
-		"url": "ws://" + s.address + "/gateway", "shards": s.Shards,
+		"url": "ws://" + s.Address() + "/gateway", "shards": s.Shards,
 		"session_start_limit": map[string]any{"total": 1000, "remaining": 999, "reset_after": 14400000, "max_concurrency": s.Concurrency},
 	}, nil
 }
@@ -252,7 +252,7 @@ func (s *Server) write(c *call, m *Message, o outgoing) error {
 func (s *Server) stored(m *Message, f Attachment, description string) Attachment {
 	f.ID = s.id()
 	f.Description = description
-	f.URL = "http://" + s.address + "/attachments/" + m.ChannelID + "/" + f.ID + "/" + f.Filename
+	f.URL = "http://" + s.Address() + "/attachments/" + m.ChannelID + "/" + f.ID + "/" + f.Filename
 	return f
 }
 

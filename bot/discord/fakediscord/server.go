@@ -3,14 +3,12 @@ package fakediscord
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -18,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"potluck/bot/fakeserver"
 )
 
 // Token is the bot's token that the fake takes.
@@ -53,6 +53,7 @@ type Limit struct {
 
 // Server is the fake. Its exported fields may be set until the first connection.
 type Server struct {
+	*fakeserver.Host
 	tb testing.TB
 
 	// UploadLimit is the largest file in bytes; default 10 MiB.
@@ -73,13 +74,9 @@ type Server struct {
 	// AllowBadRequests: a request that breaks the specification is refused, but fails no test.
 	AllowBadRequests bool
 
-	spec     *specification
-	http     *http.Server
-	listener *pipeListener
-	address  string
+	spec *specification
 
 	mu       sync.Mutex
-	changed  chan struct{} // closed and renewed at every change
 	last     int64
 	self     User
 	guilds   map[string]*Guild
@@ -118,21 +115,14 @@ type Webhook struct {
 // New starts a fake in memory: nothing but Dial reaches it, and under synctest its clocks are the bubble's. It ends with the test.
 func New(tb testing.TB) *Server {
 	s := newServer(tb)
-	s.listener = &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	s.address = "discord.test"
-	s.serve(s.listener)
+	s.serve(fakeserver.InMemory(tb, "fake Discord", "discord.test"))
 	return s
 }
 
 // Listen starts a fake on a loopback address, for bots in processes of their own.
 func Listen(tb testing.TB) *Server {
 	s := newServer(tb)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	s.address = l.Addr().String()
-	s.serve(l)
+	s.serve(fakeserver.OnLoopback(tb, "fake Discord"))
 	return s
 }
 
@@ -152,7 +142,7 @@ func newServer(tb testing.TB) *Server {
 			"PUT /applications/{application}/commands":                {2, 5 * time.Second},
 			"PUT /applications/{application}/guilds/{guild}/commands": {2, 5 * time.Second},
 		},
-		changed: make(chan struct{}), self: User{ID: "100", Username: "Potluck", Bot: true},
+		self:   User{ID: "100", Username: "Potluck", Bot: true},
 		guilds: make(map[string]*Guild), channels: make(map[string]*Channel), members: make(map[string]*Member),
 		messages: make(map[string][]*Message), nonces: make(map[string]sentNonce), inter: make(map[string]*Interaction),
 		commands: make(map[string]json.RawMessage), webhooks: make(map[string]*Webhook), buckets: make(map[string]*bucket),
@@ -160,74 +150,20 @@ func newServer(tb testing.TB) *Server {
 	}
 }
 
-func (s *Server) serve(l net.Listener) {
-	s.http = &http.Server{Handler: s.handler()}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.tb.Errorf("fake Discord: %v", err)
-		}
-	}()
-	s.tb.Cleanup(func() {
-		s.Close()
-		<-done
-	})
+func (s *Server) serve(h *fakeserver.Host) {
+	s.Host, h.Dump = h, s.dump
+	h.Serve(s.handler())
+	s.tb.Cleanup(func() { s.gateway.end(s) }) // before the Host is closed
 }
 
 // Close ends every connection. It is called when the test ends, and earlier where a bubble must be left before.
 func (s *Server) Close() {
 	s.gateway.end(s)
-	if err := s.http.Close(); err != nil {
-		s.tb.Errorf("fake Discord: %v", err)
-	}
+	s.Host.Close()
 }
 
 // Base is the API's address for the bot.
-func (s *Server) Base() string { return "http://" + s.address + "/api/v10" }
-
-// Dial connects to a fake of New; of Listen, to its address.
-func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if s.listener == nil {
-		var d net.Dialer
-		return d.DialContext(ctx, network, addr)
-	}
-	return s.listener.dial(ctx)
-}
-
-type pipeListener struct {
-	conns  chan net.Conn
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (l *pipeListener) dial(ctx context.Context) (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case l.conns <- far:
-		return near, nil
-	case <-l.closed:
-		return nil, errors.New("connection refused")
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "discord.test", Net: "pipe"} }
+func (s *Server) Base() string { return "http://" + s.Address() + "/api/v10" }
 
 // Before is asked about each request; a nil answer lets it through.
 func (s *Server) Before(f func(Request) *Answer) {
@@ -250,26 +186,7 @@ func (s *Server) Limited() int {
 	return s.limited
 }
 
-// Wait returns when ok is true; it is asked after every change, while nothing changes. A test that waits in vain fails after limit.
-func (s *Server) Wait(what string, limit time.Duration, ok func() bool) {
-	s.tb.Helper()
-	late := time.NewTimer(limit)
-	defer late.Stop()
-	for {
-		s.mu.Lock()
-		changed := s.changed
-		s.mu.Unlock()
-		if ok() {
-			return
-		}
-		select {
-		case <-changed:
-		case <-late.C:
-			s.tb.Fatalf("waited %v in vain for %s\n%s", limit, what, s.dump())
-		}
-	}
-}
-
+// dump says what was called lately, and what stands in the chats.
 func (s *Server) dump() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -284,12 +201,6 @@ func (s *Server) dump() string {
 		}
 	}
 	return b.String()
-}
-
-// notify needs mu.
-func (s *Server) notify() {
-	close(s.changed)
-	s.changed = make(chan struct{})
 }
 
 // call is a request on its way through the fake.
@@ -430,7 +341,7 @@ func (s *Server) note(c *call, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests[c.entry].Status = status
-	s.notify()
+	s.Notify()
 }
 
 func (s *Server) instead(w http.ResponseWriter, a *Answer) {
@@ -466,7 +377,7 @@ func (s *Server) carryOut(c *call, path string, h http.Header, f func(*call) (an
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer s.notify()
+	defer s.Notify()
 	if err := s.limit(c, h); err != nil {
 		return nil, err
 	}

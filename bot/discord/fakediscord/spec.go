@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,10 +14,9 @@ import (
 	"unicode/utf16"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-)
 
-// SpecVariable names the environment variable with another place of the official specification's folder.
-const SpecVariable = "POTLUCK_TEST_SPECS"
+	"potluck/bot/fakeserver"
+)
 
 // specification is Discord's own OpenAPI document, with what it leaves out checked besides.
 type specification struct {
@@ -32,13 +29,9 @@ type specification struct {
 
 // official reads the specification once per process; the error says in one line that it is not there.
 var official = sync.OnceValues(func() (*specification, error) {
-	path, err := specPath("discord-openapi.json")
+	b, err := fakeserver.Specification("discord-openapi.json")
 	if err != nil {
 		return nil, err
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("requests are not checked against Discord's specification: %w", err)
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
 	if err != nil {
@@ -54,27 +47,6 @@ var official = sync.OnceValues(func() (*specification, error) {
 })
 
 const specURL = "https://discord.invalid/openapi.json"
-
-// specPath looks for ../shared/data beside the repository's root.
-func specPath(name string) (string, error) {
-	if dir := os.Getenv(SpecVariable); dir != "" {
-		return filepath.Join(dir, name), nil
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(filepath.Dir(dir), "shared", "data", name), nil
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			return "", fmt.Errorf("requests are not checked against Discord's specification: no go.mod above the test")
-		}
-		dir = up
-	}
-}
 
 // anything stands for a pattern that Go's regular expressions cannot say (look-ahead).
 type anything string

@@ -116,13 +116,13 @@ func (s *Server) getUpdates(ctx context.Context, r Request) (any, error) {
 	}
 	s.polling++
 	mine := s.polling
-	s.notify() // whoever polls already hears of it
+	s.Notify() // whoever polls already hears of it
 	s.mu.Unlock()
 	late := time.NewTimer(time.Duration(timeout) * time.Second)
 	defer late.Stop()
 	for {
 		s.mu.Lock()
-		changed := s.changed
+		changed := s.Changed()
 		var conflict error
 		if s.webhook != "" {
 			conflict = failure{code: 409, description: "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"}
@@ -179,13 +179,13 @@ func decode[T any](v any) (out T, err error) {
 
 func (s *Server) setWebhook(r Request) (any, error) {
 	s.webhook, s.secret = text(r.Params["url"]), text(r.Params["secret_token"])
-	s.notify()
+	s.Notify()
 	return true, nil
 }
 
 func (s *Server) deleteWebhook(Request) (any, error) {
 	s.webhook, s.secret = "", ""
-	s.notify()
+	s.Notify()
 	return true, nil
 }
 
@@ -313,7 +313,7 @@ func (s *Server) sendDraft(r Request) (any, error) {
 		return nil, err
 	}
 	s.drafts[c.ID] = append(s.drafts[c.ID], text(r.Params["text"]))
-	s.notify()
+	s.Notify()
 	return true, nil
 }
 
@@ -478,7 +478,7 @@ func (s *Server) change(m *Message, next Message) (any, error) {
 	next.Edits++
 	next.EditDate = time.Now().Unix()
 	*m = next
-	s.notify()
+	s.Notify()
 	if m.ID == 0 {
 		return true, nil // an inline message
 	}
@@ -576,7 +576,7 @@ func (s *Server) deleteMessage(r Request) (any, error) {
 		return nil, bad("message can't be deleted for everyone")
 	}
 	s.messages[c.ID] = slices.DeleteFunc(s.messages[c.ID], func(o *Message) bool { return o == m })
-	s.notify()
+	s.Notify()
 	return true, nil
 }
 
@@ -596,7 +596,7 @@ func (s *Server) answerQuery(r Request) (any, error) {
 		return nil, bad("query is too old and response timeout expired or query ID is invalid")
 	}
 	q.Answered, q.Text, q.Alert, q.URL = time.Now(), text(r.Params["text"]), flag(r.Params["show_alert"]), text(r.Params["url"])
-	s.notify()
+	s.Notify()
 	return true, nil
 }
 
@@ -606,7 +606,7 @@ func (s *Server) answerInline(r Request) (any, error) {
 		return nil, bad("can't parse results")
 	}
 	s.results[text(r.Params["inline_query_id"])] = list
-	s.notify()
+	s.Notify()
 	return true, nil
 }
 
@@ -629,7 +629,7 @@ func (s *Server) setCommands(r Request) (any, error) {
 		names = append(names, c.Command)
 	}
 	s.commands[scope+"/"+text(r.Params["language_code"])] = names
-	s.notify()
+	s.Notify()
 	return true, nil
 }
 

@@ -3,14 +3,12 @@ package fakebotapi
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -18,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"potluck/bot/fakeserver"
 )
 
 // Token is the bot's token that the fake takes.
@@ -59,6 +59,7 @@ type Answer struct {
 
 // Server is the fake. Its exported fields may be set until the first connection.
 type Server struct {
+	*fakeserver.Host
 	tb testing.TB
 
 	// Privacy mode keeps ordinary messages of groups from the bot.
@@ -71,13 +72,9 @@ type Server struct {
 	// AllowBadCalls: a call that breaks the specification is refused, but fails no test.
 	AllowBadCalls bool
 
-	spec     *specification
-	http     *http.Server
-	listener *pipeListener
-	address  string
+	spec *specification
 
 	mu         sync.Mutex
-	changed    chan struct{} // closed and renewed at every change
 	last       int64
 	lastUpdate int64
 	self       User
@@ -112,9 +109,7 @@ type update struct {
 // New starts a fake in memory: nothing but Dial reaches it, and under synctest its clock is the bubble's. It ends with the test.
 func New(tb testing.TB) *Server {
 	s := newServer(tb)
-	s.listener = &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	s.address = "telegram.test"
-	s.serve(s.listener)
+	s.serve(fakeserver.InMemory(tb, "fake Bot API", "telegram.test"))
 	return s
 }
 
@@ -123,12 +118,7 @@ func New(tb testing.TB) *Server {
 func Listen(tb testing.TB) *Server {
 	s := newServer(tb)
 	s.PerSecond, s.PerMinute, s.Apart = 0, 0, 0
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	s.address = l.Addr().String()
-	s.serve(l)
+	s.serve(fakeserver.OnLoopback(tb, "fake Bot API"))
 	return s
 }
 
@@ -138,7 +128,7 @@ func newServer(tb testing.TB) *Server {
 		tb.Log(err)
 	}
 	return &Server{
-		tb: tb, spec: spec, PerSecond: 30, PerMinute: 20, Apart: time.Second, changed: make(chan struct{}),
+		tb: tb, spec: spec, PerSecond: 30, PerMinute: 20, Apart: time.Second,
 		self:  User{ID: BotID, IsBot: true, FirstName: "Potluck", Username: BotName},
 		users: make(map[int64]*User), chats: make(map[int64]*Chat), messages: make(map[int64][]*Message), drafts: make(map[int64][]string),
 		queries: make(map[string]*Query), results: make(map[string][]map[string]any), inline: make(map[string]*Message),
@@ -146,73 +136,13 @@ func newServer(tb testing.TB) *Server {
 	}
 }
 
-func (s *Server) serve(l net.Listener) {
-	s.http = &http.Server{Handler: http.HandlerFunc(s.handle)}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.tb.Errorf("fake Bot API: %v", err)
-		}
-	}()
-	s.tb.Cleanup(func() {
-		s.Close()
-		<-done
-	})
-}
-
-// Close ends every connection. It is called when the test ends, and earlier where a bubble must be left before.
-func (s *Server) Close() {
-	if err := s.http.Close(); err != nil {
-		s.tb.Errorf("fake Bot API: %v", err)
-	}
+func (s *Server) serve(h *fakeserver.Host) {
+	s.Host, h.Dump = h, s.dump
+	h.Serve(http.HandlerFunc(s.handle))
 }
 
 // Base is the API's address for the bot.
-func (s *Server) Base() string { return "http://" + s.address }
-
-// Dial connects to a fake of New; of Listen, to its address.
-func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if s.listener == nil {
-		var d net.Dialer
-		return d.DialContext(ctx, network, addr)
-	}
-	return s.listener.dial(ctx)
-}
-
-type pipeListener struct {
-	conns  chan net.Conn
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (l *pipeListener) dial(ctx context.Context) (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case l.conns <- far:
-		return near, nil
-	case <-l.closed:
-		return nil, errors.New("connection refused")
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "telegram.test", Net: "pipe"} }
+func (s *Server) Base() string { return "http://" + s.Address() }
 
 // Before is asked about each call; a nil answer lets it through.
 func (s *Server) Before(f func(Request) *Answer) {
@@ -247,29 +177,10 @@ func (s *Server) SetWebhook(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.webhook = url
-	s.notify()
+	s.Notify()
 }
 
-// Wait returns when ok is true; it is asked after every change, while nothing changes. A test that waits in vain fails after limit.
-func (s *Server) Wait(what string, limit time.Duration, ok func() bool) {
-	s.tb.Helper()
-	late := time.NewTimer(limit)
-	defer late.Stop()
-	for {
-		s.mu.Lock()
-		changed := s.changed
-		s.mu.Unlock()
-		if ok() {
-			return
-		}
-		select {
-		case <-changed:
-		case <-late.C:
-			s.tb.Fatalf("waited %v in vain for %s\n%s", limit, what, s.dump())
-		}
-	}
-}
-
+// dump says what was called lately, and what stands in the chats.
 func (s *Server) dump() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -283,12 +194,6 @@ func (s *Server) dump() string {
 		}
 	}
 	return b.String()
-}
-
-// notify needs mu.
-func (s *Server) notify() {
-	close(s.changed)
-	s.changed = make(chan struct{})
 }
 
 // failure is an error as the API words it.
@@ -344,7 +249,7 @@ func (s *Server) instead(w http.ResponseWriter, entry int, a Answer) {
 	switch {
 	case a.Drop:
 		s.mu.Lock()
-		s.notify()
+		s.Notify()
 		s.mu.Unlock()
 		panic(http.ErrAbortHandler)
 	case a.Body != "":
@@ -363,7 +268,7 @@ func (s *Server) status(entry, code int) {
 	if entry >= 0 {
 		s.requests[entry].Status = code
 	}
-	s.notify()
+	s.Notify()
 }
 
 func (s *Server) answer(w http.ResponseWriter, entry int, result any, err error) {

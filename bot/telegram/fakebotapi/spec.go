@@ -2,20 +2,16 @@ package fakebotapi
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf16"
-)
 
-// SpecVariable names the environment variable with another place of the official specification's folder.
-const SpecVariable = "POTLUCK_TEST_SPECS"
+	"potluck/bot/fakeserver"
+)
 
 // specification is the Bot API's description: methods and types with their fields. Limits stand in its sentences only.
 type specification struct {
@@ -39,13 +35,9 @@ type specField struct {
 
 // official reads the specification once per process; the error says in one line that it is not there.
 var official = sync.OnceValues(func() (*specification, error) {
-	path, err := specPath("telegram-bot-api.json")
+	b, err := fakeserver.Specification("telegram-bot-api.json")
 	if err != nil {
 		return nil, err
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("calls are not checked against Telegram's specification: %w", err)
 	}
 	var s specification
 	if err := json.Unmarshal(b, &s); err != nil {
@@ -53,27 +45,6 @@ var official = sync.OnceValues(func() (*specification, error) {
 	}
 	return &s, nil
 })
-
-// specPath looks for ../shared/data beside the repository's root.
-func specPath(name string) (string, error) {
-	if dir := os.Getenv(SpecVariable); dir != "" {
-		return filepath.Join(dir, name), nil
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(filepath.Dir(dir), "shared", "data", name), nil
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			return "", errors.New("calls are not checked against Telegram's specification: no go.mod above the test")
-		}
-		dir = up
-	}
-}
 
 // check tells what is wrong with a call: an unknown method or parameter, one that is missing, a wrong type, a length.
 func (s *specification) check(method string, params map[string]any, files []string) error {

@@ -389,7 +389,7 @@ func (s *Server) Repeat(ids ...int64) {
 		}
 	}
 	slices.SortFunc(s.updates, func(a, b update) int { return int(a.id - b.id) })
-	s.notify()
+	s.Notify()
 }
 
 // push needs mu.
@@ -404,7 +404,7 @@ func (s *Server) push(kind string, v any) int64 {
 	if len(s.allowed) == 0 || slices.Contains(s.allowed, kind) {
 		s.updates = append(s.updates, u)
 	}
-	s.notify()
+	s.Notify()
 	return u.id
 }
 
@@ -445,7 +445,7 @@ func (s *Server) keep(m *Message) {
 	c := s.chats[m.Chat.ID]
 	m.ID = s.next(c)
 	s.messages[c.ID] = append(s.messages[c.ID], m)
-	s.notify()
+	s.Notify()
 }
 
 // message needs mu.
