@@ -70,6 +70,8 @@ type Member struct {
 	Language string
 	Operator bool
 	Blocked  bool
+	// Free is the identity whose daily free credits the person has, while several identities belong to the member; empty: each identity has its own.
+	Free UserID
 }
 
 // Known is somebody who can be named in a chat: under that name the platform shows the person.

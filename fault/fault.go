@@ -63,6 +63,12 @@ const (
 	NotEnough     Code = "not_enough"     // need, have: own credits, without the free ones
 	NotHere       Code = "not_here"       // (none): it needs a community, and this is a private chat
 
+	// Connecting accounts.
+	BadLinkCode Code = "bad_link_code" // (none): never given out, typed already, or too old
+	OwnLinkCode Code = "own_link_code" // (none): typed on the side that it was given to
+	LinkTries   Code = "link_tries"    // wait: too many wrong codes
+	LinkRefused Code = "link_refused"  // why: already, blocked, operator, many, often; max
+
 	Internal Code = "internal" // (none)
 )
 
@@ -72,7 +78,7 @@ func Codes() []Code {
 		UnknownCommand, MissingOption, BadOption, UnknownOption, TooLong, UnknownJob, UnknownWorker, UnknownLang, SameLanguage,
 		LanguageUnsure, Forbidden, NotYours, Gone, Blocked, RateLimited, TooMany, NoCredit, Busy, Storage, NoWorker, NoModel, NoPair,
 		NoPrivateWorker, NoFit, Expired, WorkerFailed, EngineRefused, BadResult, Cancelled, GivenUp, Erased, PublicURL, BadJoinCode, TooManyWorkers, NameTaken, WhichWorker, UnknownMachine,
-		UnknownMember, ManyMembers, NotEnough, NotHere, Internal,
+		UnknownMember, ManyMembers, NotEnough, NotHere, BadLinkCode, OwnLinkCode, LinkTries, LinkRefused, Internal,
 	}
 }
 

@@ -34,6 +34,9 @@ type Entry struct {
 // GiveKey is the idempotency key of a gift: request is the one that asked whether it is meant.
 func GiveKey(request string) string { return "give:" + request }
 
+// JoinKey is that of what a member can spend going to the one it joins; request is the one whose code connected them.
+func JoinKey(request string) string { return "join:" + request }
+
 // HeirKey is that of what goes to a pool for a member who was forgotten; received is what ever came to the member's account.
 func HeirKey(m community.MemberID, received Amount) string {
 	return "heir:" + strconv.FormatInt(int64(m), 10) + ":" + strconv.FormatInt(int64(received), 10)

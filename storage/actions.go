@@ -39,7 +39,7 @@ func (s *Requests) SaveActions(ctx context.Context, actions []bot.Action) error 
 func (s *Requests) Action(ctx context.Context, id string) (a bot.Action, ok bool, err error) {
 	var data []byte
 	var expires int64
-	err = s.DB.reads.QueryRowContext(ctx, `SELECT id, name, request, data_sealed, coalesce(owner, 0), expires_ms FROM actions WHERE id = ?`, id).
+	err = s.DB.reads.QueryRowContext(ctx, `SELECT id, name, request, data_sealed, coalesce(`+personOf("actions.owner")+`, 0), expires_ms FROM actions WHERE id = ?`, id).
 		Scan(&a.ID, &a.Name, &a.Request, &data, &a.Owner, &expires)
 	if errors.Is(err, sql.ErrNoRows) {
 		return bot.Action{}, false, nil

@@ -92,6 +92,15 @@ var invariants = []invariant{
 	{"I7", `
 		SELECT 'job ' || id || ' has a bill of ' || json_extract(bill, '$.paid') || ' paid and ' || json_extract(bill, '$.returned') || ' returned for ' || held || ' held' FROM jobs
 		WHERE bill IS NOT NULL AND (json_extract(bill, '$.held') != held OR json_extract(bill, '$.paid') + json_extract(bill, '$.returned') != held)`},
+	{"I10", `
+		SELECT 'member ' || m.id || ' joined member ' || m.joined || ' and has ' || a.balance || ' to spend'
+		FROM members m JOIN accounts a ON a.kind = 'spend' AND a.owner = CAST(m.id AS TEXT)
+		WHERE m.joined IS NOT NULL AND a.balance != 0`},
+	{"I10", `SELECT 'member ' || m.id || ' joined member ' || m.joined || ', who joined another' FROM members m JOIN members p ON p.id = m.joined WHERE p.joined IS NOT NULL`},
+	{"I10", `
+		SELECT 'identity or worker of member ' || m.id || ', who joined member ' || m.joined
+		FROM members m WHERE m.joined IS NOT NULL AND
+			(EXISTS (SELECT 1 FROM identities i WHERE i.member = m.id) OR EXISTS (SELECT 1 FROM workers w WHERE w.owner = m.id AND w.revoked_ms = 0))`},
 	{"I9", `
 		SELECT 'minted less burned is ' || net || ', outstanding is ' || outstanding
 		FROM (SELECT

@@ -90,6 +90,14 @@ func (c *peopleCache) forget(id community.MemberID) {
 	maps.DeleteFunc(c.identities, func(_ community.UserID, known knownIdentity) bool { return known.member == id })
 }
 
+// dropMember forgets what a member is and whose identities it has; both are read anew.
+func (c *peopleCache) dropMember(id community.MemberID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.members, id)
+	maps.DeleteFunc(c.identities, func(_ community.UserID, known knownIdentity) bool { return known.member == id })
+}
+
 func put[K comparable, V any](m map[K]V, k K, v V) {
 	if _, known := m[k]; !known && len(m) >= maxCached {
 		clear(m)

@@ -50,14 +50,15 @@ func (c *Credits) Balance(ctx context.Context, member community.MemberID, payer 
 			b.Free = payer.Daily
 		}
 	}
-	escrow := ledger.EscrowOf(member)
 	var due int64
 	err = snapshot.QueryRowContext(ctx, `
+		WITH me (id) AS `+persons+`
 		SELECT
-			coalesce((SELECT balance FROM accounts WHERE kind = ?1 AND owner = ?2), 0),
-			coalesce((SELECT received FROM accounts WHERE kind = ?1 AND owner = ?2), 0),
-			coalesce((SELECT min(due_ms) FROM escrows WHERE member = ?3 AND release IS NULL), 0),
-			coalesce((SELECT sum(held) FROM jobs WHERE member = ?3 AND state IN ('queued', 'leased')), 0)`, escrow.Kind, escrow.Owner, member).
+			coalesce(sum((SELECT balance FROM accounts WHERE kind = 'escrow' AND owner = CAST(me.id AS TEXT))), 0),
+			coalesce(sum((SELECT received FROM accounts WHERE kind = 'escrow' AND owner = CAST(me.id AS TEXT))), 0),
+			coalesce(min((SELECT min(due_ms) FROM escrows WHERE member = me.id AND release IS NULL)), 0),
+			coalesce(sum((SELECT sum(held) FROM jobs WHERE member = me.id AND state IN ('queued', 'leased'))), 0)
+		FROM me`, member).
 		Scan(&b.Pending, &b.Earned, &due, &b.Held)
 	b.NextRelease = at(due)
 	return b, wrap("balance", err)
@@ -81,7 +82,7 @@ func (c *Credits) Bill(ctx context.Context, job int64) (b BillInfo, ok bool, err
 	var held ledger.Amount
 	var rates int
 	err = c.DB.reads.QueryRowContext(ctx, `
-		SELECT id, kind, state, coalesce(member, 0), coalesce(earner, 0), bill, coalesce(ended_ms, created_ms), held, rates
+		SELECT id, kind, state, coalesce(`+personOf("jobs.member")+`, 0), coalesce(`+personOf("jobs.earner")+`, 0), bill, coalesce(ended_ms, created_ms), held, rates
 		FROM jobs WHERE id = ?`, job).Scan(&b.Job, &b.Kind, &b.State, &b.Asker, &b.Earner, &bill, &when, &held, &rates)
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, false, nil
@@ -102,9 +103,9 @@ func (c *Credits) Bill(ctx context.Context, job int64) (b BillInfo, ok bool, err
 // For some minutes after the clock was set, none are due.
 func (c *Credits) Release(ctx context.Context, now time.Time, limit int) (n int, err error) {
 	type due struct {
-		settlement int64
-		member     community.MemberID
-		amount     ledger.Amount
+		settlement     int64
+		member, person community.MemberID // person may spend it
+		amount         ledger.Amount
 	}
 	if !c.DB.ClockSteady() {
 		return 0, nil
@@ -113,12 +114,12 @@ func (c *Credits) Release(ctx context.Context, now time.Time, limit int) (n int,
 		n = 0
 		var list []due
 		rows, err := t.rows(`
-			SELECT settlement, member, amount FROM escrows
+			SELECT settlement, member, `+personOf("escrows.member")+`, amount FROM escrows
 			WHERE release IS NULL AND due_ms <= ?
 			ORDER BY due_ms, settlement LIMIT ?`, ms(now), limit)
 		err = each(rows, err, func(r *sql.Rows) error {
 			var d due
-			err := r.Scan(&d.settlement, &d.member, &d.amount)
+			err := r.Scan(&d.settlement, &d.member, &d.person, &d.amount)
 			list = append(list, d)
 			return err
 		})
@@ -128,7 +129,7 @@ func (c *Credits) Release(ctx context.Context, now time.Time, limit int) (n int,
 		for _, d := range list {
 			id, applied, err := t.post(ledger.Transaction{Kind: ledger.KindRelease, Key: ledger.ReleaseKey(d.settlement), At: now, Postings: []ledger.Posting{
 				{Account: ledger.EscrowOf(d.member), Amount: -d.amount},
-				{Account: ledger.SpendOf(d.member), Amount: d.amount},
+				{Account: ledger.SpendOf(d.person), Amount: d.amount},
 			}})
 			if err != nil {
 				return err

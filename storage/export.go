@@ -65,13 +65,11 @@ func (x *exporter) credits() error {
 	if err != nil {
 		return err
 	}
-	waiting, err := balance(x.ctx, x.q, ledger.EscrowOf(x.member))
-	if err != nil {
-		return err
-	}
-	var earned ledger.Amount
-	account := ledger.EscrowOf(x.member)
-	err = x.q.QueryRowContext(x.ctx, `SELECT coalesce((SELECT received FROM accounts WHERE kind = ? AND owner = ?), 0)`, account.Kind, account.Owner).Scan(&earned)
+	var waiting, earned ledger.Amount
+	err = x.q.QueryRowContext(x.ctx, `
+		WITH me (id) AS `+persons+`
+		SELECT coalesce(sum(a.balance), 0), coalesce(sum(a.received), 0)
+		FROM me JOIN accounts a ON a.kind = 'escrow' AND a.owner = CAST(me.id AS TEXT)`, x.member).Scan(&waiting, &earned)
 	x.e.Credits = ExportedCredits{own.String(), waiting.String(), earned.String()}
 	return err
 }
@@ -90,7 +88,7 @@ func (x *exporter) workers() error {
 
 func (x *exporter) jobs() error {
 	return x.list(`
-		SELECT id, kind, model, state, created_ms, coalesce(json_extract(bill, '$.paid'), 0) FROM jobs WHERE member = ?1 ORDER BY id DESC`, func(r *sql.Rows) error {
+		SELECT id, kind, model, state, created_ms, coalesce(json_extract(bill, '$.paid'), 0) FROM jobs WHERE member IN `+persons+` ORDER BY id DESC`, func(r *sql.Rows) error {
 		var j ExportedJob
 		var when int64
 		var cost ledger.Amount
@@ -103,9 +101,10 @@ func (x *exporter) jobs() error {
 
 func (x *exporter) postings() error {
 	return x.list(`
+		WITH me (id) AS `+persons+`
 		SELECT x.at_ms, x.kind, a.kind, p.amount, coalesce(x.job, 0)
-		FROM accounts a JOIN postings p ON p.account = a.id JOIN transactions x ON x.id = p.transaction_id
-		WHERE a.kind IN ('spend', 'escrow') AND a.owner = CAST(?1 AS TEXT)
+		FROM me JOIN accounts a ON a.owner = CAST(me.id AS TEXT) JOIN postings p ON p.account = a.id JOIN transactions x ON x.id = p.transaction_id
+		WHERE a.kind IN ('spend', 'escrow')
 		ORDER BY x.id DESC`, func(r *sql.Rows) error {
 		var p ExportedPosting
 		var when int64
@@ -120,7 +119,7 @@ func (x *exporter) postings() error {
 func (x *exporter) requests() error {
 	err := x.list(`
 		SELECT r.id, r.created_ms, c.id, r.command, r.args_sealed FROM requests r JOIN chats c ON c.row = r.chat
-		WHERE r.member = ?1 ORDER BY r.created_ms DESC`, func(r *sql.Rows) error {
+		WHERE r.member IN `+persons+` ORDER BY r.created_ms DESC`, func(r *sql.Rows) error {
 		var v ExportedRequest
 		var id string
 		var when int64
@@ -138,13 +137,13 @@ func (x *exporter) requests() error {
 	if err != nil {
 		return err
 	}
-	return x.q.QueryRowContext(x.ctx, `SELECT count(*) FROM actions WHERE owner = ?`, x.member).Scan(&x.e.Buttons)
+	return x.q.QueryRowContext(x.ctx, `SELECT count(*) FROM actions WHERE owner IN `+persons, x.member).Scan(&x.e.Buttons)
 }
 
 func (x *exporter) turns() error {
 	return x.list(`
 		SELECT t.request, t.at_ms, c.id, t.question_sealed, t.answer_sealed, t.model FROM turns t JOIN chats c ON c.row = t.chat
-		WHERE t.member = ?1 ORDER BY t.at_ms DESC`, func(r *sql.Rows) error {
+		WHERE t.member IN `+persons+` ORDER BY t.at_ms DESC`, func(r *sql.Rows) error {
 		var v ExportedTurn
 		var id string
 		var when int64

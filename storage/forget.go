@@ -26,7 +26,7 @@ type Forgotten struct {
 // OpenRequests lists the requests of a member that have jobs which are not final.
 func (p *People) OpenRequests(ctx context.Context, m community.MemberID) (list []string, err error) {
 	rows, err := p.DB.reads.QueryContext(ctx, `
-		SELECT DISTINCT substr(key, 1, instr(key, ':') - 1) FROM jobs WHERE member = ? AND state IN ('queued', 'leased')`, m)
+		SELECT DISTINCT substr(key, 1, instr(key, ':') - 1) FROM jobs WHERE member IN `+persons+` AND state IN ('queued', 'leased')`, m)
 	err = each(rows, err, func(r *sql.Rows) error {
 		var id string
 		err := r.Scan(&id)
@@ -47,7 +47,7 @@ func forgottenMember(t *tx, m community.MemberID) (gone bool, err error) {
 
 // Undelivered counts a member's requests that have no final answer yet.
 func (p *People) Undelivered(ctx context.Context, m community.MemberID) (n int, err error) {
-	err = p.DB.reads.QueryRowContext(ctx, `SELECT count(*) FROM requests WHERE member = ? AND state != 'delivered'`, m).Scan(&n)
+	err = p.DB.reads.QueryRowContext(ctx, `SELECT count(*) FROM requests WHERE member IN `+persons+` AND state != 'delivered'`, m).Scan(&n)
 	return n, wrap("undelivered requests", err)
 }
 
@@ -83,7 +83,7 @@ func (p *People) Forget(ctx context.Context, m community.MemberID, heir communit
 		return f, errors.New("forget a member: no heir")
 	}
 	jobs := Jobs{DB: p.DB}
-	if f.Blobs, err = jobs.erase(ctx, `SELECT id, key, result_sealed FROM jobs WHERE member = ? AND ended_ms IS NOT NULL AND NOT erased`, m); err != nil {
+	if f.Blobs, err = jobs.erase(ctx, `SELECT id, key, result_sealed FROM jobs WHERE member IN `+persons+` AND ended_ms IS NOT NULL AND NOT erased`, m); err != nil {
 		return f, err
 	}
 	err = p.DB.write(ctx, "forget a member", func(t *tx) error {
@@ -96,7 +96,7 @@ func (p *People) Forget(ctx context.Context, m community.MemberID, heir communit
 		}
 		for _, q := range forgetting {
 			args := []any{m}
-			if strings.Contains(q, "?2") {
+			if strings.Contains(q, "?3") {
 				args = append(args, ms(now), heir)
 			}
 			if _, err := t.exec(q, args...); err != nil {
@@ -113,24 +113,26 @@ func (p *People) Forget(ctx context.Context, m community.MemberID, heir communit
 	return f, err
 }
 
-// forgetting are the statements that erase a member, whose id is ?1, as of ?2 and for the heir ?3. A private chat's id names the person it is with: it
+// forgetting are the statements that erase a member, whose id is ?1, and who joined that one, as of ?2 and for the heir ?3. A private chat's id names the person it is with: it
 // goes, too.
 var forgetting = []string{
 	`UPDATE page_messages SET deleted = 1, body_sealed = NULL WHERE user IN (SELECT id FROM identities WHERE member = ?1) AND NOT deleted`,
 	`UPDATE page_messages SET user = 'page:forgotten', author = '' WHERE user IN (SELECT id FROM identities WHERE member = ?1)`,
 	`DELETE FROM page_sessions WHERE user IN (SELECT id FROM identities WHERE member = ?1)`,
 	`UPDATE chats SET id = 'forgotten:' || row, name = '' WHERE private = 1 AND community IS NULL AND id NOT LIKE 'forgotten:%'
-		AND row IN (SELECT chat FROM requests WHERE member = ?1) AND row NOT IN (SELECT chat FROM requests WHERE member != ?1)`,
-	`DELETE FROM sent WHERE request IN (SELECT id FROM requests WHERE member = ?1)`,
-	`DELETE FROM actions WHERE owner = ?1 OR request IN (SELECT id FROM requests WHERE member = ?1)`,
-	`DELETE FROM turns WHERE member = ?1`,
-	`DELETE FROM requests WHERE member = ?1`,
-	`DELETE FROM join_codes WHERE owner = ?1`,
-	`DELETE FROM consents WHERE member = ?1`,
+		AND row IN (SELECT chat FROM requests WHERE member IN ` + persons + `) AND row NOT IN (SELECT chat FROM requests WHERE member NOT IN ` + persons + `)`,
+	`DELETE FROM sent WHERE request IN (SELECT id FROM requests WHERE member IN ` + persons + `)`,
+	`DELETE FROM actions WHERE owner IN ` + persons + ` OR request IN (SELECT id FROM requests WHERE member IN ` + persons + `)`,
+	`DELETE FROM turns WHERE member IN ` + persons,
+	`DELETE FROM requests WHERE member IN ` + persons,
+	`DELETE FROM join_codes WHERE owner IN ` + persons,
+	`DELETE FROM consents WHERE member IN ` + persons,
+	`DELETE FROM links WHERE asker IN (SELECT id FROM identities WHERE member = ?1) OR typer IN (SELECT id FROM identities WHERE member = ?1)`,
+	`DELETE FROM link_tries WHERE identity IN (SELECT id FROM identities WHERE member = ?1)`,
 	`DELETE FROM identities WHERE member = ?1`,
 	`UPDATE workers SET share = 0 WHERE owner = ?1`,
 	`UPDATE workers SET name = '', hardware = '{}', offers = '[]' WHERE owner = ?1 AND revoked_ms != 0`,
-	`UPDATE members SET name = '', language = '', operator = 0, blocked = 0, created_ms = 0, forgotten_ms = ?2, heir = ?3 WHERE id = ?1`,
+	`UPDATE members SET name = '', language = '', free = '', operator = 0, blocked = 0, created_ms = 0, forgotten_ms = ?2, heir = ?3 WHERE id IN ` + persons,
 }
 
 // Export is everything that is kept about a member, for the member. Its JSON is what /mydata hands out.

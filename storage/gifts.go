@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -24,18 +25,26 @@ func (c *Credits) Give(ctx context.Context, key string, from community.MemberID,
 		if _, known, err := t.transaction(key); err != nil || known {
 			return err
 		}
+		giver, err := t.person(from)
+		if err != nil {
+			return err
+		}
+		from := ledger.SpendOf(giver)
 		if to.Kind == ledger.Spend {
-			var there bool
-			if err := t.row(`SELECT EXISTS (SELECT 1 FROM members WHERE id = ? AND forgotten_ms = 0)`, to.Owner).Scan(&there); err != nil {
+			err := t.row(`SELECT CAST(coalesce(joined, id) AS TEXT) FROM members WHERE id = ? AND forgotten_ms = 0`, to.Owner).Scan(&to.Owner)
+			if errors.Is(err, sql.ErrNoRows) {
+				return fault.New(fault.UnknownMember, "name", "#"+to.Owner, "nearest", "")
+			}
+			if err != nil {
 				return err
 			}
-			if !there {
-				return fault.New(fault.UnknownMember, "name", "#"+to.Owner, "nearest", "")
+			if to == from { // the two became one since it was asked
+				return fault.New(fault.Gone, "command", "give")
 			}
 		} else if err := saveCommunity(t, community.CommunityID(to.Owner)); err != nil {
 			return err
 		}
-		have, err := t.balance(ledger.SpendOf(from))
+		have, err := t.balance(from)
 		if err != nil {
 			return err
 		}
@@ -43,7 +52,7 @@ func (c *Credits) Give(ctx context.Context, key string, from community.MemberID,
 			return fault.New(fault.NotEnough, "need", amount, "have", have)
 		}
 		_, applied, err = t.post(ledger.Transaction{Kind: ledger.KindGive, Key: key, At: now, Postings: []ledger.Posting{
-			{Account: ledger.SpendOf(from), Amount: -amount}, {Account: to, Amount: amount},
+			{Account: from, Amount: -amount}, {Account: to, Amount: amount},
 		}})
 		return err
 	})
@@ -51,26 +60,26 @@ func (c *Credits) Give(ctx context.Context, key string, from community.MemberID,
 }
 
 // History lists what happened to a member's credits, the newest first, at most limit entries before the one called before (0: from now on back).
-// What was refunded, or done on an own machine, is no entry.
+// What was refunded, or done on an own machine, is no entry, and neither is what moved when two members became one.
 func (c *Credits) History(ctx context.Context, m community.MemberID, before int64, limit int) (list []ledger.Entry, err error) {
 	if before <= 0 {
 		before = math.MaxInt64
 	}
-	owner := strconv.FormatInt(int64(m), 10)
 	rows, err := c.DB.reads.QueryContext(ctx, `
-		WITH mine (id) AS (SELECT id FROM accounts WHERE owner = ?1 AND kind IN ('spend', 'escrow')),
+		WITH me (id) AS `+persons+`,
+		mine (id) AS (SELECT a.id FROM me JOIN accounts a ON a.kind IN ('spend', 'escrow') AND a.owner = CAST(me.id AS TEXT)),
 		touched (id) AS (
-			SELECT transaction_id FROM postings WHERE account IN mine AND transaction_id < ?3
+			SELECT transaction_id FROM postings WHERE account IN mine AND transaction_id < ?2
 			UNION
-			SELECT x.id FROM jobs j JOIN transactions x ON x.key = 'resolve:' || j.id WHERE j.member = ?2 AND j.state = 'done' AND x.id < ?3
+			SELECT x.id FROM jobs j JOIN transactions x ON x.key = 'resolve:' || j.id WHERE j.member IN me AND j.state = 'done' AND x.id < ?2
 		)
-		SELECT x.id, x.kind, x.at_ms, x.reason, coalesce(x.job, 0), coalesce(j.kind, ''), coalesce(json_extract(j.bill, '$.paid'), 0), coalesce(j.member, 0) = ?2,
+		SELECT x.id, x.kind, x.at_ms, x.reason, coalesce(x.job, 0), coalesce(j.kind, ''), coalesce(json_extract(j.bill, '$.paid'), 0), coalesce(j.member, 0) IN me,
 			coalesce((SELECT sum(p.amount) FROM postings p WHERE p.transaction_id = x.id AND p.account IN mine), 0),
 			coalesce((SELECT a.kind FROM postings p JOIN accounts a ON a.id = p.account WHERE p.transaction_id = x.id AND p.account NOT IN mine LIMIT 1), ''),
 			coalesce((SELECT a.owner FROM postings p JOIN accounts a ON a.id = p.account WHERE p.transaction_id = x.id AND p.account NOT IN mine LIMIT 1), '')
 		FROM touched JOIN transactions x ON x.id = touched.id LEFT JOIN jobs j ON j.id = x.job
-		WHERE x.kind IN ('give', 'adjust') OR x.kind = 'settle' AND json_extract(j.bill, '$.paid') > 0
-		ORDER BY x.id DESC LIMIT ?4`, owner, m, before, limit)
+		WHERE x.kind = 'adjust' OR x.kind = 'give' AND x.reason != '`+linkedReason+`' OR x.kind = 'settle' AND json_extract(j.bill, '$.paid') > 0
+		ORDER BY x.id DESC LIMIT ?3`, m, before, limit)
 	err = each(rows, err, func(r *sql.Rows) error {
 		var (
 			e         ledger.Entry
@@ -115,7 +124,7 @@ func (c *Credits) History(ctx context.Context, m community.MemberID, before int6
 func (c *Credits) OpenJobs(ctx context.Context, m community.MemberID) (waiting, running int, err error) {
 	err = c.DB.reads.QueryRowContext(ctx, `
 		SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'leased')
-		FROM jobs WHERE member = ? AND state IN ('queued', 'leased')`, m).Scan(&waiting, &running)
+		FROM jobs WHERE member IN `+persons+` AND state IN ('queued', 'leased')`, m).Scan(&waiting, &running)
 	return waiting, running, wrap("open jobs of a member", err)
 }
 

@@ -102,9 +102,14 @@ func (s *Jobs) Submit(ctx context.Context, j workers.Job, c ledger.Charge, now t
 			return err
 		}
 		if j.Member != 0 {
-			if err := memberExists(t, j.Member); err != nil {
+			person, err := memberExists(t, j.Member)
+			if err != nil {
 				return err
 			}
+			if c.Payer.Spend == ledger.SpendOf(j.Member) {
+				c.Payer.Spend = ledger.SpendOf(person)
+			}
+			j.Member = person
 		}
 		id, err := t.insert(`
 			INSERT INTO jobs (key, kind, class, quality, community, member, payer, model, features, work, payload_sealed, input_sealed,

@@ -12,12 +12,13 @@ import (
 // maxKnown bounds how many people are looked through for a name.
 const maxKnown = 20_000
 
-// Known lists who used the bot in a community lately, or (empty) anywhere ever: the people who can be named there, the newest last.
+// Known lists who used the bot in a community lately, or (empty) anywhere ever: the people who can be named there, the newest last. Who is on two
+// platforms is known in each place by the name that was used there.
 func (p *People) Known(ctx context.Context, c community.CommunityID) (list []community.Known, err error) {
 	rows, err := p.DB.reads.QueryContext(ctx, `
 		SELECT m.id, i.name, i.id, m.created_ms
 		FROM members m JOIN identities i ON i.member = m.id
-		WHERE m.forgotten_ms = 0 AND i.name != '' AND (?1 = '' OR m.id IN (SELECT r.member FROM requests r JOIN chats c ON c.row = r.chat WHERE c.community = ?1))
+		WHERE m.forgotten_ms = 0 AND i.name != '' AND (?1 = '' OR i.id IN (SELECT r.user FROM requests r JOIN chats c ON c.row = r.chat WHERE c.community = ?1))
 		ORDER BY m.id DESC LIMIT ?2`, c, maxKnown)
 	err = each(rows, err, func(r *sql.Rows) error {
 		var k community.Known

@@ -156,7 +156,8 @@ func (t *tx) hold(job int64, c ledger.Charge, now time.Time) error {
 }
 
 // resolve empties a job's hold once: paid goes to the earner's escrow, the rest to where it was drawn from, own credits first. What was
-// drawn from an allowance that was granted anew since then is burned, like everything else that was left of the earlier day.
+// drawn from an allowance that was granted anew since then is burned, like everything else that was left of the earlier day. What was drawn from somebody
+// who joined another member since then goes to that one.
 func (t *tx) resolve(x ledger.Transaction, held, paid ledger.Amount, earner community.MemberID) (id int64, err error) {
 	if held == 0 {
 		return 0, nil
@@ -169,7 +170,7 @@ func (t *tx) resolve(x ledger.Transaction, held, paid ledger.Amount, earner comm
 	rest := held - paid
 	var burned ledger.Amount
 	rows, err := t.rows(`
-		SELECT a.kind, a.owner, -p.amount, x.at_ms
+		SELECT a.kind, coalesce((SELECT CAST(m.joined AS TEXT) FROM members m WHERE a.kind = 'spend' AND m.id = CAST(a.owner AS INTEGER)), a.owner), -p.amount, x.at_ms
 		FROM transactions x JOIN postings p ON p.transaction_id = x.id JOIN accounts a ON a.id = p.account
 		WHERE x.key = ? AND p.amount < 0
 		ORDER BY a.kind = 'allowance', a.kind = 'pool'`, ledger.HoldKey(x.Job))

@@ -15,10 +15,10 @@ type People struct{ DB *DB }
 
 var _ community.Store = (*People)(nil)
 
-const memberColumns = `m.id, m.name, m.language, m.operator, m.blocked`
+const memberColumns = `m.id, m.name, m.language, m.operator, m.blocked, m.free`
 
 func scanMember(row interface{ Scan(...any) error }) (m community.Member, err error) {
-	err = row.Scan(&m.ID, &m.Name, &m.Language, &m.Operator, &m.Blocked)
+	err = row.Scan(&m.ID, &m.Name, &m.Language, &m.Operator, &m.Blocked, &m.Free)
 	return m, err
 }
 
@@ -33,7 +33,7 @@ func (p *People) Member(ctx context.Context, identity community.UserID, name str
 		err = t.row(`
 			SELECT i.name, `+memberColumns+`
 			FROM identities i JOIN members m ON m.id = i.member
-			WHERE i.id = ?`, identity).Scan(&known, &m.ID, &m.Name, &m.Language, &m.Operator, &m.Blocked)
+			WHERE i.id = ?`, identity).Scan(&known, &m.ID, &m.Name, &m.Language, &m.Operator, &m.Blocked, &m.Free)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			var id int64
@@ -74,21 +74,26 @@ func (p *People) MemberOf(ctx context.Context, identity community.UserID) (m com
 	return m, err == nil, wrap("member of", err)
 }
 
+// MemberByID returns whom the member joined, if that is so.
 func (p *People) MemberByID(ctx context.Context, id community.MemberID) (community.Member, error) {
 	if m, ok := p.DB.cache.member(id); ok {
 		return m, nil
 	}
-	m, err := scanMember(p.DB.reads.QueryRowContext(ctx, `SELECT `+memberColumns+` FROM members m WHERE m.id = ?`, id))
+	m, err := scanMember(p.DB.reads.QueryRowContext(ctx, `SELECT `+memberColumns+` FROM members m WHERE m.id = `+personOf("?1"), id))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNoMember
 	}
 	return m, wrap("member by id", err)
 }
 
-// change applies an UPDATE of one member and refreshes the cache.
+// change applies an UPDATE of one member, whose id is the statement's last argument, and refreshes the cache.
 func (p *People) change(ctx context.Context, what string, id community.MemberID, query string, args ...any) error {
 	return p.DB.write(ctx, what, func(t *tx) error {
-		n, err := t.exec(query, args...)
+		id, err := t.person(id)
+		if err != nil {
+			return err
+		}
+		n, err := t.exec(query, append(args[:len(args):len(args)], id)...)
 		if err != nil {
 			return err
 		}
@@ -104,21 +109,21 @@ func (p *People) change(ctx context.Context, what string, id community.MemberID,
 }
 
 func (p *People) SetLanguage(ctx context.Context, id community.MemberID, language string) error {
-	return p.change(ctx, "set language", id, `UPDATE members SET language = ? WHERE id = ?`, language, id)
+	return p.change(ctx, "set language", id, `UPDATE members SET language = ? WHERE id = ?`, language)
 }
 
 func (p *People) MakeOperator(ctx context.Context, id community.MemberID) error {
-	return p.change(ctx, "make operator", id, `UPDATE members SET operator = 1 WHERE id = ?`, id)
+	return p.change(ctx, "make operator", id, `UPDATE members SET operator = 1 WHERE id = ?`)
 }
 
 // SetBlocked keeps a member from using the bot, or lets it again.
 func (p *People) SetBlocked(ctx context.Context, id community.MemberID, blocked bool) error {
-	return p.change(ctx, "set blocked", id, `UPDATE members SET blocked = ? WHERE id = ?`, blocked, id)
+	return p.change(ctx, "set blocked", id, `UPDATE members SET blocked = ? WHERE id = ?`, blocked)
 }
 
 // Identities lists the member's identities, oldest first.
 func (p *People) Identities(ctx context.Context, id community.MemberID) (ids []community.UserID, err error) {
-	rows, err := p.DB.reads.QueryContext(ctx, `SELECT id FROM identities WHERE member = ? ORDER BY created_ms, id`, id)
+	rows, err := p.DB.reads.QueryContext(ctx, `SELECT id FROM identities WHERE member = `+personOf("?1")+` ORDER BY created_ms, id`, id)
 	err = each(rows, err, func(r *sql.Rows) error {
 		var u community.UserID
 		err := r.Scan(&u)
@@ -130,26 +135,24 @@ func (p *People) Identities(ctx context.Context, id community.MemberID) (ids []c
 
 func (p *People) Consent(ctx context.Context, id community.MemberID, notice string) (bool, error) {
 	var ok bool
-	err := p.DB.reads.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM consents WHERE member = ? AND notice = ?)`, id, notice).Scan(&ok)
+	err := p.DB.reads.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM consents WHERE member = `+personOf("?1")+` AND notice = ?2)`, id, notice).Scan(&ok)
 	return ok, wrap("consent", err)
 }
 
 // SetConsent keeps the time of the first one.
 func (p *People) SetConsent(ctx context.Context, id community.MemberID, notice string, now time.Time) error {
 	return p.DB.write(ctx, "set consent", func(t *tx) error {
-		_, err := t.exec(`INSERT INTO consents (member, notice, at_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, id, notice, ms(now))
+		_, err := t.exec(`INSERT INTO consents (member, notice, at_ms) VALUES (`+personOf("?1")+`, ?2, ?3) ON CONFLICT DO NOTHING`, id, notice, ms(now))
 		return err
 	})
 }
 
-// memberExists gives a clear error in place of "FOREIGN KEY constraint failed". For new things a member who was forgotten is not there.
-func memberExists(t *tx, id community.MemberID) error {
-	var ok bool
-	if err := t.row(`SELECT EXISTS (SELECT 1 FROM members WHERE id = ? AND forgotten_ms = 0)`, id).Scan(&ok); err != nil {
-		return err
+// memberExists returns the person (see tx.person), and gives a clear error in place of "FOREIGN KEY constraint failed". For new things a member who was
+// forgotten is not there.
+func memberExists(t *tx, id community.MemberID) (person community.MemberID, err error) {
+	err = t.row(`SELECT coalesce(joined, id) FROM members WHERE id = ? AND forgotten_ms = 0`, id).Scan(&person)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fmt.Errorf("%w: %d", ErrNoMember, id)
 	}
-	if !ok {
-		return fmt.Errorf("%w: %d", ErrNoMember, id)
-	}
-	return nil
+	return person, err
 }

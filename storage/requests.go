@@ -23,7 +23,7 @@ const (
 	requestHandle = "requests.handle"
 )
 
-const requestColumns = `r.id, r.event, c.row, c.id, coalesce(c.community, ''), c.private, c.age_restricted, c.name, r.user, coalesce(r.member, 0), r.name, r.locale, r.role,
+const requestColumns = `r.id, r.event, c.row, c.id, coalesce(c.community, ''), c.private, c.age_restricted, c.name, r.user, coalesce((SELECT p.joined FROM members p WHERE p.id = r.member), r.member, 0), r.name, r.locale, r.role,
 	r.command, r.args_sealed, r.source, r.reply_to, r.handle_sealed, r.private, r.reply, r.state, r.created_ms`
 
 func (db *DB) scanRequest(row interface{ Scan(...any) error }) (r bot.Request, err error) {

@@ -19,6 +19,6 @@ func (p *People) Asked(ctx context.Context, m community.MemberID, c community.Co
 	}
 	err = p.DB.reads.QueryRowContext(ctx, `
 		SELECT count(*) FROM requests r JOIN chats c ON c.row = r.chat
-		WHERE r.member = ? AND c.community = ? AND r.created_ms >= ? AND r.command IN (?`+strings.Repeat(", ?", len(commands)-1)+`)`, args...).Scan(&n)
+		WHERE r.member IN `+persons+` AND c.community = ? AND r.created_ms >= ? AND r.command IN (?`+strings.Repeat(", ?", len(commands)-1)+`)`, args...).Scan(&n)
 	return n, wrap("count requests", err)
 }

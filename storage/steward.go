@@ -180,9 +180,12 @@ func (s *Jobs) Leaders(ctx context.Context, c community.CommunityID, since time.
 	rows, err := s.DB.reads.QueryContext(ctx, `
 		SELECT CASE WHEN EXISTS (SELECT 1 FROM workers w WHERE w.owner = e.earner AND w.share = 1 AND w.revoked_ms = 0) THEN m.name ELSE '' END, e.jobs, e.earned
 		FROM (
-			SELECT earner, count(*) AS jobs, sum(json_extract(bill, '$.paid')) AS earned FROM jobs
-			WHERE community = ? AND ended_ms >= ? AND earner IS NOT NULL AND earner != coalesce(member, 0)
-			GROUP BY earner) e JOIN members m ON m.id = e.earner
+			SELECT coalesce(m.joined, m.id) AS earner, sum(d.jobs) AS jobs, sum(d.earned) AS earned
+			FROM (
+				SELECT earner, count(*) AS jobs, sum(json_extract(bill, '$.paid')) AS earned FROM jobs
+				WHERE community = ? AND ended_ms >= ? AND earner IS NOT NULL AND earner != coalesce(member, 0)
+				GROUP BY earner) d JOIN members m ON m.id = d.earner
+			GROUP BY 1) e JOIN members m ON m.id = e.earner
 		WHERE e.earned > 0
 		ORDER BY e.earned DESC, e.earner LIMIT ?`, c, ms(since), limit)
 	err = each(rows, err, func(r *sql.Rows) error {

@@ -57,13 +57,14 @@ func vouched(ctx context.Context, q querier, list []workers.Worker) error {
 // SaveJoinCode keeps the SHA-256 of a code until expires, and forgets codes that expired a day before it.
 func (s *Jobs) SaveJoinCode(ctx context.Context, hash [32]byte, owner community.MemberID, name string, share bool, expires time.Time) error {
 	return s.DB.write(ctx, "save join code", func(t *tx) error {
-		if err := memberExists(t, owner); err != nil {
+		owner, err := memberExists(t, owner)
+		if err != nil {
 			return err
 		}
 		if _, err := t.exec(`DELETE FROM join_codes WHERE expires_ms < ?`, ms(expires.Add(-24*time.Hour))); err != nil {
 			return err
 		}
-		_, err := t.exec(`INSERT INTO join_codes (hash, owner, name, share, expires_ms) VALUES (?, ?, ?, ?, ?)`, hash[:], owner, name, share, ms(expires))
+		_, err = t.exec(`INSERT INTO join_codes (hash, owner, name, share, expires_ms) VALUES (?, ?, ?, ?, ?)`, hash[:], owner, name, share, ms(expires))
 		return err
 	})
 }
