@@ -184,7 +184,7 @@ func (h *house) buildChat(ctx context.Context) error {
 	limits := h.knobs.limits()
 	limits.Starts, limits.Calm = h.config.Limits.Restarts, h.config.Limits.CalmAfter
 	h.router, err = bot.NewRouter(bot.Config{
-		Platforms: platforms, Commands: all, Listeners: commands.Listeners(features), Actions: commands.Actions(features),
+		Platforms: platforms, Commands: all, Listeners: commands.Listeners(features), Actions: commands.Actions(features), Reactions: commands.Reactions(features),
 		Store: requests, People: h.people, Catalogue: texts, Eraser: h.pool, Cancel: h.pool.CancelRequest, Log: h.log, Keep: keepFor,
 		Limits: limits,
 	})

@@ -165,7 +165,8 @@ func openOn(t *testing.T, db *storage.DB, platform *bottest.Platform, services *
 	}
 	router, err := bot.NewRouter(bot.Config{
 		Platforms: []bot.Platform{s.platform}, Commands: commands.All(house), Actions: commands.Actions(house), Listeners: commands.Listeners(house),
-		Store: requests, People: s.people, Catalogue: commands.Texts(), Log: slog.New(slog.DiscardHandler), Pace: time.Millisecond,
+		Reactions: commands.Reactions(house),
+		Store:     requests, People: s.people, Catalogue: commands.Texts(), Log: slog.New(slog.DiscardHandler), Pace: time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -390,14 +391,6 @@ func TestFaultsReadWell(t *testing.T) {
 		{fault.ManyMembers, []any{"name", "Rita", "members", "#12, #17"}},
 		{fault.NotEnough, []any{"need", "12.5", "have", "3"}},
 		{fault.NotHere, nil},
-		{fault.BadLinkCode, nil},
-		{fault.OwnLinkCode, nil},
-		{fault.LinkTries, []any{"wait", 10 * time.Minute}},
-		{fault.LinkRefused, []any{"why", "already", "max", 8}},
-		{fault.LinkRefused, []any{"why", "blocked", "max", 8}},
-		{fault.LinkRefused, []any{"why", "operator", "max", 8}},
-		{fault.LinkRefused, []any{"why", "many", "max", 8}},
-		{fault.LinkRefused, []any{"why", "often", "max", 8}},
 		{fault.Internal, nil},
 	}
 	covered := make(map[fault.Code]bool)

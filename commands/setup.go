@@ -20,8 +20,8 @@ type Setups interface {
 	Asked(ctx context.Context, m community.MemberID, c community.CommunityID, since time.Time, commands ...string) (int, error)
 }
 
-// features can be switched off by an admin, in one chat or in the whole place.
-var features = []string{"ask", "imagine", "translate"}
+// features can be switched off by an admin, in one chat or in the whole place: commands, and translating for those who show a flag.
+var features = []string{"ask", "imagine", "translate", featureReactions}
 
 // Names of settings of a community.
 const (
@@ -106,6 +106,9 @@ func (h House) setupShow(ctx context.Context, in *bot.Invocation) error {
 	}
 	lines := []bot.Text{in.Say("setup.title")}
 	for _, f := range features {
+		if f == featureReactions && !in.Reacts() {
+			continue
+		}
 		state, err := h.state(ctx, in.Request.Chat, f)
 		if err != nil {
 			return err
@@ -238,46 +241,54 @@ func (h House) setupBlock(ctx context.Context, in *bot.Invocation, blocked bool)
 	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("setup.blocked", "name", m.Name, "id", int64(m.ID), "blocked", blocked)})
 }
 
-// refused returns what to say instead of doing a feature's work where an admin does not want it; empty: go on. Operators may everything.
-func (h House) refused(ctx context.Context, in *bot.Invocation, feature string) (bot.Text, error) {
-	chat := in.Request.Chat
-	if h.Setups == nil || chat.Community == "" || in.Member.Operator {
-		return bot.Text{}, nil
+// asker is somebody who wants a feature's work done somewhere.
+type asker struct {
+	chat   community.Chat
+	member community.Member
+	role   community.Role
+	kept   int // how many requests that are kept already are this one: 0 or 1
+}
+
+// objection returns the key and the values of what speaks against a feature's work where an admin does not want it; "": nothing. Operators
+// may everything.
+func (h House) objection(ctx context.Context, a asker, feature string) (key string, args []any, err error) {
+	if h.Setups == nil || a.chat.Community == "" || a.member.Operator {
+		return "", nil, nil
 	}
-	blocked, err := h.settingOf(ctx, chat.Community, blockedName(in.Member.ID))
+	blocked, err := h.settingOf(ctx, a.chat.Community, blockedName(a.member.ID))
 	if err != nil || blocked != "" {
-		return in.Say("setup.you_are_blocked"), err
+		return "setup.you_are_blocked", nil, err
 	}
 	if slices.Contains(features, feature) {
-		state, err := h.state(ctx, chat, feature)
+		state, err := h.state(ctx, a.chat, feature)
 		if err != nil || state != "on" {
-			return in.Say("setup.is_off", "feature", feature, "state", state), err
+			return "setup.is_off", []any{"feature", feature, "state", state}, err
 		}
 	}
-	limit, err := h.daily(ctx, chat.Community)
-	if err != nil || limit == 0 || in.Request.Role >= community.Admin {
-		return bot.Text{}, err
+	limit, err := h.daily(ctx, a.chat.Community)
+	if err != nil || limit == 0 || a.role >= community.Admin {
+		return "", nil, err
 	}
 	day := h.Now().UTC().Truncate(everyDay)
-	asked, err := h.Setups.Asked(ctx, in.Member.ID, chat.Community, day, counted...)
-	if err != nil || asked <= limit { // this one is counted already
-		return bot.Text{}, err
+	asked, err := h.Setups.Asked(ctx, a.member.ID, a.chat.Community, day, counted...)
+	if err != nil || asked-a.kept < limit {
+		return "", nil, err
 	}
-	return in.Say("setup.enough", "limit", limit, "reset", day.Add(everyDay)), nil
+	return "setup.enough", []any{"limit", limit, "reset", day.Add(everyDay)}, nil
 }
 
 // counted are the requests that a daily limit counts.
-var counted = []string{"ask", "imagine", "translate", listenerReply, actionAskAgain, actionAskContinue, actionDrawAgain, actionRedraw, actionVary}
+var counted = []string{"ask", "imagine", "translate", reactionTranslate, listenerReply, actionAskAgain, actionAskContinue, actionDrawAgain, actionRedraw, actionVary}
 
 // asAdminsWant makes run say no where an admin does not want it.
 func (h House) asAdminsWant(feature string, run func(context.Context, *bot.Invocation) error) func(context.Context, *bot.Invocation) error {
 	return func(ctx context.Context, in *bot.Invocation) error {
-		no, err := h.refused(ctx, in, feature)
+		no, args, err := h.objection(ctx, asker{chat: in.Request.Chat, member: in.Member, role: in.Request.Role, kept: 1}, feature)
 		switch {
 		case err != nil:
 			return err
-		case no.Plain != "":
-			return in.Reply.Final(ctx, bot.Reply{Text: no})
+		case no != "":
+			return in.Reply.Final(ctx, bot.Reply{Text: in.Say(no, args...)})
 		}
 		return run(ctx, in)
 	}

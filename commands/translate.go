@@ -42,9 +42,27 @@ func (h House) translateText(ctx context.Context, in *bot.Invocation) error {
 	if err != nil {
 		return err
 	}
+	t, err := h.translated(ctx, in, r, false)
+	if err != nil {
+		return err
+	}
+	if t.Result.Job == 0 {
+		notice = bot.Text{}
+	} else {
+		seen()
+	}
+	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", withKept(t, in.Rest), joined("\n", h.translationNotes(in, t), notice))})
+}
+
+// translated has a text translated and shows meanwhile how that goes; quietly: only once there is a job.
+func (h House) translated(ctx context.Context, in *bot.Invocation, r translate.Request, quietly bool) (translate.Translation, error) {
 	var mu sync.Mutex
 	view := h.progress(in, protocol.Translate, "")
-	show := func() { in.Reply.Show(bot.Reply{Text: view.text(), Status: true, Working: view.working()}) }
+	show := func() {
+		if !quietly || view.working() {
+			in.Reply.Show(bot.Reply{Text: view.text(), Status: true, Working: view.working()})
+		}
+	}
 	show()
 	stop := ticking(ctx, func() {
 		mu.Lock()
@@ -60,19 +78,21 @@ func (h House) translateText(ctx context.Context, in *bot.Invocation) error {
 	stop()
 	if err != nil {
 		in.Reply.Below(joined("\n", h.possible(in, err), h.jobLine(ctx, in, view.job)))
-		return fmt.Errorf("translate: %w", err)
+		return t, fmt.Errorf("translate: %w", err)
 	}
+	return t, nil
+}
+
+// translationNotes are the lines below a translation.
+func (h House) translationNotes(in *bot.Invocation, t translate.Translation) bot.Text {
 	var notes []bot.Text
 	if t.Rough {
 		notes = append(notes, small(in.Say("translation.rough")))
 	}
 	if t.Result.Job == 0 {
-		notes = append(notes, small(in.Say("translation.nothing")))
-	} else {
-		notes = append(notes, h.footer(in, "translation.footer", t.Result, "from", t.From, "to", t.To), notice)
-		seen()
+		return joined("\n", append(notes, small(in.Say("translation.nothing")))...)
 	}
-	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", withKept(t, in.Rest), joined("\n", notes...))})
+	return joined("\n", append(notes, h.footer(in, "translation.footer", t.Result, "from", t.From, "to", t.To))...)
 }
 
 // fixedKinds are the spans whose text must come back as it is.
