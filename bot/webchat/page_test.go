@@ -82,7 +82,7 @@ func (tb *table) event() bot.Event {
 	select {
 	case e := <-tb.events:
 		return e
-	case <-time.After(10 * time.Second):
+	case <-time.After(90 * time.Second):
 		tb.t.Fatal("no event reached the bot")
 	}
 	return bot.Event{}

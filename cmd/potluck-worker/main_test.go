@@ -312,7 +312,7 @@ func TestRunJoinsServesAndDrains(t *testing.T) {
 	}
 	await := func(what string, is func(protocol.Frame) bool) {
 		t.Helper()
-		timeout := time.After(20 * time.Second)
+		timeout := time.After(90 * time.Second)
 		for {
 			select {
 			case f := <-s.frames:
