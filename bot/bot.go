@@ -99,7 +99,7 @@ type Platform interface {
 	Delete(ctx context.Context, chat community.ChatID, parts []community.MessageID) error
 }
 
-// Pacer is a Platform that says how far apart edits of one growing message shall be.
+// Pacer is a Platform that says how far apart edits of one growing message shall be now; it is asked after each edit.
 type Pacer interface{ Pace() time.Duration }
 
 // Speaker is a Platform on which the bot can speak under somebody else's name. Where it may not, the message comes from the bot itself with

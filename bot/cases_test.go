@@ -187,3 +187,30 @@ func TestModelTextHoldsNoMention(t *testing.T) {
 		}
 	}
 }
+
+// A page that few look at is quick, and slows down when many come: it is asked after each edit.
+func TestAPlatformMayChangeItsPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		grow := echo("grow")
+		grow.Costly = true
+		grow.Run = func(ctx context.Context, in *bot.Invocation) error {
+			pass(time.Second)
+			for i := range 38 {
+				in.Reply.Show(bot.Reply{Text: bot.Plain(fmt.Sprint("word ", i))})
+				pass(50 * time.Millisecond)
+			}
+			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("done")})
+		}
+		h := open(t, bot.Config{Commands: []bot.Command{grow}})
+		edits := func(pace time.Duration) (n int) {
+			h.p.Set(bottest.Hooks{Pace: pace})
+			before := len(h.p.Calls())
+			h.say("ann", "/grow it")
+			h.settle()
+			return len(h.p.Calls()) - before - 2 // without the placeholder and the final
+		}
+		if quick, slow, usual := edits(20*time.Millisecond), edits(time.Second), edits(0); quick != 38 || slow != 2 || usual != 5 {
+			t.Errorf("1.9 s of words made %d edits at 20 ms, %d at 1 s, %d as the Router is set", quick, slow, usual)
+		}
+	})
+}

@@ -64,7 +64,6 @@ type Responder struct {
 	platform Platform
 	request  Request
 	say      Say
-	pace     time.Duration
 	costly   bool
 	inPlace  bool // parts are those of another request's answer, see ActionHandler.InPlace
 	rerun    bool // the process that accepted the request is gone; it may have sent what Reply does not know of
@@ -95,16 +94,20 @@ type Responder struct {
 }
 
 func (r *Router) responder(inv *invocation, p Platform, say Say) *Responder {
-	pace := r.pace
-	if pp, ok := p.(Pacer); ok && pp.Pace() > 0 {
-		pace = pp.Pace()
-	}
 	return &Responder{
-		router: r, platform: p, request: inv.request, say: say, pace: pace, costly: inv.costly, rerun: inv.rerun,
+		router: r, platform: p, request: inv.request, say: say, costly: inv.costly, rerun: inv.rerun,
 		inPlace: r.actions[inv.request.Command].InPlace,
 		wake:    make(chan struct{}, 1), claim: make(chan struct{}), post: inv.post, done: make(chan struct{}), withdrawn: &inv.withdrawn,
 		parts: inv.request.Reply, doubtful: inv.rerun, actions: make(map[string]string),
 	}
+}
+
+// pace is how long to wait after an edit.
+func (r *Responder) pace() time.Duration {
+	if p, ok := r.platform.(Pacer); ok {
+		return cmp.Or(max(0, p.Pace()), r.router.pace)
+	}
+	return r.router.pace
 }
 
 // Show replaces what the reply shows. It does not wait for the platform: calls are coalesced and paced (a platform tells its pace),
@@ -280,7 +283,7 @@ func (r *Responder) show(base context.Context) {
 		}
 		r.post()
 	}
-	wait := r.pace
+	wait := r.pace()
 	for {
 		select {
 		case <-r.claim:
@@ -311,7 +314,7 @@ func (r *Responder) show(base context.Context) {
 			continue
 		}
 		if err := r.write(*rep); err != nil {
-			wait = min(2*wait, lastBackoff)
+			wait = min(max(2*wait, firstBackoff), lastBackoff)
 			r.router.log.Debug("show progress", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
 			r.mu.Lock()
 			if r.next == nil && !r.claimed {
@@ -319,7 +322,7 @@ func (r *Responder) show(base context.Context) {
 			}
 			r.mu.Unlock()
 		} else {
-			wait = r.pace
+			wait = r.pace()
 		}
 		r.post()
 		pause := time.NewTimer(wait)

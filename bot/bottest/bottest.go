@@ -57,6 +57,8 @@ type Hooks struct {
 	Max int
 	// Whispers: see bot.Whisperer.
 	Whispers bool
+	// Pace: see bot.Pacer; 0 leaves it to the Router.
+	Pace time.Duration
 	// NoNonce makes every send a new message.
 	NoNonce bool
 }
@@ -84,6 +86,13 @@ func (p *Platform) Whispers() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.hooks.Whispers
+}
+
+// Pace is as the hooks say.
+func (p *Platform) Pace() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hooks.Pace
 }
 
 // Run hands the events of Emit to h until ctx ends. It can run again with another Router: what was posted stays.

@@ -240,6 +240,7 @@ func talk(t *testing.T, chromium context.Context) {
 		if _, err := tb.Edit(t.Context(), parts, bot.Outgoing{Chat: "page:lobby", Text: bot.Plain(strings.Repeat("dough ", i+1)), Final: i == 4}); err != nil {
 			t.Fatal(err)
 		}
+		until(t, tab, fmt.Sprintf(inLog+`.includes("dough ".repeat(%d))`, i+1))
 	}
 	until(t, tab, inLog+`.includes("dough ".repeat(5)) && document.querySelector(".msg.cooking") === null`)
 	if after := eval[int](t, tab, `document.querySelectorAll(".msg").length`); after != before {

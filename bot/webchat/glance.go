@@ -48,7 +48,7 @@ func (p *Page) look() {
 
 // note is an event without an id: a browser that comes back gets the newest one anyway.
 func note(kind string, data any) []byte {
-	return bytes.Join(bytes.SplitAfter(sse(0, kind, data), []byte("\n"))[1:], nil)
+	return sse(0, kind, data)
 }
 
 // tellPurse sends what a visitor may spend, when it is not what the visitor knows.

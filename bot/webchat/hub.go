@@ -83,9 +83,27 @@ func (h *hub) end(t ticket, f *frame) {
 	h.held = slices.Delete(h.held, 0, n)
 }
 
+// pass shows what the database does not have yet, in its place behind the events that were ended before: it carries the id of the newest of
+// them, so a stream that breaks off here begins again with what is saved.
+func (h *hub) pass(f *frame) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f.passing = true
+	if n := len(h.held); n > 0 {
+		f.number(h.held[n-1].id)
+		h.held = append(h.held, heldFrame{f, h.held[n-1].after})
+	} else if h.last > 0 {
+		f.number(h.last)
+		h.show(f)
+	}
+}
+
 func (h *hub) show(f *frame) {
 	h.last = max(h.last, f.id)
 	for s := range h.streams {
+		if f.passing && len(s.frames) > cap(s.frames)/2 {
+			continue // what is saved says it all, too
+		}
 		if !slices.Contains(s.chats, f.chat) || !f.visibleTo(s.user) {
 			continue
 		}
@@ -141,6 +159,13 @@ func (h *hub) leave(user community.UserID, address string) {
 	if h.perAddress[address]--; h.perAddress[address] <= 0 {
 		delete(h.perAddress, address)
 	}
+}
+
+// number is how many streams are open.
+func (h *hub) number() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.streams)
 }
 
 // subscribe delivers to s every event with an id above last, which it returns; the events up to last are in the database.

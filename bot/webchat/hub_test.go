@@ -133,3 +133,77 @@ func BenchmarkFanOut1000(b *testing.B) {
 	h.close()
 	close(done)
 }
+
+// The words of a growing answer keep their place between the events that are saved, also while those are held back.
+func TestHubPassesWordsInTheirPlace(t *testing.T) {
+	h := newTestHub(10)
+	s := &subscription{user: "page:a", chats: []string{"lobby"}, frames: make(chan *frame, 10)}
+	h.subscribe(s)
+	words := func() *frame {
+		return newFrame(PageEvent{Kind: EditEvent, Message: Message{ID: "m", Chat: "lobby", Text: bot.Plain("words")}})
+	}
+	h.pass(words())
+	if len(s.frames) != 0 {
+		t.Fatal("words were shown without an event to go on from")
+	}
+	h.end(h.begin(), frameOf(1, "lobby"))
+	h.pass(words())
+	if a, b := <-s.frames, <-s.frames; a.id != 1 || b.id != 1 || !b.passing || !strings.HasPrefix(string(b.bytesFor("page:b")), "id: 1\nevent: edit\n") {
+		t.Fatalf("shown: %d, then %d %s", a.id, b.id, b.bytesFor("page:b"))
+	}
+	slow, fast := h.begin(), h.begin()
+	h.end(fast, frameOf(3, "lobby"))
+	h.pass(words())
+	later := h.begin()
+	h.end(later, frameOf(4, "lobby"))
+	if len(s.frames) != 0 {
+		t.Fatal("words overtook the event before them")
+	}
+	h.end(slow, frameOf(2, "lobby"))
+	for i, want := range []struct {
+		id      int64
+		passing bool
+	}{{2, false}, {3, false}, {3, true}, {4, false}} {
+		if f := <-s.frames; f.id != want.id || f.passing != want.passing {
+			t.Errorf("event %d: %d, passing %v; want %+v", i, f.id, f.passing, want)
+		}
+	}
+}
+
+// Words that nobody saved are not what a slow stream is dropped for.
+func TestHubPassesNoWordsToWhoIsBehind(t *testing.T) {
+	h := newTestHub(4)
+	s := &subscription{user: "page:a", chats: []string{"lobby"}, frames: make(chan *frame, 4)}
+	h.subscribe(s)
+	h.end(h.begin(), frameOf(1, "lobby"))
+	for range 20 {
+		h.pass(newFrame(PageEvent{Kind: EditEvent, Message: Message{ID: "m", Chat: "lobby"}}))
+	}
+	if len(h.streams) != 1 || len(s.frames) != 3 {
+		t.Errorf("%d streams are left, %d frames wait", len(h.streams), len(s.frames))
+	}
+}
+
+// Every edit goes to every stream, so the pace follows from how many there are of both.
+func TestPaceFollowsFromHowBusyThePageIs(t *testing.T) {
+	p := &Page{hub: newTestHub(1), growing: growing{messages: map[community.MessageID]*growth{}}}
+	for _, c := range []struct {
+		streams, answers int
+		want             time.Duration
+	}{{0, 0, quickest}, {1, 1, quickest}, {1000, 1, 100 * time.Millisecond}, {1000, 4, 400 * time.Millisecond}, {2000, 50, slowest}} {
+		for len(p.hub.streams) < c.streams {
+			p.hub.subscribe(&subscription{})
+		}
+		for i := range c.answers {
+			p.growing.begin(Message{ID: community.MessageID(strconv.Itoa(i))})
+		}
+		if got := p.Pace(); got != c.want {
+			t.Errorf("%d streams, %d answers: %v, want %v", c.streams, c.answers, got, c.want)
+		}
+	}
+	p.growing.begin(Message{ID: "0", Final: true})
+	p.growing.begin(Message{ID: "1", Deleted: true})
+	if n := p.growing.number(); n != 48 {
+		t.Errorf("%d answers grow, want 48", n)
+	}
+}

@@ -148,6 +148,7 @@ type Page struct {
 	operator *oneTimeTokens
 	starts   starts
 	previews previews
+	growing  growing
 }
 
 // New checks the configuration and makes a Page; it takes messages once Run runs.
@@ -217,6 +218,7 @@ func New(c Config) (*Page, error) {
 		seed:     maphash.MakeSeed(),
 		operator: newOneTimeTokens(c.OperatorToken, c.OperatorPass),
 		starts:   starts{from: map[string]int64{}},
+		growing:  growing{messages: map[community.MessageID]*growth{}},
 	}, nil
 }
 
@@ -259,14 +261,18 @@ func (p *Page) Run(ctx context.Context, h bot.Handler) error {
 	}
 	p.mu.Unlock()
 	p.hub.open()
+	p.growing.open(true)
 
 	p.forget(ctx)
 	p.look()
-	hourly, soon := time.NewTicker(time.Hour), time.NewTicker(lookEvery)
+	hourly, soon, save := time.NewTicker(time.Hour), time.NewTicker(lookEvery), time.NewTicker(saveEvery)
 	defer hourly.Stop()
 	defer soon.Stop()
+	defer save.Stop()
 	for ctx.Err() == nil {
 		select {
+		case <-save.C:
+			p.saveGrowing(ctx)
 		case <-hourly.C:
 			p.forget(ctx)
 		case <-soon.C:
@@ -278,6 +284,8 @@ func (p *Page) Run(ctx context.Context, h bot.Handler) error {
 	p.mu.Lock()
 	p.handler = nil
 	p.mu.Unlock()
+	p.growing.open(false)
+	p.saveGrowing(ctx)
 	p.hub.close()
 	p.handling.Wait()
 	return nil
@@ -355,7 +363,8 @@ func (p *Page) Send(ctx context.Context, m bot.Outgoing) ([]community.MessageID,
 	return []community.MessageID{posted}, nil
 }
 
-// Edit makes the message show m. Who sees it and what it replies to stay as they were sent. A message that is gone is fault.Gone.
+// Edit makes the message show m. Who sees it and what it replies to stay as they were sent. A message that is gone is fault.Gone. What is
+// final is saved when Edit returns; the words of an answer that still grows are shown at once and saved within saveEvery.
 func (p *Page) Edit(ctx context.Context, parts []community.MessageID, m bot.Outgoing) ([]community.MessageID, error) {
 	if len(parts) == 0 {
 		return nil, fmt.Errorf("edit on the page: %w", fault.New(fault.Gone))
@@ -368,8 +377,14 @@ func (p *Page) Edit(ctx context.Context, parts []community.MessageID, m bot.Outg
 	if err != nil {
 		return nil, fmt.Errorf("edit on the page: %w", err)
 	}
+	lock := p.lock(parts[0])
+	lock.Lock()
+	defer lock.Unlock()
+	if p.grow(parts[0], images, m) {
+		return parts[:1:1], nil
+	}
 	var message Message
-	found, err := p.change(ctx, chat, parts[0], func(now *Message) {
+	found, err := p.rewrite(ctx, chat, parts[0], func(now *Message) {
 		now.Text, now.Images, now.Buttons, now.Final = m.Text, images, m.Buttons, m.Final
 		message = *now
 	})
@@ -383,10 +398,10 @@ func (p *Page) Edit(ctx context.Context, parts []community.MessageID, m bot.Outg
 	return parts[:1:1], nil
 }
 
-// Delete takes messages away, a visitor's too. One that is gone already is no error.
 // Whispers is true: a private message stands in its place in the chat, for one person.
 func (p *Page) Whispers() bool { return true }
 
+// Delete takes messages away, a visitor's too. One that is gone already is no error.
 func (p *Page) Delete(ctx context.Context, chatID community.ChatID, parts []community.MessageID) error {
 	chat, err := p.localChat(chatID)
 	if err != nil {
@@ -441,6 +456,9 @@ func (p *Page) post(ctx context.Context, m Message) (community.MessageID, error)
 	defer cancel()
 	ticket := p.hub.begin()
 	e, ok, err := p.config.Store.Post(ctx, m)
+	if ok && err == nil { // before it is shown: nobody can change a message that is not known yet
+		p.growing.begin(e.Message)
+	}
 	p.show(ticket, e, ok, err)
 	if err != nil {
 		return "", fmt.Errorf("post: %w", err)
@@ -448,13 +466,29 @@ func (p *Page) post(ctx context.Context, m Message) (community.MessageID, error)
 	return e.Message.ID, nil
 }
 
+// lock is held by whoever changes that message.
+func (p *Page) lock(id community.MessageID) *sync.Mutex {
+	return &p.changing[maphash.String(p.seed, string(id))%uint64(len(p.changing))]
+}
+
 // change reads a message, changes it and shows the change; found is false when there is no such message (any more).
 func (p *Page) change(ctx context.Context, chat string, id community.MessageID, as func(*Message)) (found bool, err error) {
-	ctx, cancel := durable(ctx)
-	defer cancel()
-	lock := &p.changing[maphash.String(p.seed, string(id))%uint64(len(p.changing))]
+	lock := p.lock(id)
 	lock.Lock()
 	defer lock.Unlock()
+	return p.rewrite(ctx, chat, id, as)
+}
+
+// rewrite is change for who holds the message's lock.
+func (p *Page) rewrite(ctx context.Context, chat string, id community.MessageID, as func(*Message)) (found bool, err error) {
+	ctx, cancel := durable(ctx)
+	defer cancel()
+	known := false
+	defer func() {
+		if !known {
+			p.growing.drop(id)
+		}
+	}()
 	m, ok, err := p.config.Store.Message(ctx, chat, id)
 	if err != nil {
 		return false, fmt.Errorf("read message: %w", err)
@@ -465,6 +499,10 @@ func (p *Page) change(ctx context.Context, chat string, id community.MessageID, 
 	as(&m)
 	ticket := p.hub.begin()
 	e, ok, err := p.config.Store.Change(ctx, m)
+	if err == nil {
+		p.growing.begin(m)
+		known = true
+	}
 	p.show(ticket, e, ok, err)
 	if fault.Has(err, fault.Gone) {
 		return false, nil

@@ -187,8 +187,8 @@ func (st *stream) run(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			if f.id <= st.last {
-				continue // the replay has shown it
+			if st.knows(f) {
+				continue
 			}
 			// What waits already goes out in one write.
 			batch := f.bytesFor(st.user)
@@ -223,6 +223,9 @@ func (st *stream) run(ctx context.Context) error {
 	}
 }
 
+// knows tells whether the replay has shown a frame.
+func (st *stream) knows(f *frame) bool { return f.id < st.last || f.id == st.last && !f.passing }
+
 // waiting appends what waits in a subscription already.
 func (st *stream) waiting(sub *subscription, batch []byte) []byte {
 	for range len(sub.frames) {
@@ -230,7 +233,7 @@ func (st *stream) waiting(sub *subscription, batch []byte) []byte {
 		if !ok {
 			break
 		}
-		if f.id > st.last {
+		if !st.knows(f) {
 			batch, st.last = append(batch, f.bytesFor(st.user)...), f.id
 		}
 	}
@@ -339,6 +342,9 @@ func (st *stream) encode(e PageEvent) []byte {
 	}
 	if st.sent != nil {
 		e.Final = e.Message.Final // one event stands for all
+	}
+	if !e.Message.Final {
+		e.Message.Text = st.page.growing.newest(e.Message)
 	}
 	f := newFrame(e)
 	if !f.visibleTo(st.user) {

@@ -3,8 +3,9 @@ package webchat
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/url"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,12 +76,13 @@ type wireDelete struct {
 
 // frame is one event, encoded once for all streams that get it.
 type frame struct {
-	id     int64
-	kind   EventKind
-	chat   string
-	of     community.MessageID
-	only   community.UserID // empty: everyone may see it
-	others []byte           // as everyone gets it who is not in special
+	id      int64
+	passing bool // not saved: id is that of an event before it, and nobody needs it who gets what follows
+	kind    EventKind
+	chat    string
+	of      community.MessageID
+	only    community.UserID // empty: everyone may see it
+	others  []byte           // as everyone gets it who is not in special
 	// special is what some get instead: the author with "mine", and with those buttons that not everybody may press who may press them.
 	special map[community.UserID][]byte
 }
@@ -141,7 +143,19 @@ func (f *frame) bytesFor(user community.UserID) []byte {
 	return f.others
 }
 
-// sse writes one event in the form of text/event-stream. JSON holds no raw line break, so one data line is enough.
+// number gives a frame that was made without an id one.
+func (f *frame) number(id int64) {
+	f.id = id
+	line := idLine(id)
+	f.others = slices.Concat(line, f.others)
+	for user, data := range f.special {
+		f.special[user] = slices.Concat(line, data)
+	}
+}
+
+func idLine(id int64) []byte { return fmt.Appendf(nil, "id: %d\n", id) }
+
+// sse writes one event in the form of text/event-stream, without an id when that is 0. JSON holds no raw line break, so one data line is enough.
 func sse(id int64, kind string, data any) []byte {
 	encoded, err := json.Marshal(data)
 	if err != nil {
@@ -149,9 +163,10 @@ func sse(id int64, kind string, data any) []byte {
 	}
 	var b bytes.Buffer
 	b.Grow(len(encoded) + 64)
-	b.WriteString("id: ")
-	b.WriteString(strconv.FormatInt(id, 10))
-	b.WriteString("\nevent: ")
+	if id != 0 {
+		b.Write(idLine(id))
+	}
+	b.WriteString("event: ")
 	b.WriteString(kind)
 	b.WriteString("\ndata: ")
 	b.Write(encoded)

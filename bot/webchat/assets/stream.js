@@ -32,7 +32,8 @@ export function connect() {
     s.addEventListener(kind, (e) => {
       alive();
       const id = Number(e.lastEventId);
-      if (s !== source || id <= last) return; // shown already
+      // Shown already. The words of a growing answer carry the id of the event before them.
+      if (s !== source || id < last || id === last && kind !== "edit") return;
       last = id;
       try { take(kind, JSON.parse(e.data)); } catch (error) { console.error(error); }
     });
