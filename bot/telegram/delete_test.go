@@ -59,7 +59,7 @@ func TestDeleteByReply(t *testing.T) {
 			all := s.FromBot(club)
 			return question, all[len(all)-1].ID
 		}
-		asked, answer := ask(boris)
+		_, answer := ask(boris)
 		parts := len(s.FromBot(club))
 		if parts < 2 {
 			t.Fatalf("%d parts", parts)
@@ -72,7 +72,7 @@ func TestDeleteByReply(t *testing.T) {
 		_, answer = ask(boris)
 		in.want(olga, answer, "gone", true)
 		// A question takes its answer along, also where the bot may not delete the question.
-		asked, answer = ask(boris)
+		asked, answer := ask(boris)
 		in.want(boris, asked, "forbidden", false)
 		in.want(boris, answer, "gone", true) // that it is gone already is no error
 		talk := s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "so true"}).ID
