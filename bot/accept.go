@@ -142,7 +142,7 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 		m, err := r.who(ctx, &w.event)
 		if err != nil {
 			if e := w.event; fault.Has(err, fault.Storage) {
-				r.tell(Request{Event: e.ID, Chat: e.Chat, User: e.User, Locale: r.catalogue.Match("", e.Locale), Source: e.Message, Handle: e.Handle, Private: w.private}, "fault."+string(fault.Storage))
+				r.tell(Request{Event: e.ID, Chat: e.Chat, User: e.User, Locale: r.catalogue.Match("", e.Locale), Source: e.Message, Handle: e.Handle, Private: w.private || whispered(e)}, "fault."+string(fault.Storage))
 			}
 			return err
 		}
@@ -158,7 +158,7 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 	if w.quiet && (w.refused != nil || verdict == noRoom) {
 		return nil
 	}
-	if w.refused != nil && r.whispers(w.event.Chat.ID) {
+	if (w.refused != nil || verdict == noRoom) && !w.private && r.whispers(w.event) {
 		w.private = true // it concerns one person, and the chat need not read it
 	}
 	if verdict == ignored {
@@ -192,18 +192,21 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 	return nil
 }
 
-// whispers tells whether the platform of a chat shows a message to one person at no cost to the others.
-func (r *Router) whispers(chat community.ChatID) bool {
-	w, ok := r.platforms[community.Platform(chat)].(Whisperer)
-	return ok && w.Whispers()
+// whispers sees to it that the answer to an event is shown to one person, at no cost to the others, and tells whether the platform can.
+func (r *Router) whispers(e Event) bool {
+	w, ok := r.platforms[community.Platform(e.Chat.ID)].(Whisperer)
+	return whispered(e) || ok && w.Whispers()
 }
+
+func whispered(e Event) bool { return e.Whisper != nil && e.Whisper() }
 
 // tellBlocked says now and then to somebody whom the operator has blocked why nothing happens; nothing is kept of it.
 func (r *Router) tellBlocked(e Event, m community.Member, private bool) error {
+	private = r.whispers(e) || private
 	if r.mayTellBlocked(m.ID) {
 		r.tell(Request{
 			Event: e.ID, Chat: e.Chat, User: e.User, Locale: r.catalogue.Match(m.Language, e.Locale), Source: e.Message, Handle: e.Handle,
-			Private: private || r.whispers(e.Chat.ID),
+			Private: private,
 		}, "reply.blocked")
 		return nil
 	}

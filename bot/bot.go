@@ -38,6 +38,9 @@ type Event struct {
 	Handle string
 	// Private is set when only User can see what this event is about (the message, or the one with the button): so is the answer then.
 	Private bool
+	// Whisper makes the answer to this event one that only User sees, and tells whether that is possible yet; nil: it never is. The Router
+	// calls it when it refuses something, before its Handle returns.
+	Whisper func() bool
 }
 
 // Carried is something besides text that came with a message. Which fields are set depends on its kind.

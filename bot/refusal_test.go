@@ -43,6 +43,36 @@ func TestRefusalsAreForOnePersonWhereThePlatformCan(t *testing.T) {
 	})
 }
 
+// Where only the event knows whether its answer can still be for one person (an interaction of Discord), it is asked, and for refusals only.
+func TestRefusalsWhisperWhereTheEventCan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}, Limits: bot.Limits{PerMinute: 4}})
+		h.m.settings = func(m *community.Member) { m.Blocked = m.Name == "bob" }
+		for _, c := range []struct {
+			user, text string
+			can        bool
+			want       community.UserID
+		}{
+			{"ann", "/echo hello", true, ""}, {"ann", "/ecoh hello", true, "test:ann"}, {"ann", "/echo", false, ""}, {"bob", "/echo hello", true, "test:bob"},
+			{"ann", "/echo four", true, ""}, {"ann", "/echo too many", true, "test:ann"},
+		} {
+			asked := false
+			e := bot.Event{
+				Chat: h.p.Chat("lobby"), User: h.p.User(c.user), Name: c.user, Text: bot.Plain(c.text), Handle: "h",
+				Whisper: func() bool { asked = true; return c.can },
+			}
+			if err := h.p.Emit(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			all := h.p.Messages("lobby")
+			if m := all[len(all)-1]; m.Only != c.want || asked != (m.Text.Plain != "hello" && m.Text.Plain != "four") {
+				t.Errorf("%s: %q is for %q; asked whether it can be: %t", c.text, m.Text.Plain, m.Only, asked)
+			}
+		}
+	})
+}
+
 // A visitor was told that a number is missing for a command that is for admins only.
 func TestPermissionIsCheckedBeforeArguments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -442,9 +442,7 @@ func (p *Platform) reaction(data json.RawMessage) error {
 		e.Name, e.FromBot = p.nameOf(r.Member.User, r.Member), r.Member.User.Bot
 		e.Role = p.places.role(r.Guild, r.User, r.Member.Roles)
 	}
-	if !p.seen.First(e.ID, struct{}{}) {
-		return nil
-	}
+	// Not looked up in seen: who takes a reaction back and sets it again asks again.
 	p.enqueue(r.Channel, func(ctx context.Context) {
 		e.Chat = p.chat(ctx, r.Guild, r.Channel)
 		_ = p.hand(ctx, e) // hand has logged it

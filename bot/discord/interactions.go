@@ -120,6 +120,8 @@ type openInteraction struct {
 	handle    handle
 	acked     chan struct{} // closed when Discord has the acknowledgement, or never will
 	void      bool          // the token opens nothing; set before acked is closed, or later with mu
+	begun     bool          // the acknowledgement is on its way, and with it who will see the answer
+	only      bool          // that is the asker alone
 	answered  bool
 	ignored   bool // nobody will answer it
 	withdrawn bool
@@ -173,6 +175,26 @@ func (i *interactions) ignore(h handle) {
 	if o := i.open[h.ID]; o != nil {
 		o.ignored = true
 	}
+}
+
+// whisper makes the answer one for the asker only; false: it is decided already that all see it. What answers a button is a message of its own.
+func (i *interactions) whisper(h handle) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	o := i.open[h.ID]
+	if o == nil || o.begun {
+		return h.Private || h.Kind == interactionComponent
+	}
+	o.only = true
+	return true
+}
+
+// acknowledging tells whether the answer is for the asker only; that cannot be changed any more.
+func (i *interactions) acknowledging(o *openInteraction) (only bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	o.begun = true
+	return o.only || o.handle.Private
 }
 
 func (i *interactions) answered(h handle) {
@@ -248,6 +270,7 @@ func (p *Platform) interaction(ctx context.Context, data json.RawMessage) error 
 func (p *Platform) accept(ctx context.Context, in rawInteraction, e bot.Event) {
 	h, _ := parseHandle(e.Handle)
 	o := p.requests.begin(h)
+	e.Whisper = func() bool { return p.requests.whisper(h) }
 	handled := make(chan struct{})
 	room := p.enqueue(in.ChannelID, func(ctx context.Context) {
 		defer close(handled)
@@ -279,9 +302,10 @@ func (p *Platform) accept(ctx context.Context, in rawInteraction, e bot.Event) {
 func (p *Platform) acknowledge(ctx context.Context, o *openInteraction, room bool, locale string) {
 	p.acks <- struct{}{}
 	defer func() { <-p.acks }()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackLimit)
+	// Discord says itself when it is too late: giving up before it answers would leave unknown what the token is good for.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*ackLimit)
 	defer cancel()
-	h := o.handle
+	h, only := o.handle, p.requests.acknowledging(o)
 	body := map[string]any{"type": discordgo.InteractionResponseDeferredMessageUpdate}
 	switch {
 	case !room:
@@ -291,7 +315,7 @@ func (p *Platform) acknowledge(ctx context.Context, o *openInteraction, room boo
 		}}
 	case h.Kind != interactionComponent:
 		body["type"] = discordgo.InteractionResponseDeferredChannelMessageWithSource
-		if h.Private {
+		if only {
 			body["data"] = map[string]any{"flags": flagOnlyOne}
 		}
 	}

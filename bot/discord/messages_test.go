@@ -51,7 +51,7 @@ func TestReplyTellsWhatItRepliesTo(t *testing.T) {
 	})
 }
 
-// Behaviour 19, cases T29 and T33: what bots and webhooks write is marked, the bot's own is not even handed over.
+// Behaviour 19, Case T29, Case T33: what bots and webhooks write, and how they react, is marked; the bot's own is not even handed over.
 func TestBotsAreMarked(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		own := r.send(bot.Outgoing{Chat: "discord:" + general, Text: bot.Plain("hello"), Nonce: "n"})
@@ -62,11 +62,18 @@ func TestBotsAreMarked(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 		}
+		s.AddMember(fakediscord.Member{User: fakediscord.User{ID: "777", Username: "beep", Bot: true}})
 		s.React(general, anna, string(own[0]), "👍")
-		s.React(general, anna, string(own[0]), "👍")
+		s.React(general, "777", string(own[0]), "👍")
 		s.React(general, "100", string(own[0]), "👍")
-		if got := r.taken(bot.Reaction); len(got) != 1 || got[0].Text.Plain != "👍" || got[0].Message != own[0] {
+		got := r.taken(bot.Reaction)
+		if len(got) != 2 || got[0].Text.Plain != "👍" || got[0].Message != own[0] || got[0].FromBot || !got[1].FromBot {
 			t.Errorf("reactions %+v", got)
+		}
+		// Who takes a reaction back and sets it again asks again; the core does the same wish once.
+		s.React(general, anna, string(own[0]), "👍")
+		if n := len(r.taken(bot.Reaction)); n != 3 {
+			t.Errorf("%d reactions", n)
 		}
 	})
 }

@@ -537,13 +537,8 @@ func (t target) late(ctx context.Context, ids []community.MessageID, m bot.Outgo
 // point makes the old placeholder lead to where the answer is.
 func (t target) point(ctx context.Context, old []community.MessageID, to community.MessageID) {
 	chat, prefix := place(to, t.chat)
-	guild := "@me"
-	if g := t.p.places.guildOf(t.chat); g != 0 && prefix == "" {
-		guild = g.String()
-	}
-	local := strings.TrimPrefix(string(to), prefix)
-	link := "⤵ https://discord.com/channels/" + guild + "/" + chat + "/" + local
-	one := message{Content: link, Allowed: nobody, Components: []row{}, Attachments: []attachment{}, Flags: flagSupress}
+	link := t.p.link(chat, strings.TrimPrefix(string(to), prefix))
+	one := message{Content: "⤵ " + link, Allowed: nobody, Components: []row{}, Attachments: []attachment{}, Flags: flagSupress}
 	if err := t.change(ctx, old[0], one); err != nil {
 		t.p.log.Debug("point to a late answer", "err", err)
 	}

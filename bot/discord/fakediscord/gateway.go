@@ -212,7 +212,7 @@ func (s *Server) dispatchMessage(kind string, m *Message) {
 		if x.dead || shardOf(m.GuildID, x.shard[1]) != x.shard[0] || !x.wants(kind, m.GuildID) {
 			continue
 		}
-		b, err := json.Marshal(s.messageFor(x, m))
+		b, err := json.Marshal(s.messageFor(x.intents, m))
 		if err != nil {
 			s.tb.Errorf("fake Discord: %v", err)
 			return
@@ -222,7 +222,8 @@ func (s *Server) dispatchMessage(kind string, m *Message) {
 	s.Notify()
 }
 
-func (s *Server) messageFor(x *session, m *Message) map[string]any {
+// messageFor is a message as an application with these intents may see it.
+func (s *Server) messageFor(intents int, m *Message) map[string]any {
 	b, _ := json.Marshal(m) // a Message always encodes
 	out := map[string]any{}
 	_ = json.Unmarshal(b, &out)
@@ -235,7 +236,7 @@ func (s *Server) messageFor(x *session, m *Message) map[string]any {
 		}
 	}
 	mentioned := slices.ContainsFunc(m.Mentions, func(u User) bool { return u.ID == s.self.ID })
-	if x.intents&IntentContent == 0 && m.GuildID != "" && m.Author.ID != s.self.ID && !mentioned {
+	if intents&IntentContent == 0 && m.GuildID != "" && m.Author.ID != s.self.ID && !mentioned {
 		out["content"], out["attachments"] = "", []any{}
 		for _, key := range []string{"embeds", "components", "poll"} {
 			delete(out, key)

@@ -317,12 +317,10 @@ func (s *Server) listMessages(c *call) (any, error) {
 		limit = 50
 	}
 	after, _ := strconv.ParseUint(c.URL.Query().Get("after"), 10, 64)
-	out := []*Message{}
+	out := []map[string]any{}
 	for _, m := range s.messages[channel.ID] {
 		if id, _ := strconv.ParseUint(m.ID, 10, 64); id > after && m.Only == "" {
-			shown := *m
-			shown.Nonce = "" // history does not tell it
-			out = append(out, &shown)
+			out = append(out, s.past(m))
 		}
 	}
 	if after > 0 {
@@ -343,7 +341,16 @@ func (s *Server) getMessage(c *call) (any, error) {
 	if m == nil || m.Only != "" {
 		return nil, errUnknownMessage
 	}
-	return m, nil
+	return s.past(m), nil
+}
+
+// past is a message as history tells it: without its nonce, without the guild, and what the application may not read left out.
+func (s *Server) past(m *Message) map[string]any {
+	shown := s.messageFor(s.Intents, m)
+	delete(shown, "nonce")
+	delete(shown, "guild_id")
+	delete(shown, "member")
+	return shown
 }
 
 func (s *Server) patchMessage(c *call) (any, error) {
