@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"community":               {"fault"},
 	"ledger":                  {"community", "fault"},
 	"bot":                     {"community", "fault", "nearest", "failpoint"},
-	"bot/webchat":             {"bot", "community", "fault", "hygiene"},
+	"bot/webchat":             {"bot", "community", "fault", "hygiene", "web/guard"},
 	"bot/discord":             {"bot", "community", "fault"},
 	"bot/fakeserver":          {},
 	"bot/discord/fakediscord": {"bot/fakeserver"},
@@ -41,7 +41,8 @@ var mayImport = map[string][]string{
 	"translate/detect":        {},
 	"commands":                {"bot", "ask", "imagegen", "translate", "workers", "workers/protocol", "ledger", "community", "fault", "nearest"},
 	"web":                     {"ask", "imagegen", "translate", "workers", "ledger", "community", "fault"},
-	"web/operator":            {"workers", "workers/protocol", "ledger", "community", "fault", "hygiene"},
+	"web/operator":            {"workers", "workers/protocol", "ledger", "community", "fault", "hygiene", "web/guard"},
+	"web/guard":               {},
 	"storage": {
 		"community", "ledger", "workers", "workers/protocol", "bot", "bot/webchat", "web/operator", "ask", "imagegen", "translate", "fault", "failpoint",
 		"storage/migrations",

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
-	"mime"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,51 +30,17 @@ func (p *Page) Handler() http.Handler {
 	mux.HandleFunc("GET /webchat/commands", p.commands)
 	mux.HandleFunc("GET /webchat/suggest", p.withSession(p.suggest))
 	mux.HandleFunc("GET /webchat/operator", p.becomeOperator)
-	return p.guard(mux)
+	return p.timed(p.guard.Handler(mux))
 }
 
-// contentPolicy lets the page load its own files and nothing else; scripts cannot even make HTML out of text.
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-
-// guard sets the headers of every answer, and refuses posts that another site made this visitor's browser send.
-func (p *Page) guard(next http.Handler) http.Handler {
+// timed bounds how long the body of a request may take, also one that nobody reads: the server reads it before it answers.
+func (p *Page) timed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", contentPolicy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-		h.Set("Cache-Control", "no-store")
-		if r.ContentLength != 0 { // also a body that nobody reads: the server reads it before it answers
+		if r.ContentLength != 0 {
 			http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.config.Limits.ReadTimeout)) // not every ResponseWriter has one
-		}
-		if r.Method == http.MethodPost {
-			if !p.ownOrigin(r) {
-				refuse(w, http.StatusForbidden, "foreign_origin", "This request came from another site.")
-				return
-			}
-			if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-				refuse(w, http.StatusUnsupportedMediaType, "not_json", "Send JSON with Content-Type: application/json.")
-				return
-			}
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// ownOrigin is stricter than the standard check: an Origin that is present must fit even when Sec-Fetch-Site says same-origin.
-func (p *Page) ownOrigin(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin != "" && !slices.Contains(p.config.Origins, origin) {
-		u, err := url.Parse(origin)
-		if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
-			return false
-		}
-	}
-	return p.foreign.Check(r) == nil
 }
 
 // refuse answers with a sentence for people and a code for the page, which has the sentence in more languages.

@@ -16,6 +16,7 @@ import (
 	"potluck/bot"
 	"potluck/community"
 	"potluck/fault"
+	"potluck/web/guard"
 )
 
 // Pictures keeps the files that messages show. *imagegen.Album implements it.
@@ -129,12 +130,12 @@ func or[T comparable](v, otherwise T) T {
 
 // Page is the browser page as a chat platform. It implements bot.Platform and serves the page by Handler.
 type Page struct {
-	config  Config
-	hub     *hub
-	assets  *assets
-	limits  *limits
-	seats   *seats
-	foreign *http.CrossOriginProtection
+	config Config
+	hub    *hub
+	assets *assets
+	limits *limits
+	seats  *seats
+	guard  *guard.Guard
 
 	// changing guards read-change-write of one message: an edit that crosses a delete must not bring the message back.
 	changing [64]sync.Mutex
@@ -201,11 +202,9 @@ func New(c Config) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	foreign := http.NewCrossOriginProtection()
-	for _, o := range c.Origins {
-		if err := foreign.AddTrustedOrigin(o); err != nil {
-			return nil, fmt.Errorf("webchat: origin %q: %w", o, err)
-		}
+	keeper, err := guard.New(c.Origins, "data:", "blob:")
+	if err != nil {
+		return nil, fmt.Errorf("webchat: %w", err)
 	}
 	return &Page{
 		begun:    make(chan struct{}),
@@ -214,7 +213,7 @@ func New(c Config) (*Page, error) {
 		assets:   a,
 		limits:   newLimits(c.Limits),
 		seats:    newSeats(c.Limits.RememberedVisitors),
-		foreign:  foreign,
+		guard:    keeper,
 		seed:     maphash.MakeSeed(),
 		operator: newOneTimeTokens(c.OperatorToken, c.OperatorPass),
 		starts:   starts{from: map[string]int64{}},

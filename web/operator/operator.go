@@ -11,10 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"mime"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +20,7 @@ import (
 	"potluck/community"
 	"potluck/fault"
 	"potluck/ledger"
+	"potluck/web/guard"
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
@@ -80,7 +78,7 @@ type View struct {
 	config   Config
 	texts    *texts
 	assets   map[string]*asset
-	foreign  *http.CrossOriginProtection
+	guard    *guard.Guard
 	history  history
 	linked   kept[[]workers.Worker]
 	waits    kept[[]Wait]
@@ -106,13 +104,11 @@ func New(c Config) (*View, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	v := &View{config: c, foreign: http.NewCrossOriginProtection(), history: history{store: c.Store, known: map[stretch]Ended{}}}
-	for _, o := range c.Origins {
-		if err := v.foreign.AddTrustedOrigin(o); err != nil {
-			return nil, fmt.Errorf("operator's view: origin %q: %w", o, err)
-		}
-	}
+	v := &View{config: c, history: history{store: c.Store, known: map[stretch]Ended{}}}
 	var err error
+	if v.guard, err = guard.New(c.Origins); err != nil {
+		return nil, fmt.Errorf("operator's view: %w", err)
+	}
 	if v.texts, err = readTexts(); err != nil {
 		return nil, fmt.Errorf("operator's view: %w", err)
 	}
@@ -138,53 +134,18 @@ func (v *View) Handler() http.Handler {
 	mux.HandleFunc("POST "+Path+"/workers/{id}/{act}", v.operators(v.act))
 	mux.HandleFunc("GET "+Path+"/{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, Path, http.StatusPermanentRedirect) })
 	mux.HandleFunc("GET "+Path+"/", v.missing)
-	return v.guard(mux)
+	return bounded(v.guard.Handler(mux))
 }
 
-// contentPolicy lets the page load its own files and nothing else; scripts cannot even make HTML out of text.
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-
-// guard sets the headers of every answer, and refuses posts that another site made this browser send.
-func (v *View) guard(next http.Handler) http.Handler {
+// bounded bounds the body of a request, which is at most a short answer, and the time that it may take.
+func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", contentPolicy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-		h.Set("Cache-Control", "no-store")
 		if r.ContentLength != 0 {
 			http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Second)) // not every ResponseWriter has one
 			r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 		}
-		if r.Method == http.MethodPost {
-			if !v.ownOrigin(r) {
-				refuse(w, http.StatusForbidden, "foreign_origin", "This request came from another site.")
-				return
-			}
-			// No form of another site can send this type.
-			if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-				refuse(w, http.StatusUnsupportedMediaType, "not_json", "Send JSON with Content-Type: application/json.")
-				return
-			}
-		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// ownOrigin is stricter than the standard check: an Origin that is present must fit even when Sec-Fetch-Site says same-origin.
-func (v *View) ownOrigin(r *http.Request) bool {
-	if origin := r.Header.Get("Origin"); origin != "" && !slices.Contains(v.config.Origins, origin) {
-		u, err := url.Parse(origin)
-		if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
-			return false
-		}
-	}
-	return v.foreign.Check(r) == nil
 }
 
 // operators lets only operators through.
