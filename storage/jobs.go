@@ -199,11 +199,10 @@ func (s *Jobs) Finish(ctx context.Context, f workers.Settlement) error {
 			number, rates int
 			held          ledger.Amount
 		)
-		err := t.row(`
-			SELECT j.key, j.held, j.rates, a.worker, a.number
-			FROM attempts a JOIN jobs j ON j.id = a.job
-			WHERE a.lease = ? AND a.job = ? AND a.ended_ms IS NULL AND j.state = 'leased'`, f.Attempt.Lease, f.Attempt.Job).
-			Scan(&key, &held, &rates, &worker, &number)
+		err := t.row(`SELECT worker, number FROM attempts WHERE lease = ? AND job = ? AND ended_ms IS NULL`, f.Attempt.Lease, f.Attempt.Job).Scan(&worker, &number)
+		if err == nil {
+			err = t.row(`SELECT key, held, rates FROM jobs WHERE id = ? AND state = 'leased'`, f.Attempt.Job).Scan(&key, &held, &rates)
+		}
 		if errors.Is(err, sql.ErrNoRows) || err == nil && f.Attempt.Worker != 0 && f.Attempt.Worker != worker {
 			return workers.ErrStale
 		}

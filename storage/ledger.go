@@ -49,29 +49,37 @@ func (t *tx) balance(a ledger.Account) (ledger.Amount, error) {
 	return balance(context.Background(), t.w.conn, a)
 }
 
+// insertPostings inserts n rows with one statement.
+func insertPostings(n int) string {
+	const one = `INSERT INTO postings (transaction_id, account, amount) VALUES (?, ?, ?)`
+	return one + strings.Repeat(`, (?, ?, ?)`, n-1)
+}
+
 // post applies a transaction. applied is false when its key is known: then nothing changed and id is the first one's.
 func (t *tx) post(x ledger.Transaction) (id int64, applied bool, err error) {
 	if err := x.Check(); err != nil {
 		return 0, false, err
 	}
-	id, known, err := t.transaction(x.Key)
-	if err != nil || known {
-		return id, false, err
-	}
-	id, err = t.insert(`
+	n, id, err := t.insertNew(`
 		INSERT INTO transactions (kind, key, job, attempt, rates, at_ms, reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?)`, x.Kind, x.Key, null(x.Job), x.Attempt, x.Rates, ms(x.At), x.Reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`, x.Kind, x.Key, null(x.Job), x.Attempt, x.Rates, ms(x.At), x.Reason)
 	if err != nil {
 		return 0, false, err
 	}
+	if n == 0 {
+		id, _, err = t.transaction(x.Key)
+		return id, false, err
+	}
+	args := make([]any, 0, 3*len(x.Postings))
 	for _, p := range x.Postings {
 		account, err := t.account(p.Account)
 		if err != nil {
 			return 0, false, err
 		}
-		if _, err := t.exec(`INSERT INTO postings (transaction_id, account, amount) VALUES (?, ?, ?)`, id, account, p.Amount); err != nil {
-			return 0, false, fmt.Errorf("post %d to %s: %w", p.Amount, p.Account.Kind, err)
-		}
+		args = append(args, id, account, p.Amount)
+	}
+	if _, err := t.exec(insertPostings(len(x.Postings)), args...); err != nil {
+		return 0, false, fmt.Errorf("post %s: %w", x.Kind, err)
 	}
 	return id, true, nil
 }
@@ -169,10 +177,11 @@ func (t *tx) resolve(x ledger.Transaction, held, paid ledger.Amount, earner comm
 	)
 	rest := held - paid
 	var burned ledger.Amount
+	// A sub-query, and not x.key = ?: SQLite prepares a join anew for every value that one of its columns is compared with.
 	rows, err := t.rows(`
 		SELECT a.kind, coalesce((SELECT CAST(m.joined AS TEXT) FROM members m WHERE a.kind = 'spend' AND m.id = CAST(a.owner AS INTEGER)), a.owner), -p.amount, x.at_ms
-		FROM transactions x JOIN postings p ON p.transaction_id = x.id JOIN accounts a ON a.id = p.account
-		WHERE x.key = ? AND p.amount < 0
+		FROM postings p JOIN transactions x ON x.id = p.transaction_id JOIN accounts a ON a.id = p.account
+		WHERE p.transaction_id = (SELECT id FROM transactions WHERE key = ?) AND p.amount < 0
 		ORDER BY a.kind = 'allowance', a.kind = 'pool'`, ledger.HoldKey(x.Job))
 	err = each(rows, err, func(r *sql.Rows) error {
 		var from ledger.Account

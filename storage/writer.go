@@ -314,6 +314,19 @@ func (t *tx) insert(query string, args ...any) (int64, error) {
 	return r.LastInsertId()
 }
 
+// insertNew is insert for a row that may be there already: then n is 0.
+func (t *tx) insertNew(query string, args ...any) (n, id int64, err error) {
+	r, err := t.w.conn.ExecContext(context.Background(), query, args...)
+	if err != nil {
+		return 0, 0, err
+	}
+	if n, err = r.RowsAffected(); err != nil || n == 0 {
+		return 0, 0, err
+	}
+	id, err = r.LastInsertId()
+	return n, id, err
+}
+
 func (t *tx) row(query string, args ...any) *sql.Row {
 	return t.w.conn.QueryRowContext(context.Background(), query, args...)
 }
