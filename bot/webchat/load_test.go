@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +21,7 @@ func openStreams(b testing.TB, tb *table, n int) []*bufio.Reader {
 	var readers []*bufio.Reader
 	address := strings.TrimPrefix(tb.url, "http://")
 	for i := 0; i < n; {
-		v := tb.visitor(fmt.Sprintf("visitor %d", i))
+		v := tb.visitor("visitor " + distinct(i))
 		r, _ := http.NewRequest("GET", tb.url, nil)
 		cookie := v.client.Jar.Cookies(r.URL)[0]
 		v.client.CloseIdleConnections()
@@ -40,6 +41,16 @@ func openStreams(b testing.TB, tb *table, n int) []*bufio.Reader {
 		}
 	}
 	return readers
+}
+
+// distinct spells a number in letters of which no two look alike, so that names made of it do not either.
+func distinct(n int) string {
+	const letters = "bdfghkpstz"
+	var name []byte
+	for _, digit := range strconv.Itoa(n) {
+		name = append(name, letters[digit-'0'])
+	}
+	return string(name)
 }
 
 func readUntil(b testing.TB, r *bufio.Reader, what string) {
@@ -65,15 +76,44 @@ func BenchmarkThousandVisitorsReadAMessage(b *testing.B) {
 	for b.Loop() {
 		n++
 		text := fmt.Sprintf("message %d ends", n)
-		var work sync.WaitGroup
-		for _, r := range readers {
-			work.Go(func() { readUntil(b, r, text) })
-		}
-		if _, err := tb.Send(b.Context(), bot.Outgoing{Chat: "page:lobby", Text: bot.Plain(text), Final: true}); err != nil {
-			b.Fatal(err)
-		}
-		work.Wait()
+		all(b, readers, text, func() error {
+			_, err := tb.Send(b.Context(), bot.Outgoing{Chat: "page:lobby", Text: bot.Plain(text), Final: true})
+			return err
+		})
 	}
+}
+
+// From the next word of an answer of 400 words to the last of a thousand visitors having read it.
+func BenchmarkThousandVisitorsReadAWord(b *testing.B) {
+	tb := lay(b, manyStreams)
+	readers := openStreams(b, tb, 1000)
+	parts, err := tb.Send(b.Context(), bot.Outgoing{Chat: "page:lobby", Text: bot.Plain("…")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	said := strings.Repeat("word ", 400)
+	n := 0
+	for b.Loop() {
+		n++
+		last := fmt.Sprintf("word %d ends", n)
+		all(b, readers, last, func() error {
+			_, err := tb.Edit(b.Context(), parts, bot.Outgoing{Chat: "page:lobby", Text: bot.Plain(said + last)})
+			return err
+		})
+	}
+}
+
+// all waits until each reader has read what post posts.
+func all(b *testing.B, readers []*bufio.Reader, text string, post func() error) {
+	b.Helper()
+	var work sync.WaitGroup
+	for _, r := range readers {
+		work.Go(func() { readUntil(b, r, text) })
+	}
+	if err := post(); err != nil {
+		b.Fatal(err)
+	}
+	work.Wait()
 }
 
 // What one visitor's open stream costs the server (and this test's reader with its 4 KiB, which is taken off).
