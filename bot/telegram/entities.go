@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 
 	"github.com/go-telegram/bot/models"
@@ -20,6 +21,7 @@ const (
 	maxCaption = 1024
 	// Telegram keeps a hundred entities of a message and forgets the others, code blocks among them.
 	maxEntities = 100
+	maxHost     = 253 // bytes of a web address's host
 )
 
 // entityKinds are the spans that have a counterpart.
@@ -37,19 +39,25 @@ type rendered struct {
 }
 
 // render makes Telegram's form of t: offsets count UTF-16 units, code holds nothing else, quotes do not nest, white space at the ends (which
-// Telegram would cut off, moving nothing else) is gone.
+// Telegram would cut off, moving nothing else) is gone. Nobody is called by what looks like a name.
 func render(t bot.Text) rendered {
 	t = trimmed(t)
 	t = visible(t)
+	calls := callsIn(t)
+	before := func(at int) int { // calls that lie before a place in the text
+		n, _ := slices.BinarySearch(calls, at)
+		return n
+	}
 	at := offsets16(t.Plain)
-	out := rendered{text: t.Plain}
+	out := rendered{text: silent(t.Plain, calls)}
 	codeEnd, quoteEnd := 0, 0 // of the code and the quote that are open, in bytes
 	for _, s := range t.Spans {
 		kind, ok := entityKinds[s.Kind]
 		if !ok || s.Start < codeEnd || s.Kind == bot.Quote && s.Start < quoteEnd {
 			continue
 		}
-		e := models.MessageEntity{Type: kind, Offset: at(s.Start), Length: at(s.End) - at(s.Start)}
+		e := models.MessageEntity{Type: kind, Offset: at(s.Start) + before(s.Start+1)}
+		e.Length = at(s.End) + before(s.End) - e.Offset
 		switch s.Kind {
 		case bot.Pre:
 			e.Language = languageOf(s.Value)
@@ -157,6 +165,66 @@ func visible(t bot.Text) bot.Text {
 	return b.Append(t.Slice(from, len(t.Plain))).Text()
 }
 
+// callBreak has no width and no letter: behind an "@" it keeps a name from being a mention.
+const callBreak = "\u2060"
+
+// callsIn lists where in a text, behind an "@", a name begins of which Telegram would make a mention by itself, so that its owner is called: what
+// models and members write through the bot calls nobody. Code, links and addresses call nobody anyway, and are to stay as they are.
+func callsIn(t bot.Text) (all []int) {
+	if !strings.Contains(t.Plain, "@") {
+		return nil
+	}
+	var last rune
+	from, address := 0, false // the word that is passed through, and whether it is one
+	spans, covered := t.Spans, 0
+	for i, c := range t.Plain {
+		for ; len(spans) > 0 && spans[0].Start <= i; spans = spans[1:] {
+			if k := spans[0].Kind; k == bot.Code || k == bot.Pre || k == bot.Link {
+				covered = max(covered, spans[0].End)
+			}
+		}
+		if i == from {
+			address = isAddress(t.Plain[i:])
+		}
+		switch {
+		case strings.ContainsRune(" \t\r\n(<\"", c):
+			from = i + 1
+		case c == '@' && i >= covered && !address && !isWord(last) && i+1 < len(t.Plain) && isWord(rune(t.Plain[i+1])) && t.Plain[i+1] < 0x80:
+			all = append(all, i+1)
+		}
+		last = c
+	}
+	return all
+}
+
+func isWord(c rune) bool { return c == '_' || unicode.IsLetter(c) || unicode.IsDigit(c) }
+
+// isAddress tells whether a text begins with a web address, as far as its host shows it.
+func isAddress(s string) bool {
+	rest, ok := strings.CutPrefix(s, "https://")
+	if !ok {
+		rest, ok = strings.CutPrefix(s, "http://")
+	}
+	host := rest[:min(len(rest), maxHost)]
+	if end := strings.IndexAny(host, "/?#:@ \t\r\n"); end >= 0 {
+		host = host[:end]
+	}
+	return ok && strings.Contains(strings.Trim(host, "."), ".")
+}
+
+// silent puts a callBreak at each of these places.
+func silent(s string, calls []int) string {
+	var b strings.Builder
+	from := 0
+	for _, at := range calls {
+		b.WriteString(s[from:at])
+		b.WriteString(callBreak)
+		from = at
+	}
+	b.WriteString(s[from:])
+	return b.String()
+}
+
 // linkable: Telegram takes web addresses, and refuses the whole message for others.
 func linkable(s string) bool {
 	u, err := url.Parse(s)
@@ -191,7 +259,7 @@ func measure(t bot.Text) int {
 			n++
 		}
 	}
-	units := t.Len16() + max(n, 0)*maxText
+	units := t.Len16() + max(n, 0)*maxText + len(callsIn(t))
 	hidden(t, func(_ int, address string) { units += bot.Plain(address).Len16() + len(" ()") })
 	return units
 }

@@ -46,7 +46,7 @@ func sound(t *testing.T, r rendered) {
 func FuzzMarkdown(f *testing.F) {
 	for _, s := range []string{
 		"😀q**werty**", "**a `b` c**", "> q\n> ```go\nx\n```\n", "[a](https://b.c) [d](javascript:x) <https://e.f>", "***x** y*", "||s||__u__~~t~~",
-		"# h\n- a\n- b\n1. c", strings.Repeat("**b** ", 150), strings.Repeat("😀", 3000), "\u2028 ** \u202e", "```\n" + strings.Repeat("x\n", 3000), " \n ", "`", "**[a](https://b.c/`d`)**",
+		"# h\n- a\n- b\n1. c", "@anna **@boris**: @**olga** ||@x||@y 😀@z a@b.c `@code` https://m.social/@me [@l](https://m.social/@l) @", strings.Repeat("@ab ", 1500), strings.Repeat("**b** ", 150), strings.Repeat("😀", 3000), "\u2028 ** \u202e", "```\n" + strings.Repeat("x\n", 3000), " \n ", "`", "**[a](https://b.c/`d`)**",
 	} {
 		f.Add(s)
 	}
@@ -117,6 +117,37 @@ func FuzzCommand(f *testing.F) {
 		m := &rawMessage{Text: s, Entities: []rawEntity{{Type: "code", Offset: from, Length: n}}, From: &rawUser{ID: 7}}
 		typedSoFar(m, 7)
 	})
+}
+
+// Behaviour 12 and case A11: nobody is called by what a model or a member writes through the bot, and formatting stays where it was.
+func TestNobodyIsCalled(t *testing.T) {
+	for in, want := range map[string]string{
+		"@everyone and @anna_k":            "@\u2060everyone and @\u2060anna_k",
+		"😀@anna, (@boris)":                 "😀@\u2060anna, (@\u2060boris)",
+		"write to a@b.example or @ 5":      "write to a@b.example or @ 5",
+		"`@code` stays":                    "@code stays",
+		"https://m.social/@me is a page":   "https://m.social/@me is a page",
+		"x://@anna and https://a/@boris":   "x://@\u2060anna and https://a/@\u2060boris",
+		"/ask@potluck_bot calls no person": "/ask@potluck_bot calls no person",
+		"[here](https://m.social/@me)":     "here (https://m.social/@me)",
+		"名前@anna":                          "名前@anna", // Telegram sees a word before it
+	} {
+		if got := render(bot.ParseMarkdown(in)); got.text != want {
+			t.Errorf("%q becomes %q, want %q", in, got.text, want)
+		}
+	}
+	got := render(bot.ParseMarkdown("@anna **@boris *x*** @**olga**"))
+	units := utf16.Encode([]rune(got.text))
+	var marked []string
+	for _, e := range got.entities {
+		marked = append(marked, string(utf16.Decode(units[e.Offset:e.Offset+e.Length])))
+	}
+	if len(marked) != 3 || marked[0] != "@\u2060boris x" || marked[1] != "x" || marked[2] != "olga" {
+		t.Errorf("%q", marked)
+	}
+	if n := measure(bot.Plain(strings.Repeat("@ab ", 1000))); n != 5000 {
+		t.Errorf("measured %d", n)
+	}
 }
 
 func TestReadText(t *testing.T) {
