@@ -188,8 +188,10 @@ func (s *Jobs) Finish(ctx context.Context, f workers.Settlement) error {
 	if f.Bill.Paid < 0 || f.Bill.Returned < 0 || f.Bill.Paid+f.Bill.Returned != f.Bill.Held || f.Bill.Own && f.Bill.Paid != 0 {
 		return fmt.Errorf("finish job %d: the bill holds %d, pays %d and returns %d", f.Attempt.Job, f.Bill.Held, f.Bill.Paid, f.Bill.Returned)
 	}
-	bill, err := json.Marshal(f.Bill)
-	if err != nil {
+	f.Result.Job, f.Result.Bill = f.Attempt.Job, f.Bill
+	bill, err1 := json.Marshal(f.Bill)
+	result, err2 := json.Marshal(f.Result)
+	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("finish job %d: %w", f.Attempt.Job, err)
 	}
 	return s.DB.write(ctx, "finish job", func(t *tx) error {
@@ -215,13 +217,8 @@ func (s *Jobs) Finish(ctx context.Context, f workers.Settlement) error {
 		if err := endAttempt(t, f.Attempt.Lease, workers.OutcomeDone, false, f.At); err != nil {
 			return err
 		}
-		f.Result.Job, f.Result.Bill = f.Attempt.Job, f.Bill
-		result, err := s.DB.seal.sealJSON(jobResult, key, f.Result)
-		if err != nil {
-			return err
-		}
 		_, err = t.exec(`UPDATE jobs SET state = 'done', ended_ms = ?, result_sealed = ?, bill = ?, earner = ?, worker = ? WHERE id = ?`,
-			ms(f.At), result, string(bill), null(f.Earner), worker, f.Attempt.Job)
+			ms(f.At), s.DB.seal.seal(jobResult, key, result), string(bill), null(f.Earner), worker, f.Attempt.Job)
 		if err != nil {
 			return err
 		}
