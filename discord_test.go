@@ -24,10 +24,17 @@ type server struct {
 	*kitchen
 	fake    *fakediscord.Server
 	environ []string
+	tower   *worker // its only machine
 }
 
 // openServer starts the real bot as a process of its own, on a fake Discord, with a machine that shows the demonstration engine.
 func openServer(t testing.TB) *server {
+	t.Helper()
+	return openServerWith(t, demoKitchen)
+}
+
+// openServerWith is openServer with the config.yaml of its machine, and more settings of the bot.
+func openServerWith(t testing.TB, machine string, environ ...string) *server {
 	t.Helper()
 	fake := fakediscord.Listen(t)
 	fake.Restarts, fake.AckWithin = true, time.Hour
@@ -41,8 +48,9 @@ func openServer(t testing.TB) *server {
 		"POTLUCK_DISCORD_TOKEN=" + fakediscord.Token, "POTLUCK_DISCORD_API_BASE=" + fake.Base(), "POTLUCK_DISCORD_DEMO_ENGINE=true",
 		"POTLUCK_DISCORD_OPERATORS=" + discordOlga, "POTLUCK_LIMITS_PER_MINUTE=600",
 	}}
+	s.environ = append(s.environ, environ...)
 	s.kitchen = openKitchen(t, s.environ...)
-	s.lend(s.operator, "tower", demoKitchen)
+	s.tower = s.lend(s.operator, "tower", machine)
 	s.connected()
 	return s
 }
@@ -147,7 +155,7 @@ func leaves(prefix string, commands []map[string]any) map[string]map[string]any 
 	return all
 }
 
-// Every command that Discord offers ends in exactly one final answer, with the real bot, pool and worker as processes.
+// Behaviour 1: every command that Discord offers ends in exactly one final answer, with the real bot, pool and worker as processes.
 func TestEveryCommandOnDiscord(t *testing.T) {
 	t.Parallel()
 	s := openServer(t)
@@ -199,14 +207,14 @@ func TestConversationOnDiscord(t *testing.T) {
 	if first.Reference == nil || first.Reference.MessageID != q.ID || !strings.Contains(first.Content, "why is the sky blue?") {
 		t.Errorf("the mention's answer is %+v", first)
 	}
-	// Case A21: the same message once more. Case T33: another bot answers the bot.
+	// Case A21: the same message once more. Behaviour 19, Case T33: another bot answers the bot.
 	s.fake.Post(fakediscord.Write{Channel: discordGeneral, User: "777", Bot: true, Content: "<@100> beep", ReplyTo: first.ID})
 	s.fake.Post(fakediscord.Write{Channel: discordGeneral, User: discordOlga, Content: "and at night?", ReplyTo: first.ID, Deliver: 2})
 	second := answers(2)
 	if !strings.Contains(second.Content, "and at night?") {
 		t.Errorf("the reply's answer is %q", second.Content)
 	}
-	// Stop (behaviour 33): one final state.
+	// Behaviour 33: one final state.
 	token := s.slash(discordGail, "ask", map[string]any{"question": "tell me a long story"})
 	s.fake.Wait("a growing answer", patience, func() bool {
 		in := s.fake.Seen(token)
@@ -218,7 +226,7 @@ func TestConversationOnDiscord(t *testing.T) {
 	if !strings.Contains(stopped.Content, "Gestoppt") {
 		t.Errorf("stopped: %q", stopped.Content)
 	}
-	// Case I3: a button works after a restart.
+	// Behaviour 5, Case I3: a button works after a restart.
 	if code := s.bot.stop(20 * time.Second); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -263,12 +271,16 @@ func TestSetupOnDiscord(t *testing.T) {
 	s.end()
 }
 
-// kill -9 while Discord carries a call out: the answer arrives all the same, once.
+// Behaviour 1: kill -9 while Discord carries a call out, also between the acknowledgement and the answer, and between a send and its reply: the answer
+// arrives all the same, once.
 func TestKilledWhileDiscordAnswers(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string]func(fakediscord.Request) bool{
 		"at the acknowledgement": func(q fakediscord.Request) bool { return strings.HasSuffix(q.Path, "/callback") },
 		"at the placeholder": func(q fakediscord.Request) bool {
+			return q.Method == "PATCH" && strings.HasSuffix(q.Path, "/@original")
+		},
+		"after the acknowledgement, the answer not taken": func(q fakediscord.Request) bool {
 			return q.Method == "PATCH" && strings.HasSuffix(q.Path, "/@original")
 		},
 		"at an edit": func(q fakediscord.Request) bool {
@@ -344,24 +356,37 @@ func TestFiveHundredAtOnceOnDiscord(t *testing.T) {
 	s.bot.kill()
 }
 
-// Cases I6 and I8: what people really write into /imagine on Discord.
+// Case I6, Case I8: what people really write into /imagine on Discord.
 func TestPictureWishesOnDiscord(t *testing.T) {
 	t.Parallel()
 	s := openServer(t)
 	long := strings.TrimSpace(strings.Repeat("a quiet harbour at dawn ", 250)) // 6,000 characters
-	for prompt, want := range map[string]string{
-		"a lighthouse —ar 16:9": "a lighthouse", "a lighthouse --ar 0:1": "0:1", long: "a quiet harbour",
+	for _, c := range []struct {
+		prompt, want string
+		drawn        bool
+	}{
+		{"a lighthouse —ar 16:9", " × ", true}, {"a lighthouse --ar 0:1", "0:1", false}, {"a lighthouse --ar 513x513", "513x513 is not possible, so I took the nearest", true},
+		{long, "a quiet harbour", true},
 	} {
-		m := s.final(s.slash(discordOlga, "imagine", map[string]any{"prompt": prompt}))
-		if !strings.Contains(m.Content, want) {
-			t.Errorf("%.40q: %.300q does not say %q", prompt, m.Content, want)
+		m := s.final(s.slash(discordOlga, "imagine", map[string]any{"prompt": c.prompt}))
+		if !strings.Contains(m.Content, c.want) || c.drawn != (len(m.Attachments) == 1) || len(m.Content) > 2000 {
+			t.Errorf("%.40q: %d pictures, %.300q does not say %q", c.prompt, len(m.Attachments), m.Content, c.want)
 		}
-		drawn := len(m.Attachments) == 1
-		if drawn == strings.Contains(prompt, "0:1") {
-			t.Errorf("%.40q: %d pictures, %.200q", prompt, len(m.Attachments), m.Content)
+		if c.prompt != long {
+			continue
 		}
-		if strings.Contains(prompt, "16:9") && !strings.Contains(m.Content, " × ") {
-			t.Errorf("%q: %q", prompt, m.Content)
+		token := s.press(discordOlga, m, "Info")
+		s.fake.Wait("the whole prompt", patience, func() bool {
+			words := 0
+			for _, part := range s.fake.Seen(token).Later {
+				words += strings.Count(part.Content, "harbour")
+			}
+			return words == 250
+		})
+		for _, part := range s.fake.Seen(token).Later {
+			if part.Only != discordOlga {
+				t.Errorf("%.60q is seen by %q", part.Content, part.Only)
+			}
 		}
 	}
 	s.end()

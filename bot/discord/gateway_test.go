@@ -127,6 +127,7 @@ func TestDeafGatewayIsLeft(t *testing.T) {
 	})
 }
 
+// Bad input: a wrong token.
 func TestWrongTokenIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)
@@ -154,7 +155,7 @@ func TestRefusalsForGoodAreNamed(t *testing.T) {
 	}
 }
 
-// 4014: without the intent the bot goes on with everything that works without it.
+// Bad input: a missing intent, 4014. Without the intent the bot goes on with everything that works without it.
 func TestMissingIntentIsGoneWithout(t *testing.T) {
 	for name, flags := range map[string]bool{"told by the application": true, "told by the gateway": false} {
 		t.Run(name, func(t *testing.T) {
@@ -215,7 +216,7 @@ func TestMoreShardsWhenDiscordWantsThem(t *testing.T) {
 	})
 }
 
-// Events that cannot be read, or that came twice, disturb no other.
+// Bad input: malformed JSON of the gateway. Events that cannot be read, or that came twice, disturb no other.
 func TestBadEventsAreDroppedAlone(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Raw("")

@@ -183,7 +183,7 @@ func TestTooManyInOneChannelAreTold(t *testing.T) {
 	})
 }
 
-// Behaviour 3, case I1: a final after 15 minutes is a message that mentions who asked, once; the placeholder leads to it.
+// Behaviour 3, Case I1: a final after 15 minutes is a message that mentions who asked, once; the placeholder leads to it.
 func TestLateFinalArrivesInTheChannel(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "draw"}})
@@ -231,7 +231,7 @@ func TestInteractionThatCameTooLate(t *testing.T) {
 	})
 }
 
-// Discord loses a token before its time.
+// Case I1: Discord loses a token before its time: the picture comes all the same.
 func TestTokenThatIsLostEarly(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
@@ -244,10 +244,10 @@ func TestTokenThatIsLostEarly(t *testing.T) {
 			return nil
 		})
 		m := outgoing(e, "hello")
-		m.Final = true
+		m.Final, m.Pictures = true, []bot.Picture{picture(t, 64)}
 		ids := r.send(m)
 		r.edit(ids, m)
-		if got := s.FromBot(general, boris); len(got) != 2 || !got[0].Thinking || !strings.HasSuffix(got[1].Content, "hello") {
+		if got := s.FromBot(general, boris); len(got) != 2 || !got[0].Thinking || !strings.HasSuffix(got[1].Content, "hello") || len(got[1].Attachments) != 1 {
 			t.Errorf("shows %+v", got)
 		}
 	})
@@ -302,7 +302,7 @@ func TestIgnoredInteractionIsTakenBack(t *testing.T) {
 	})
 }
 
-// Case T26: suggestions come at once, 25 of them, also in a flood.
+// Case T26. Bad input: a flood of autocompletes. Suggestions come at once, 25 of them, also in a flood.
 func TestAutocomplete(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		var tokens []string

@@ -124,7 +124,7 @@ func onlyLinks(t bot.Text) bool {
 	return true
 }
 
-// Names are cut between graphemes and stay valid (case T11).
+// Names are cut between graphemes and stay valid (Case T11).
 func TestCut(t *testing.T) {
 	for _, c := range []struct {
 		in   string

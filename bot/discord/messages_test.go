@@ -168,6 +168,7 @@ func TestChatsAreDescribed(t *testing.T) {
 	})
 }
 
+// Bad input: a guild removes the bot and takes it back.
 func TestGuildsComeAndGo(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		guild := func() fakediscord.Guild {

@@ -132,7 +132,7 @@ func TestDeletedWebhookIsMadeAnew(t *testing.T) {
 	})
 }
 
-// Case T22: fifteen webhooks of others: the bot speaks itself, names the author, and says once what is wrong.
+// Case T22. Bad input: the limit of webhooks is reached. Fifteen webhooks of others: the bot speaks itself, names the author, and says once what is wrong.
 func TestWithoutWebhookTheAuthorIsNamed(t *testing.T) {
 	for name, c := range map[string]struct {
 		break_ func(*fakediscord.Server)
@@ -191,7 +191,7 @@ func TestOwnWebhookIsReused(t *testing.T) {
 	})
 }
 
-// Behaviour 8, case T11: whatever somebody is called, the message comes.
+// Behaviour 8, Case T11: whatever somebody is called, the message comes.
 func TestEveryNameIsDelivered(t *testing.T) {
 	speaking(t, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		for name, want := range map[string]string{
