@@ -44,6 +44,7 @@ type Option struct {
 	Rest     bool     // at most one; it may stand anywhere in the list, an adapter sorts required options first where it must
 	Min, Max int      // Integer: range (both 0 = none); String: Max is the longest length in characters (0 = 2000)
 	Choices  []string // Choice: allowed values
+	Person   bool     // it names somebody: in reply to a message, without it, that is whoever wrote the message
 	// Suggest completes what is typed so far, from memory, at most 25 answers.
 	Suggest func(typed string) []string
 }

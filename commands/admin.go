@@ -18,7 +18,7 @@ import (
 const actionAnnounce = "announce_confirm"
 
 func (h House) admin() bot.Command {
-	who := []bot.Option{{Name: "who", Kind: bot.String, Rest: true, Required: true, Max: 100}}
+	who := []bot.Option{{Name: "who", Kind: bot.String, Rest: true, Person: true, Required: true, Max: 100}}
 	return bot.Command{
 		Name: "admin", Private: true, Needs: community.Admin,
 		Subcommands: []bot.Command{

@@ -23,7 +23,7 @@ func (h House) give() bot.Command {
 	return bot.Command{
 		Name: "give", Private: true, Run: h.giveAsk,
 		Options: []bot.Option{
-			{Name: "to", Kind: bot.String, Rest: true, Required: true, Max: 100},
+			{Name: "to", Kind: bot.String, Rest: true, Person: true, Required: true, Max: 100},
 			{Name: "amount", Kind: bot.Integer, Min: 1, Max: maxGift},
 		},
 	}

@@ -50,9 +50,9 @@ func (h House) setup() bot.Command {
 			sub("limits", h.setupLimits, bot.Option{Name: "daily", Kind: bot.Integer, Required: true, Min: 0, Max: 100_000}),
 			sub("delegate", h.setupDelegate, bot.Option{Name: "role", Kind: bot.String, Rest: true, Required: true, Max: 100}),
 			sub("block", func(ctx context.Context, in *bot.Invocation) error { return h.setupBlock(ctx, in, true) },
-				bot.Option{Name: "who", Kind: bot.String, Rest: true, Required: true, Max: 100}),
+				bot.Option{Name: "who", Kind: bot.String, Rest: true, Person: true, Required: true, Max: 100}),
 			sub("unblock", func(ctx context.Context, in *bot.Invocation) error { return h.setupBlock(ctx, in, false) },
-				bot.Option{Name: "who", Kind: bot.String, Rest: true, Required: true, Max: 100}),
+				bot.Option{Name: "who", Kind: bot.String, Rest: true, Person: true, Required: true, Max: 100}),
 		},
 	}
 }

@@ -203,12 +203,26 @@ func (p *Platform) command(ctx context.Context, e *bot.Event, m *rawMessage, our
 	case fault.Has(err, fault.UnknownCommand) && !ours && !strings.Contains(fault.Of(err).Args["name"], " "):
 		return true, nil // in a group it is another bot's, most likely
 	case fault.Has(err, fault.MissingOption):
-		if about := quoted(m, p.self().ID); about.Plain != "" && p.complete(e, about) {
+		if about := p.about(m, fault.Of(err).Args); about.Plain != "" && p.complete(e, about) {
 			return false, nil
 		}
 		return p.form(ctx, e, m, fault.Of(err).Args)
 	}
 	return false, nil
+}
+
+// about is what a command that needs something means by the message that it replies to: its author, where it wants a person, else its text. args
+// are those of fault.MissingOption.
+func (p *Platform) about(m *rawMessage, args map[string]string) bot.Text {
+	o := p.restOf(strings.Fields(strings.TrimPrefix(args["command"], "/"))...)
+	if o == nil || !o.Person {
+		return quoted(m, p.self().ID)
+	}
+	r := m.replied()
+	if r == nil || r.From == nil || r.From.Bot || r.SenderChat != nil {
+		return bot.Text{}
+	}
+	return bot.Plain(r.From.shown()).In(bot.Mention, string(userID(r.From.ID)))
 }
 
 // stand is a text that nobody types: it stands where the replied text goes while the rest of a command is read.

@@ -133,6 +133,40 @@ func TestAskingAboutAMessage(t *testing.T) {
 	}
 }
 
+// A mention by name was taken for the id of a member: credits that were given to @boris_b went to somebody who does not exist. It is resolved for
+// whoever wrote lately and means nobody otherwise; in reply to a message, a command that lacks its person means whoever wrote that.
+func TestWhoIsMeant(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+		meant := func(text string, reply int64) string {
+			s.Say(fakebotapi.Say{Chat: club, From: olga, Text: text, ReplyTo: reply})
+			all := r.taken(bot.MessageNew)
+			e := all[len(all)-1]
+			rest := e.Text
+			if e.Command != nil {
+				rest = e.Command.Rest
+			}
+			for _, m := range rest.Spans {
+				if m.Kind == bot.Mention {
+					return m.Value
+				}
+			}
+			return "none in " + rest.Plain
+		}
+		if got := meant("/give amount:5 @Boris_B", 0); got != "" {
+			t.Errorf("before he wrote: %q", got)
+		}
+		said := s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "good morning"})
+		for text, reply := range map[string]int64{"/give amount:5 @Boris_B": 0, "/give amount:5": said.ID} {
+			if got := meant(text, reply); got != string(user(boris)) {
+				t.Errorf("%s: %q", text, got)
+			}
+		}
+		if got := meant("thanks, @nobody_here", 0); got != "" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 // A command that still needs something is asked for it: by buttons where there is a choice, else by a message to reply to. It works after a
 // restart, for the one who asked, and what was typed stays.
 func TestForms(t *testing.T) {

@@ -344,6 +344,7 @@ func (p *Platform) author(e *bot.Event, from *rawUser, sender *rawChat, chat raw
 	case from != nil:
 		e.User, e.Name, e.Locale, e.FromBot = userID(from.ID), from.shown(), from.Language, from.Bot
 		p.locales.Put(string(e.User), from.Language)
+		p.usernames.Put(strings.ToLower(from.Username), e.User)
 	}
 }
 

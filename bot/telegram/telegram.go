@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,9 +62,11 @@ type Platform struct {
 	shown   *bot.Recent[[32]byte]              // by message: what it shows
 	drafts  *bot.Recent[int64]                 // by placeholder: the draft that grows below it
 	locales *bot.Recent[string]                // by user: the language that Telegram tells
-	albums  *albums
-	pending *unopened      // private answers for people whom the bot may not write to yet
-	work    sync.WaitGroup // Add only while Run runs
+	// usernames are of people who wrote lately: a mention names nothing else, and nobody can ask Telegram whose it is.
+	usernames *bot.Recent[community.UserID]
+	albums    *albums
+	pending   *unopened      // private answers for people whom the bot may not write to yet
+	work      sync.WaitGroup // Add only while Run runs
 
 	mu      sync.Mutex
 	me      self
@@ -111,7 +114,8 @@ func New(c Config) (*Platform, error) {
 	transport.MaxIdleConnsPerHost = 64
 	p := &Platform{
 		config: c, log: c.Log.With("platform", name), transport: transport, secret: randomSecret(),
-		sent: bot.NewRecent[[]community.MessageID](2048), shown: bot.NewRecent[[32]byte](4096), drafts: bot.NewRecent[int64](1024), locales: bot.NewRecent[string](10_000), pending: newUnopened(), albums: &albums{open: make(map[string]*album)},
+		sent: bot.NewRecent[[]community.MessageID](2048), shown: bot.NewRecent[[32]byte](4096), drafts: bot.NewRecent[int64](1024), locales: bot.NewRecent[string](10_000), usernames: bot.NewRecent[community.UserID](10_000),
+		pending: newUnopened(), albums: &albums{open: make(map[string]*album)},
 		told: make(map[string]time.Time), admins: make(map[int64]adminList), presses: make(map[string]*press), typing: make(map[string]func()),
 		noDraft: make(map[int64]bool), movedTo: make(map[int64]int64), base: context.Background(),
 	}
@@ -223,6 +227,10 @@ func (p *Platform) hand(ctx context.Context, e bot.Event) error {
 	p.mu.Lock()
 	h := p.handler
 	p.mu.Unlock()
+	e.Text = p.named(e.Text)
+	if e.Command != nil {
+		e.Command.Rest = p.named(e.Command.Rest)
+	}
 	err := h(ctx, e)
 	if !errors.Is(err, bot.ErrIgnored) {
 		return err
@@ -231,6 +239,18 @@ func (p *Platform) hand(ctx context.Context, e bot.Event) error {
 		p.answerPress(ctx, id, "", false)
 	}
 	return nil
+}
+
+// named gives mentions by name the ids of those who have it. A name that was not seen lately is nobody's: the core makes a member of every id.
+func (p *Platform) named(t bot.Text) bot.Text {
+	t.Spans = slices.Clone(t.Spans)
+	for i, s := range t.Spans {
+		if username, ok := strings.CutPrefix(s.Value, name+":@"); ok && s.Kind == bot.Mention {
+			id, _ := p.usernames.Get(username)
+			t.Spans[i].Value = string(id)
+		}
+	}
+	return t
 }
 
 // tellOnce tells whether the operator was not told of key within a time; now it is so.

@@ -91,6 +91,9 @@ var commands = []bot.Command{
 		{Name: "text", Kind: bot.String, Required: true, Rest: true},
 	}, Run: nothing},
 	{Name: "worker", Subcommands: []bot.Command{{Name: "link", Private: true, Run: nothing}, {Name: "list", Private: true, Run: nothing}}},
+	{Name: "give", Options: []bot.Option{
+		{Name: "amount", Kind: bot.Integer, Required: true, Min: 1, Max: 100}, {Name: "to", Kind: bot.String, Required: true, Rest: true, Person: true},
+	}, Run: nothing},
 	{Name: "setup", Needs: community.Admin, Run: nothing},
 }
 
@@ -222,7 +225,7 @@ func plain(to int64, text string) bot.Outgoing {
 
 func TestTellsTelegramTheCommands(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
-		if got := strings.Join(s.Commands("all_group_chats/"), " "); got != "help ask imagine translate worker_link worker_list" {
+		if got := strings.Join(s.Commands("all_group_chats/"), " "); got != "help ask imagine translate worker_link worker_list give" {
 			t.Errorf("groups get %q\n%s", got, r.log)
 		}
 		if got := strings.Join(s.Commands("all_chat_administrators/de"), " "); !strings.HasSuffix(got, "setup") {
