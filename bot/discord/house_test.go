@@ -1,0 +1,187 @@
+package discord_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"potluck/bot"
+	"potluck/bot/bottest"
+	"potluck/bot/discord"
+	"potluck/bot/discord/fakediscord"
+	"potluck/storage"
+	"potluck/storage/storagetest"
+)
+
+// house is the adapter below the real Router on a real database.
+type house struct {
+	t    *testing.T
+	fake *fakediscord.Server
+	log  *strings.Builder
+	stop func()
+	// tale is what /ask waits for before its end; each value ends one.
+	tale chan string
+}
+
+// openHouse starts a house; a second one on the same path is a restart.
+func openHouse(t *testing.T, s *fakediscord.Server, path string) *house {
+	t.Helper()
+	h := &house{t: t, fake: s, log: &strings.Builder{}, tale: make(chan string)}
+	db := storagetest.OpenPath(t, path)
+	ask := commands[1]
+	ask.Run = func(ctx context.Context, in *bot.Invocation) error {
+		in.Reply.Show(bot.Reply{Text: bot.Plain("Once upon a time")})
+		select {
+		case end := <-h.tale:
+			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain(end), Buttons: []bot.NewButton{again}})
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	c := config(s, &lockedWriter{to: h.log})
+	c.Commands = []bot.Command{ask}
+	c.TranslateCommand = ""
+	p, err := discord.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	router, err := bot.NewRouter(bot.Config{
+		Platforms: []bot.Platform{p}, Commands: c.Commands, Store: &storage.Requests{DB: db}, People: &storage.People{DB: db},
+		Catalogue: bottest.Catalogue{"en", "de"}, Log: slog.New(slog.DiscardHandler),
+		Actions: []bot.ActionHandler{{Name: "again", Run: func(ctx context.Context, in *bot.Invocation, a bot.Action) error {
+			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain(string(a.Data) + " again"), Buttons: []bot.NewButton{again}})
+		}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- router.Run(ctx) }()
+	h.stop = func() {
+		cancel()
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v", err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	pass(10 * time.Second)
+	return h
+}
+
+var again = bot.NewButton{Action: "again", Label: bot.Plain("Again"), Data: []byte("the end"), Everyone: true}
+
+// shows is what one channel shows of the bot.
+func (h *house) shows(channel string) (all []string) {
+	synctest.Wait()
+	for _, m := range h.fake.FromBot(channel, anna) {
+		all = append(all, m.Content)
+	}
+	return all
+}
+
+// pressLast presses the first button of the newest message.
+func (h *house) pressLast(channel string) {
+	h.t.Helper()
+	all := h.fake.FromBot(channel, boris)
+	last := all[len(all)-1]
+	if len(last.Buttons()) == 0 || len(last.Buttons()[0].CustomID) > 100 {
+		h.t.Fatalf("%q has the buttons %+v", last.Content, last.Buttons())
+	}
+	h.fake.Use(fakediscord.Use{Channel: channel, User: boris, Message: last.ID, Button: last.Buttons()[0].CustomID})
+	pass(5 * time.Second)
+}
+
+// Behaviour 5, Case I3: buttons work after a restart and a month later, and so do those of what a button brought.
+func TestButtonsWorkAfterAMonth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, path := world(t), filepath.Join(t.TempDir(), "potluck.db")
+		h := openHouse(t, s, path)
+		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
+		pass(time.Second)
+		h.tale <- "the end"
+		pass(time.Second)
+		h.stop()
+		pass(29 * 24 * time.Hour)
+		h = openHouse(t, s, path)
+		h.pressLast(general)
+		h.pressLast(general)
+		h.stop()
+		pass(29 * 24 * time.Hour)
+		h = openHouse(t, s, path)
+		h.pressLast(general)
+		if got := fmt.Sprint(h.shows(general)); got != "[the end the end again the end again the end again]" {
+			t.Errorf("shows %s\n%s", got, h.log)
+		}
+		h.stop()
+		s.Close()
+	})
+}
+
+// Bad input: rights are revoked, the channel is deleted, the guild removes the bot, each in the middle of an answer. The request ends, other
+// channels go on, and once all is mended so does this one. Behaviour 39: that a right is missing is told once.
+func TestTroubleInTheMiddleOfAnAnswer(t *testing.T) {
+	deny := func(bits int64) func(s *fakediscord.Server) {
+		return func(s *fakediscord.Server) {
+			s.ChangeChannel(general, func(c *fakediscord.Channel) { c.Overwrites = []fakediscord.Overwrite{{ID: home, Deny: bits}} })
+		}
+	}
+	for name, c := range map[string]struct {
+		trouble, mended func(s *fakediscord.Server)
+		told            int
+	}{
+		"it may not see the channel any more": {deny(fakediscord.ViewChannel), deny(0), 1},
+		"it may not write any more":           {deny(fakediscord.SendMessages), deny(0), 0}, // what is there can still be edited
+		"the channel is deleted": {
+			func(s *fakediscord.Server) { s.RemoveChannel(general) },
+			func(s *fakediscord.Server) { s.AddChannel(home, fakediscord.Channel{ID: general, Name: "general"}) }, 0,
+		},
+		"the guild removes the bot": {func(s *fakediscord.Server) { s.RemoveGuild(home) }, settle, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := world(t)
+				h := openHouse(t, s, filepath.Join(t.TempDir(), "potluck.db"))
+				s.Say(general, anna, "<@100> tell me a story")
+				pass(3 * time.Second)
+				if got := fmt.Sprint(h.shows(general)); got != "[Once upon a time]" {
+					t.Fatalf("shows %s\n%s", got, h.log)
+				}
+				c.trouble(s)
+				pass(10 * time.Second)
+				h.tale <- "the end"
+				pass(5 * time.Minute)
+				s.Use(fakediscord.Use{Channel: "5" + anna, User: anna, Command: "ask", Options: map[string]any{"question": "elsewhere?"}})
+				pass(time.Second)
+				h.tale <- "the end elsewhere"
+				pass(time.Second)
+				if got := fmt.Sprint(h.shows("5" + anna)); got != "[the end elsewhere]" {
+					t.Errorf("elsewhere it shows %s\n%s", got, h.log)
+				}
+				if n := strings.Count(h.log.String(), "lacks a permission"); n != c.told {
+					t.Errorf("that a right is missing was told %d times\n%s", n, h.log)
+				}
+				c.mended(s)
+				pass(10 * time.Second)
+				s.Say(general, boris, "<@100> and now?")
+				pass(3 * time.Second)
+				h.tale <- "the end of another"
+				pass(3 * time.Second)
+				got := h.shows(general)
+				if len(got) == 0 || got[len(got)-1] != "the end of another" {
+					t.Errorf("shows %q\n%s", got, h.log)
+				}
+				h.stop()
+				s.Close()
+			})
+		})
+	}
+}
