@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"potluck/bot"
+	"potluck/community"
 )
 
 func (h House) privacy() bot.Command {
@@ -17,6 +18,7 @@ func (h House) privacy() bot.Command {
 				in.Say("privacy.private"),
 				in.Say("privacy.kept"),
 				in.Say("privacy.never"),
+				in.Say("privacy.platform", "platform", community.Platform(in.Request.Chat.ID)),
 				in.Say("privacy.more"),
 			)})
 		},

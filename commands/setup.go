@@ -147,7 +147,7 @@ func (h House) setupCheck(ctx context.Context, in *bot.Invocation) error {
 	if n := len(lacks) - most; n > 0 {
 		lines = append(lines, in.Say("setup.more_lacks", "n", n))
 	}
-	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n", append(lines, in.Say("setup.mend"))...)})
+	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n", append(lines, in.Say("setup.mend", "platform", community.Platform(c)))...)})
 }
 
 func (h House) setupFeatures(ctx context.Context, in *bot.Invocation) error {
