@@ -145,7 +145,7 @@ func (h *house) buildChat(ctx context.Context) error {
 		Pool:      h.pool, Credits: creditsOf{h.credits}, Requests: requests, People: h.people, Texts: texts,
 		Payer: h.payer, Quality: h.quality, Trusted: h.trustedWorker, Patience: h.config.Limits.JobWait, Now: time.Now,
 		Album: album, Log: h.log, Owners: h.pool, Gifts: h.credits, Figures: jobs, Members: h.people, Running: run,
-		Setups: h.people, Inspect: run.inspect,
+		Links: &storage.Links{DB: h.db}, Setups: h.people, Inspect: run.inspect,
 	}
 	all := commands.All(features)
 	mounts := map[string]http.Handler{protocol.Path: h.pool.Handler(), protocol.BlobPath: h.pool.Handler(), downloadPath: run.downloads}
@@ -273,13 +273,21 @@ const uptimeEvery = time.Minute
 
 // payer: the page's visitors share one allowance, however many sessions they open; elsewhere each identity has its own, under a name that tells
 // nobody whose it is: the ledger cannot forget.
+//
+// Who has connected several accounts has the free credits of one of them, wherever the wish comes from: also on the page, and also when the wish is older
+// than the connection.
 func (h *house) payer(r bot.Request) ledger.Payer {
-	if community.Platform(r.User) == "page" {
-		return ledger.Payer{
-			Allowance: ledger.AllowanceOf(r.Chat.Community), Daily: credits(h.knobs.value(knobDailyPage)), Spend: ledger.SpendOf(r.Member),
+	user, member := r.User, r.Member
+	if m, err := h.people.MemberByID(context.Background(), r.Member); err == nil { // from memory, nearly always
+		member = m.ID
+		if m.Free != "" {
+			user = m.Free
 		}
 	}
-	return ledger.Payer{Allowance: ledger.AllowanceOf(aliasOf(h.alias, r.User)), Daily: credits(h.knobs.value(knobDailyMember)), Spend: ledger.SpendOf(r.Member)}
+	if community.Platform(user) == "page" {
+		return ledger.Payer{Allowance: ledger.AllowanceOf(r.Chat.Community), Daily: credits(h.knobs.value(knobDailyPage)), Spend: ledger.SpendOf(member)}
+	}
+	return ledger.Payer{Allowance: ledger.AllowanceOf(aliasOf(h.alias, user)), Daily: credits(h.knobs.value(knobDailyMember)), Spend: ledger.SpendOf(member)}
 }
 
 // quality: what people ask for by a command may be rough; demonstrations are for the page, where the operator wants them.

@@ -391,6 +391,14 @@ func TestFaultsReadWell(t *testing.T) {
 		{fault.ManyMembers, []any{"name", "Rita", "members", "#12, #17"}},
 		{fault.NotEnough, []any{"need", "12.5", "have", "3"}},
 		{fault.NotHere, nil},
+		{fault.BadLinkCode, nil},
+		{fault.OwnLinkCode, nil},
+		{fault.LinkTries, []any{"wait", 10 * time.Minute}},
+		{fault.LinkRefused, []any{"why", "already", "max", 8}},
+		{fault.LinkRefused, []any{"why", "blocked", "max", 8}},
+		{fault.LinkRefused, []any{"why", "operator", "max", 8}},
+		{fault.LinkRefused, []any{"why", "many", "max", 8}},
+		{fault.LinkRefused, []any{"why", "often", "max", 8}},
 		{fault.Internal, nil},
 	}
 	covered := make(map[fault.Code]bool)

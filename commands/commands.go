@@ -39,6 +39,8 @@ type House struct {
 	Figures Figures
 	Members Members
 	Running Running
+	// Links connects accounts; nil: none are connected.
+	Links Links
 	// Setups is how admins set their places up; nil = nobody can.
 	Setups Setups
 	// Inspect lists what the bot lacks in a place; known is false where its platform cannot tell; nil = nowhere.
@@ -116,7 +118,7 @@ type Requests interface {
 func All(h House) []bot.Command {
 	all := []bot.Command{
 		h.ask(), h.imagine(), h.translate(), h.credits(), h.give(), h.quota(), h.leaderboard(), h.worker(), h.pool(), h.status(),
-		h.language(), h.privacy(), h.mydata(), h.forgetme(), h.delete(), h.setup(), h.admin(),
+		h.language(), h.connect(), h.disconnect(), h.privacy(), h.mydata(), h.forgetme(), h.delete(), h.setup(), h.admin(),
 	}
 	help := h.help(all)
 	return h.commandsAsAdminsWant(append([]bot.Command{help}, all...))
@@ -124,7 +126,7 @@ func All(h House) []bot.Command {
 
 // Actions returns what the buttons of these commands do.
 func Actions(h House) []bot.ActionHandler {
-	return h.actionsAsAdminsWant(append(h.resultActions(), []bot.ActionHandler{
+	return h.actionsAsAdminsWant(append(append(h.resultActions(), h.linkActions()...), []bot.ActionHandler{
 		{Name: actionRevoke, Private: true, Run: h.revokeConfirmed},
 		{Name: actionGive, Private: true, InPlace: true, Command: "give", Run: h.giveConfirmed},
 		{Name: actionHistory, Private: true, InPlace: true, Command: "credits", Run: h.history},

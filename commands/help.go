@@ -98,7 +98,7 @@ var helpGroups = []struct {
 }{
 	{"help.group_credit", []string{"credits", "give", "quota", "leaderboard"}},
 	{"help.group_pool", []string{"worker", "pool", "status"}},
-	{"help.group_you", []string{"language", "privacy", "mydata", "forgetme"}},
+	{"help.group_you", []string{"language", "link", "unlink", "privacy", "mydata", "forgetme"}},
 }
 
 func grouped(name string) bool {

@@ -18,6 +18,8 @@ type Owners interface {
 	Resume(ctx context.Context, worker int64, by community.Member) error
 	Limit(ctx context.Context, worker int64, l workers.Limits, by community.Member) error
 	Vouch(ctx context.Context, worker int64, c community.CommunityID, class workers.Class, by community.Member) error
+	// Refresh makes the pool read a worker's row anew.
+	Refresh(ctx context.Context, worker int64) error
 	Record(ctx context.Context, worker int64, since time.Time, errors int) (workers.Record, error)
 }
 

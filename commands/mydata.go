@@ -48,6 +48,15 @@ func (h House) forgetme() bot.Command {
 			parts = append(parts, in.Say("forget.machines", "n", len(mine)))
 			reply.Buttons = append(reply.Buttons, button("button.forget_keep", farewell{}))
 		}
+		if h.Links != nil {
+			all, err := h.Links.Connected(ctx, in.Member.ID)
+			if err != nil {
+				return fmt.Errorf("connected accounts: %w", err)
+			}
+			if len(all) > 1 {
+				parts = append(parts, in.Say("forget.connected", "n", len(all)))
+			}
+		}
 		if in.Member.Operator {
 			parts = append(parts, in.Say("forget.operator"))
 		}

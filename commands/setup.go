@@ -25,9 +25,8 @@ var features = []string{"ask", "imagine", "translate", featureReactions}
 
 // Names of settings of a community.
 const (
-	settingOff     = "off."        // and the feature; in one chat, "@" and the chat behind it
-	settingDaily   = "limit.daily" // requests of one member a day
-	settingBlocked = "blocked."    // and the member's number
+	settingOff   = "off."        // and the feature; in one chat, "@" and the chat behind it
+	settingDaily = "limit.daily" // requests of one member a day
 	// DelegateSetting is the role whose members count as admins, as the platform calls it: "discord:&123".
 	DelegateSetting = "delegate"
 )
@@ -93,10 +92,6 @@ func (h House) daily(ctx context.Context, c community.CommunityID) (int, error) 
 		return 0, err
 	}
 	return strconv.Atoi(v)
-}
-
-func blockedName(m community.MemberID) string {
-	return settingBlocked + strconv.FormatInt(int64(m), 10)
 }
 
 func (h House) setupShow(ctx context.Context, in *bot.Invocation) error {
@@ -234,7 +229,7 @@ func (h House) setupBlock(ctx context.Context, in *bot.Invocation, blocked bool)
 	if blocked {
 		value = "1"
 	}
-	if err := h.Members.SetSetting(ctx, c, blockedName(m.ID), value, in.Member.ID, h.Now()); err != nil {
+	if err := h.Members.SetSetting(ctx, c, community.BlockSetting(m.ID), value, in.Member.ID, h.Now()); err != nil {
 		return fmt.Errorf("block here: %w", err)
 	}
 	h.audit("block here", in, "community", c, "member", m.ID, "blocked", blocked)
@@ -255,7 +250,7 @@ func (h House) objection(ctx context.Context, a asker, feature string) (key stri
 	if h.Setups == nil || a.chat.Community == "" || a.member.Operator {
 		return "", nil, nil
 	}
-	blocked, err := h.settingOf(ctx, a.chat.Community, blockedName(a.member.ID))
+	blocked, err := h.settingOf(ctx, a.chat.Community, community.BlockSetting(a.member.ID))
 	if err != nil || blocked != "" {
 		return "setup.you_are_blocked", nil, err
 	}

@@ -3,6 +3,7 @@ package community
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -73,6 +74,9 @@ type Member struct {
 	// Free is the identity whose daily free credits the person has, while several identities belong to the member; empty: each identity has its own.
 	Free UserID
 }
+
+// BlockSetting names the setting by which the admins of a community keep a member from using the bot there.
+func BlockSetting(m MemberID) string { return fmt.Sprint("blocked.", int64(m)) }
 
 // Known is somebody who can be named in a chat: under that name the platform shows the person.
 type Known struct {

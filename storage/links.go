@@ -329,6 +329,7 @@ func (t *tx) join(older, younger community.MemberID, request string, now time.Ti
 		step{`INSERT INTO consents (member, notice, at_ms) SELECT ?, notice, at_ms FROM consents WHERE member = ? ON CONFLICT DO NOTHING`, []any{older, younger}},
 		step{`DELETE FROM consents WHERE member = ?`, []any{younger}},
 		step{`UPDATE members SET language = (SELECT y.language FROM members y WHERE y.id = ?) WHERE id = ? AND language = ''`, []any{younger, older}},
+		blockedToo(older, younger),
 		step{`UPDATE members SET joined = ?1 WHERE id = ?2 OR joined = ?2`, []any{older, younger}},
 		step{`UPDATE members SET language = '', operator = 0, free = '' WHERE id = ?`, []any{younger}},
 	)
@@ -350,6 +351,13 @@ func (t *tx) steps(all ...step) error {
 		}
 	}
 	return nil
+}
+
+// blockedToo keeps to out of every place from which admins keep who.
+func blockedToo(to, who community.MemberID) step {
+	return step{`
+		INSERT INTO settings (community, name, value, changed_ms)
+		SELECT community, ?, value, changed_ms FROM settings WHERE name = ? ON CONFLICT DO NOTHING`, []any{community.BlockSetting(to), community.BlockSetting(who)}}
 }
 
 // shareAllowance notes whose daily free credits a member has: those of the oldest identity that has its own. The grants of the others stay theirs, so that
@@ -402,6 +410,7 @@ func (l *Links) Unlink(ctx context.Context, m community.MemberID, identity commu
 		err = t.steps(
 			step{`UPDATE identities SET member = ?, joined_ms = 0 WHERE id = ?`, []any{fresh, identity}},
 			step{`INSERT INTO consents (member, notice, at_ms) SELECT ?, notice, at_ms FROM consents WHERE member = ?`, []any{fresh, m}},
+			blockedToo(fresh, m),
 			step{`UPDATE actions SET owner = ?2 WHERE owner IN ` + persons + ` AND request` + asked, []any{m, fresh, identity}},
 			step{`UPDATE turns SET member = ?2 WHERE member IN ` + persons + ` AND request` + asked, []any{m, fresh, identity}},
 			step{`UPDATE requests SET member = ?2 WHERE member IN ` + persons + ` AND user = ?3`, []any{m, fresh, identity}},
