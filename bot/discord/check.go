@@ -31,8 +31,11 @@ var wanted = []permission{
 	{discordgo.PermissionSendMessagesInThreads, "Send Messages in Threads", "the same in threads and forum posts"},
 	{discordgo.PermissionEmbedLinks, "Embed Links", "links it shows stay links"},
 	{discordgo.PermissionAttachFiles, "Attach Files", "pictures"},
-	{discordgo.PermissionReadMessageHistory, "Read Message History", "it replies, and finds its own messages after a restart"},
+	{discordgo.PermissionReadMessageHistory, "Read Message History", "it replies, reads what somebody puts a flag on, and finds its own messages after a restart"},
 }
+
+// speaking is wanted only where the bot tried to speak under a member's name.
+var speaking = permission{discordgo.PermissionManageWebhooks, "Manage Webhooks", "it shows messages under their authors' names"}
 
 // Permissions is the sum of the rights that the bot uses.
 func Permissions() int64 {
@@ -140,7 +143,7 @@ func (p *Platform) missing(ctx context.Context, guildID, self string) (lines []s
 	lacks, err := p.lacks(ctx, guildID, self)
 	for _, l := range lacks {
 		var why []string
-		for _, w := range wanted {
+		for _, w := range append(slices.Clip(wanted), speaking) {
 			if slices.Contains(l.Rights, w.name) {
 				why = append(why, fmt.Sprintf("%s (%s)", w.name, w.why))
 			}
@@ -176,6 +179,9 @@ func (p *Platform) lacks(ctx context.Context, guildID, self string) (all []bot.L
 				l.Rights = append(l.Rights, w.name)
 			}
 		}
+		if has&speaking.bit == 0 && p.speakers.wasRefused(c.ID) {
+			l.Rights = append(l.Rights, speaking.name)
+		}
 		if len(l.Rights) > 0 {
 			all = append(all, l)
 		}
@@ -184,8 +190,9 @@ func (p *Platform) lacks(ctx context.Context, guildID, self string) (all []bot.L
 }
 
 type rawOverwritten struct {
-	Type       int    `json:"type"`
-	Name       string `json:"name"`
+	ID         snowflake `json:"id"`
+	Type       int       `json:"type"`
+	Name       string    `json:"name"`
 	Overwrites []struct {
 		ID    snowflake `json:"id"`
 		Type  int       `json:"type"` // 0 role, 1 member

@@ -3,6 +3,10 @@ package discord_test
 import (
 	"fmt"
 	"io"
+	"math/bits"
+	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -51,5 +55,38 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 				s.Close()
 			})
 		})
+	}
+}
+
+// The guide shows the invitation with exactly these rights, and says what each is for, in ten steps.
+func TestGuideNamesTheRightsOfTheInvitation(t *testing.T) {
+	b, err := os.ReadFile("../../docs/discord.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide := string(b)
+	shown := regexp.MustCompile("`(https://discord.com/oauth2/authorize[^`]*)`").FindStringSubmatch(guide)
+	if shown == nil {
+		t.Fatal("it shows no invitation")
+	}
+	query := func(address string) string {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.Query().Encode() // sorted
+	}
+	if got, want := query(shown[1]), query(discord.Invitation("ID")); got != want {
+		t.Errorf("it shows %s, want %s", got, want)
+	}
+	named := 0
+	for _, row := range regexp.MustCompile(`(?m)^   \| ([A-Z][A-Za-z, ]+) \|`).FindAllStringSubmatch(guide, -1) {
+		named += strings.Count(row[1], ",") + 1
+	}
+	if want := bits.OnesCount64(uint64(discord.Permissions())); named != want {
+		t.Errorf("it names %d rights, the invitation asks for %d", named, want)
+	}
+	if steps := len(regexp.MustCompile(`(?m)^\d+\. `).FindAllString(guide, -1)); steps != 10 {
+		t.Errorf("it has %d steps", steps)
 	}
 }

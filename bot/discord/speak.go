@@ -45,8 +45,29 @@ type spoken struct {
 
 // speakers makes sure that one call at a time looks for, or makes, the webhook of a channel.
 type speakers struct {
-	mu    sync.Mutex
-	locks map[snowflake]*sync.Mutex
+	mu      sync.Mutex
+	locks   map[snowflake]*sync.Mutex
+	refused map[snowflake]bool // where the bot wanted to speak under another name and may make no webhook
+}
+
+// note remembers whether a webhook was refused for want of the right.
+func (s *speakers) note(channel snowflake, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if code := codeOf(err); code != codeMissingPermissions && code != codeMissingAccess {
+		delete(s.refused, channel)
+		return
+	}
+	if s.refused == nil {
+		s.refused = make(map[snowflake]bool)
+	}
+	s.refused[channel] = true
+}
+
+func (s *speakers) wasRefused(channel snowflake) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused[channel]
 }
 
 func (s *speakers) lock(channel snowflake) *sync.Mutex {
@@ -77,6 +98,7 @@ func (p *Platform) Speak(ctx context.Context, m bot.Outgoing, as bot.Author) ([]
 	begun := time.Now().Add(-time.Second)
 	for i := 0; i < len(all); {
 		hook, err := p.webhook(ctx, home)
+		p.speakers.note(home, err)
 		if err != nil {
 			return p.speakAsBot(ctx, m, as, ids, err)
 		}

@@ -169,6 +169,33 @@ func TestWithoutWebhookTheAuthorIsNamed(t *testing.T) {
 	}
 }
 
+// Behaviour 39: Manage Webhooks counts as missing only where the bot wanted to speak under another name, and until it may.
+func TestInspectNamesManageWebhooksWhereItIsNeeded(t *testing.T) {
+	speaking(t, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		s.SetBotRole(home, fakediscord.Ordinary)
+		lacks := func() string {
+			t.Helper()
+			all, err := r.platform.Inspect(t.Context(), "discord:"+home)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fmt.Sprint(all)
+		}
+		if got := lacks(); got != "[]" {
+			t.Errorf("before: %s", got)
+		}
+		r.speak(thread, "one", "Aoi")
+		if got := lacks(); got != "[{general [Manage Webhooks]}]" {
+			t.Errorf("refused: %s", got)
+		}
+		s.SetBotRole(home, fakediscord.Ordinary|fakediscord.ManageWebhooks)
+		r.speak(thread, "two", "Aoi")
+		if got := lacks(); got != "[]" {
+			t.Errorf("mended: %s", got)
+		}
+	})
+}
+
 // An own webhook of an earlier installation is used again, so that they do not pile up.
 func TestOwnWebhookIsReused(t *testing.T) {
 	speaking(t, func(t *testing.T, s *fakediscord.Server, r *rig) {
