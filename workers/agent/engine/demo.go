@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"potluck/workers/protocol"
 )
@@ -101,7 +100,7 @@ func (d *Demo) chat(ctx context.Context, job *protocol.ChatJob, out Output) (Res
 	var res Result
 	res.Done.Finish = "stop"
 	var said strings.Builder
-	for i, word := range strings.SplitAfter(demoAnswer(job.Messages), " ") {
+	for i, word := range demoWords(demoAnswer(job.Messages)) {
 		if job.MaxTokens > 0 && i >= job.MaxTokens {
 			res.Done.Finish = "length"
 			break
@@ -114,40 +113,6 @@ func (d *Demo) chat(ctx context.Context, job *protocol.ChatJob, out Output) (Res
 	}
 	res.Done.Text = said.String()
 	return res, nil
-}
-
-// demoAnswer looks at the last question, so that a visitor sees that it arrived.
-func demoAnswer(messages []protocol.Message) string {
-	var question string
-	turns := 0
-	for _, m := range messages {
-		if m.Role == "user" {
-			question = m.Text
-			turns++
-		}
-	}
-	question = strings.Join(strings.Fields(question), " ")
-	words := len(strings.Fields(question))
-	quoted := question
-	if utf8.RuneCountInString(quoted) > 120 {
-		quoted = string([]rune(quoted)[:120]) + "…"
-	}
-	var b strings.Builder
-	b.WriteString("This is Potluck's demonstration engine, not a language model, so I cannot really answer you. ")
-	switch {
-	case words == 0:
-		b.WriteString("Your message had no text. ")
-	case words == 1:
-		fmt.Fprintf(&b, "What arrived here is one word: “%s”. ", quoted)
-	default:
-		fmt.Fprintf(&b, "What arrived here is a message of %d words: “%s”. ", words, quoted)
-	}
-	if turns > 1 {
-		fmt.Fprintf(&b, "It is message %d of our conversation; the earlier ones came along, as they would to a real model. ", turns)
-	}
-	b.WriteString("\n\nEverything around this text is real: your message went through the queue, a worker took it, and its words come back one by one while you read. You can press Stop at any moment and the worker stops.\n\n")
-	b.WriteString("For real answers, start an inference program with a model (Ollama, llama-server, …) on a machine that is linked: its worker finds it by itself, within a minute. A machine that is not linked yet gets its join string from /worker link.")
-	return b.String()
 }
 
 func (d *Demo) draw(ctx context.Context, job *protocol.ImageJob, out Output) (Result, error) {

@@ -98,3 +98,29 @@ func BenchmarkDemoPicture(b *testing.B) {
 		}
 	}
 }
+
+// A German question got an English answer, and a note below that the answer is in another language.
+func TestDemoAnswersInTheLanguageOfTheQuestion(t *testing.T) {
+	for question, want := range map[string]string{
+		"Why is the sky blue?":                "This is Potluck's demonstration engine",
+		"sky":                                 "This is Potluck's demonstration engine",
+		"":                                    "This is Potluck's demonstration engine",
+		"Warum ist der Himmel blau?":          "Das ist die Vorführung von Potluck",
+		"Schreib ein Haiku über Suppe":        "Das ist die Vorführung von Potluck",
+		"¿Por qué el cielo es azul?":          "Soy el motor de demostración de Potluck",
+		"escribe un haiku sobre la sopa":      "Soy el motor de demostración de Potluck",
+		"空はどうして青いの？":                          "これは Potluck のデモ用エンジンで",
+		"スープ":                                 "これは Potluck のデモ用エンジンで",
+		"Write a haiku in the style of 'die'": "This is Potluck's demonstration engine",
+	} {
+		var out shown
+		res, err := NewDemo(DemoConfig{}).Run(t.Context(), chatJob(question), &out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(res.Done.Text, want) || !strings.Contains(res.Done.Text, question) || strings.Contains(res.Done.Text, "%!") ||
+			strings.Join(out.text, "") != res.Done.Text || len(out.text) < 50 {
+			t.Errorf("%q: %d words %q", question, len(out.text), res.Done.Text)
+		}
+	}
+}
