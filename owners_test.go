@@ -70,7 +70,7 @@ func TestGiftIsGivenOnceAlthoughTheBotDies(t *testing.T) {
 	<-k.bot.ended
 	k.startBot(at)
 	given := func(m message) bool {
-		return m.ID == asked.ID && strings.HasPrefix(m.Text, "You gave 1 credits to Gail.")
+		return m.ID == asked.ID && strings.HasPrefix(m.Text, "You gave 1 credit to Gail.")
 	}
 	k.operator.await("the gift", given)
 	if left := has(k.operator); before-left < 0.999 || before-left > 1.001 {

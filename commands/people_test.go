@@ -601,7 +601,7 @@ func TestMachineAndOwnerAreNamedAsTheLanguageDoes(t *testing.T) {
 		r.WorkerOwner = "Rita"
 		return ask.Answer{Markdown: "Soup", Result: r}, nil
 	}
-	for lang, want := range map[string]string{"en": "Rita's RTX 3060", "es": "RTX 3060 de Rita", "de": "RTX 3060 von Rita", "ja": "RitaさんのRTX 3060"} {
+	for lang, want := range map[string]string{"en": "Rita's RTX 3060", "es": "RTX 3060 de Rita", "de": "RTX 3060 von Rita", "ja": "Rita さんの RTX 3060"} {
 		if m := s.sayIn(lang, "/ask soup?").Text.Plain; !strings.Contains(m, want) {
 			t.Errorf("%s: %s", lang, m)
 		}

@@ -26,7 +26,7 @@ import (
 //	{name, language|languages|list}                 names of languages, or several values
 //	{name, bare}                                    a command without its slash
 //	{name, text}                                    the text of the key that the value is
-//	{name, plural, one {# job} other {# jobs}}      also "ordinal"; # is the number, =0 an exact case
+//	{name, plural, one {# job} other {# jobs}}      also "ordinal", and of credits; # is the number, =0 an exact case
 //	{name, select, chat {answer} other {do that}}   "none" is the case of an empty or missing value
 //
 // Only the template is parsed, never a value.
@@ -212,7 +212,7 @@ func (r *rendering) nodes(nodes []node, count any) {
 			outer.Append(r.out.Text().In(n.mark, ""))
 			r.out = outer
 		case n.count:
-			r.out.Add(r.number(count, 0))
+			r.out.Add(r.number(count, 3))
 		case n.place != "":
 			r.place(n)
 		default:
@@ -236,18 +236,7 @@ func (r *rendering) place(n node) {
 		r.nodes(nodes, nil)
 		return
 	case "plural", "ordinal":
-		i, _ := whole(v)
-		nodes, found := n.branch("=" + strconv.FormatInt(i, 10))
-		if !found {
-			rules := plural.Cardinal
-			if n.as == "ordinal" {
-				rules = plural.Ordinal
-			}
-			if nodes, found = n.branch(forms[rules.MatchPlural(r.tag, int(i%10_000_000), 0, 0, 0, 0)]); !found {
-				nodes, _ = n.branch("other")
-			}
-		}
-		r.nodes(nodes, i)
+		r.count(n, v)
 		return
 	}
 	if !ok {
@@ -283,6 +272,33 @@ func (r *rendering) place(n node) {
 	}
 }
 
+// count chooses how a number is spoken of: 1 credit, 1.5 credits, the 2nd.
+func (r *rendering) count(n node, v any) {
+	i, isWhole := whole(v)
+	if credits, ok := amount(v); !isWhole && ok {
+		if isWhole = credits == math.Trunc(credits); !isWhole {
+			nodes, found := n.branch(forms[plural.Cardinal.MatchPlural(r.tag, int(credits)%10_000_000, 1, 1, 1, 1)])
+			if !found {
+				nodes, _ = n.branch("other")
+			}
+			r.nodes(nodes, credits)
+			return
+		}
+		i = int64(credits)
+	}
+	nodes, found := n.branch("=" + strconv.FormatInt(i, 10))
+	if !found {
+		rules := plural.Cardinal
+		if n.as == "ordinal" {
+			rules = plural.Ordinal
+		}
+		if nodes, found = n.branch(forms[rules.MatchPlural(r.tag, int(i%10_000_000), 0, 0, 0, 0)]); !found {
+			nodes, _ = n.branch("other")
+		}
+	}
+	r.nodes(nodes, i)
+}
+
 var forms = map[plural.Form]string{
 	plural.Zero: "zero", plural.One: "one", plural.Two: "two", plural.Few: "few", plural.Many: "many", plural.Other: "other",
 }
@@ -313,16 +329,20 @@ func (r *rendering) number(v any, digits int) string {
 
 // credits writes an amount, or a string with a number of credits, as fault arguments carry it.
 func (r *rendering) credits(v any) string {
-	var credits float64
-	if a, ok := v.(ledger.Amount); ok {
-		credits = float64(a) / float64(ledger.Credit)
-	} else {
-		var err error
-		if credits, err = strconv.ParseFloat(fmt.Sprint(v), 64); err != nil {
-			return shown(v)
-		}
+	credits, ok := amount(v)
+	if !ok {
+		return shown(v)
 	}
 	return r.number(credits, 3)
+}
+
+// amount reads a number of credits.
+func amount(v any) (credits float64, ok bool) {
+	if a, isAmount := v.(ledger.Amount); isAmount {
+		return float64(a) / float64(ledger.Credit), true
+	}
+	credits, err := strconv.ParseFloat(fmt.Sprint(v), 64)
+	return credits, err == nil && !math.IsNaN(credits) && !math.IsInf(credits, 0)
 }
 
 func (r *rendering) duration(v any) {
