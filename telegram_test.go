@@ -369,3 +369,102 @@ func TestTelegramIsChecked(t *testing.T) {
 		t.Errorf("serve with a wrong token: exit code %d\n%s", code, errs)
 	}
 }
+
+// told says something in the club and returns the answer: the one in private, where the group is only told so.
+func (g *group) told(say fakebotapi.Say) string {
+	g.t.Helper()
+	before, private := len(g.fake.FromBot(say.Chat)), len(g.fake.FromBot(say.From))
+	g.fake.Say(say)
+	m := g.finals(say.Chat, before, 1)[0]
+	if b := m.Buttons(); say.Chat < 0 && len(b) == 1 && b[0].URL != "" {
+		m = g.finals(say.From, private, 1)[0]
+	}
+	return m.Shown()
+}
+
+// An administrator of a group sets the bot up there, from its hello on: behaviour 39 (what it lacks, with what mends it), case A18 (that privacy mode
+// keeps mentions from it is told), and what is switched off, limited or blocked holds for members of that group. /privacy tells what Telegram's
+// terms demand. Two groups, since one takes only twenty messages a minute.
+func TestSetupOnTelegram(t *testing.T) {
+	t.Parallel()
+	g := openGroup(t)
+	const rita, ken, yard, shed = int64(311), int64(312), int64(-1003000), int64(-1004000)
+	g.fake.AddUser(fakebotapi.User{ID: rita, FirstName: "Rita", LanguageCode: "en", Started: true})
+	g.fake.AddUser(fakebotapi.User{ID: ken, FirstName: "Ken", Username: "ken_in_the_yard", LanguageCode: "en", Started: true})
+	g.fake.AddChat(fakebotapi.Chat{ID: yard, Type: "supergroup", Title: "Yard", Admins: []int64{rita}, Status: "left"})
+	g.fake.AddChat(fakebotapi.Chat{ID: shed, Type: "supergroup", Title: "Shed", Admins: []int64{rita}})
+	g.fake.SetStatus(yard, "member", rita)
+	if m := g.finals(yard, 0, 1)[0]; !strings.Contains(m.Text, "/privacy") || !strings.Contains(m.Text, "make me an administrator") {
+		t.Errorf("hello: %q", m.Text)
+	}
+	quiet := g.fake.Say(fakebotapi.Say{Chat: shed, From: ken, Text: "so quiet here"}).ID
+	for _, c := range []struct {
+		chat, who  int64
+		text       string
+		want, then string
+	}{
+		{yard, ken, "/setup_show@potluck_bot", "Only an admin", ""},
+		{yard, rita, "/setup_show@potluck_bot", "/imagine is on", "as often as their credits allow"},
+		{yard, rita, "/setup check", "Administrator (or @\u2060BotFather: Group Privacy off)", "settings → Administrators"},
+		{yard, rita, "/setup_features@potluck_bot imagine off", "/imagine is off in this chat", ""},
+		{yard, ken, "/imagine a cat", "switched /imagine off in this chat", ""},
+		{shed, ken, "/imagine a cat", "a cat", "Drawn in"},
+		{yard, rita, "/setup features imagine on", "/imagine is on in this chat", ""},
+		{shed, rita, "/setup limits 2", "may ask 2 times", ""},
+		{shed, ken, "/translate to:es Good morning, dear friends", "dear friends", ""},
+		{shed, ken, "/translate to:es Good morning, dear friends", "an admin allows no more", ""},
+		{shed, rita, "/setup limits 0", "no daily limit", ""},
+		{shed, rita, "/setup_block@potluck_bot", "Ken", "can no longer use me here"},
+		{shed, ken, "/ask why is the sky blue?", "does not want you to use me here", ""},
+		{shed, rita, "/setup unblock @ken_in_the_yard", "Ken", "may use me here again"},
+		{shed, ken, "/translate to:es Good morning, dear friends", "dear friends", ""},
+		{ken, ken, "/privacy", "On Telegram", "/forgetme"},
+	} {
+		say := fakebotapi.Say{Chat: c.chat, From: c.who, Text: c.text}
+		if strings.HasPrefix(c.text, "/setup_block") {
+			say.ReplyTo = quiet // it means who wrote that
+		}
+		if got := g.told(say); !strings.Contains(got, c.want) || !strings.Contains(got, c.then) {
+			t.Errorf("%s: %q, want %q %q", c.text, got, c.want, c.then)
+		}
+	}
+	g.fake.SetStatus(yard, "administrator", rita)
+	if got := g.told(fakebotapi.Say{Chat: yard, From: rita, Text: "/setup check"}); !strings.Contains(got, "every right") {
+		t.Errorf("as an administrator: %q", got)
+	}
+	g.end()
+}
+
+// /delete by reply, with the real commands: who asked takes the answer away, nobody else; the question goes once the bot may delete in the group.
+func TestDeleteOnTelegram(t *testing.T) {
+	t.Parallel()
+	g := openGroup(t)
+	question := g.fake.Say(fakebotapi.Say{Chat: telegramClub, From: telegramGail, Text: "/translate to:es Good morning, dear friends"})
+	answer := g.finals(telegramClub, 0, 1)[0]
+	remove := func(from int64, m fakebotapi.Message, want string, gone bool) {
+		t.Helper()
+		q := g.fake.Say(fakebotapi.Say{Chat: telegramClub, From: from, Text: "/delete", ReplyTo: m.ID})
+		var said fakebotapi.Message
+		g.fake.Wait("what became of it", patience, func() bool {
+			all := g.fake.FromBot(telegramClub)
+			at := slices.IndexFunc(all, func(o fakebotapi.Message) bool { return o.ReplyTo != nil && o.ReplyTo.ID == q.ID && !unfinished(o) })
+			if at >= 0 {
+				said = all[at]
+			}
+			return at >= 0
+		})
+		there := slices.ContainsFunc(g.fake.Messages(telegramClub), func(o fakebotapi.Message) bool { return o.ID == m.ID })
+		if !strings.Contains(said.Text, want) || there == gone {
+			t.Errorf("%d deletes %q: %q, still there: %v", from, m.Text, said.Text, there)
+		}
+	}
+	const stranger = int64(313)
+	g.fake.AddUser(fakebotapi.User{ID: stranger, FirstName: "Sam", LanguageCode: "en"})
+	remove(stranger, answer, "belongs to somebody else", false)
+	remove(telegramGail, answer, "Ist weg", true)
+	remove(telegramGail, question, "Nachrichten löschen", false)
+	g.fake.SetStatus(telegramClub, "administrator", telegramOlga)
+	remove(stranger, question, "belongs to somebody else", false)
+	remove(telegramGail, question, "Ist weg", true)
+	g.end()
+}
