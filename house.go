@@ -185,7 +185,7 @@ func (h *house) buildChat(ctx context.Context) error {
 	limits.Starts, limits.Calm = h.config.Limits.Restarts, h.config.Limits.CalmAfter
 	h.router, err = bot.NewRouter(bot.Config{
 		Platforms: platforms, Commands: all, Listeners: commands.Listeners(features), Actions: commands.Actions(features), Reactions: commands.Reactions(features),
-		Store: requests, People: h.people, Catalogue: texts, Eraser: h.pool, Cancel: h.pool.CancelRequest, Log: h.log, Keep: keepFor,
+		Store: requests, People: h.people, Catalogue: texts, Eraser: h.pool, Gate: features.Gate, Cancel: h.pool.CancelRequest, Log: h.log, Keep: keepFor,
 		Limits: limits,
 	})
 	if err != nil {

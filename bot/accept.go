@@ -154,6 +154,9 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 	if w.event.Role < w.needs { // also when an argument is wrong: whoever may not do it need not learn how
 		w.refused = fault.New(fault.Forbidden, "role", w.needs)
 	}
+	if err := r.passes(ctx, &w); err != nil {
+		return err
+	}
 	verdict := r.weigh(&w)
 	if w.quiet && (w.refused != nil || verdict == noRoom) {
 		return nil
@@ -189,6 +192,20 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.enqueue(inv) // when the Router has closed meanwhile, the request runs at the next start
+	return nil
+}
+
+// passes asks the gate about something costly; what it has against that becomes the wish's refusal.
+func (r *Router) passes(ctx context.Context, w *wish) error {
+	if r.gate == nil || !w.costly || w.refused != nil {
+		return nil
+	}
+	e := w.event
+	err := r.gate(ctx, Request{Event: e.ID, Chat: e.Chat, User: e.User, Member: w.member.ID, Role: e.Role, Command: w.command}, *w.member)
+	if fault.Of(err).Code == fault.Internal && err != nil {
+		return fmt.Errorf("ask what the place wants: %w", err)
+	}
+	w.refused = err
 	return nil
 }
 

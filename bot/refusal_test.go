@@ -2,6 +2,7 @@ package bot_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"potluck/bot"
 	"potluck/bot/bottest"
 	"potluck/community"
+	"potluck/fault"
 )
 
 // Refusals stood in the chat for everybody, although they concern one person.
@@ -69,6 +71,45 @@ func TestRefusalsWhisperWhereTheEventCan(t *testing.T) {
 			if m := all[len(all)-1]; m.Only != c.want || asked != (m.Text.Plain != "hello" && m.Text.Plain != "four") {
 				t.Errorf("%s: %q is for %q; asked whether it can be: %t", c.text, m.Text.Plain, m.Only, asked)
 			}
+		}
+	})
+}
+
+// What a place does not want was begun first, with "One moment…" for everybody to see.
+func TestGateRefusesBeforeAnythingIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		close(gate)
+		var begun atomic.Int32
+		var asked []string
+		broken := errors.New("the disk is on fire")
+		h := open(t, bot.Config{
+			Commands: []bot.Command{echo("echo"), slow(gate, &begun)},
+			Gate: func(_ context.Context, q bot.Request, m community.Member) error {
+				asked = append(asked, fmt.Sprint(q.Command, " of ", m.Name, " in ", q.Chat.Name))
+				switch m.Name {
+				case "bob":
+					return fault.New(fault.SwitchedOff, "feature", q.Command)
+				case "eve":
+					return broken
+				}
+				return nil
+			},
+		})
+		h.p.Set(bottest.Hooks{Whispers: true})
+		h.say("bob", "/slow a")
+		h.say("bob", "/echo b")
+		h.say("ann", "/slow c")
+		if err := h.p.Say(t.Context(), "lobby", "eve", "/slow d"); !errors.Is(err, broken) {
+			t.Errorf("a gate that is broken: %v", err)
+		}
+		h.settle()
+		h.want("fault.switched_off feature=slow", "b", "done c")
+		if m := h.p.Messages("lobby")[0]; m.Only != "test:bob" || m.Edits > 0 {
+			t.Errorf("%+v", m)
+		}
+		if got := fmt.Sprint(asked); begun.Load() != 1 || got != "[slow of bob in lobby slow of ann in lobby slow of eve in lobby]" {
+			t.Errorf("%d began, asked %s", begun.Load(), got)
 		}
 	})
 }

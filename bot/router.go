@@ -14,7 +14,7 @@ import (
 	"potluck/community"
 )
 
-// Config is what a Router is made of. Reactions, Log, Limits, Pace, Keep, Eraser and Cancel may be left out.
+// Config is what a Router is made of. Reactions, Log, Limits, Pace, Keep, Eraser, Gate and Cancel may be left out.
 type Config struct {
 	Platforms []Platform
 	Commands  []Command
@@ -25,6 +25,8 @@ type Config struct {
 	People    community.Store
 	Catalogue Catalogue
 	Eraser    Eraser
+	// Gate says, as a fault, what a place has against something costly, before it is kept; q has no id and no arguments. nil: nothing ever.
+	Gate func(ctx context.Context, q Request, m community.Member) error
 	// Cancel ends the jobs that a request of an earlier process left behind; those that are over stay as they are.
 	Cancel func(ctx context.Context, request string) error
 	Log    *slog.Logger
@@ -70,6 +72,7 @@ type Router struct {
 	people    community.Store
 	catalogue Catalogue
 	eraser    Eraser
+	gate      func(ctx context.Context, q Request, m community.Member) error
 	cancel    func(ctx context.Context, request string) error
 	log       *slog.Logger
 	limits    Limits
@@ -97,7 +100,7 @@ func NewRouter(c Config) (*Router, error) {
 	}
 	r := &Router{
 		platforms: make(map[string]Platform), all: c.Platforms, commands: c.Commands, listeners: c.Listeners,
-		actions: make(map[string]ActionHandler), reactions: c.Reactions, store: c.Store, people: c.People, catalogue: c.Catalogue, eraser: c.Eraser, cancel: c.Cancel,
+		actions: make(map[string]ActionHandler), reactions: c.Reactions, store: c.Store, people: c.People, catalogue: c.Catalogue, eraser: c.Eraser, gate: c.Gate, cancel: c.Cancel,
 		log: cmp.Or(c.Log, slog.Default()), pace: cmp.Or(c.Pace, 400*time.Millisecond), keep: cmp.Or(c.Keep, actionLife),
 		limits: Limits{
 			Running: cmp.Or(c.Limits.Running, 2), Queued: cmp.Or(c.Limits.Queued, 5), PerMinute: cmp.Or(c.Limits.PerMinute, 30),

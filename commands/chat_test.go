@@ -165,8 +165,8 @@ func openOn(t *testing.T, db *storage.DB, platform *bottest.Platform, services *
 	}
 	router, err := bot.NewRouter(bot.Config{
 		Platforms: []bot.Platform{s.platform}, Commands: commands.All(house), Actions: commands.Actions(house), Listeners: commands.Listeners(house),
-		Reactions: commands.Reactions(house),
-		Store:     requests, People: s.people, Catalogue: commands.Texts(), Log: slog.New(slog.DiscardHandler), Pace: time.Millisecond,
+		Reactions: commands.Reactions(house), Gate: house.Gate,
+		Store: requests, People: s.people, Catalogue: commands.Texts(), Log: slog.New(slog.DiscardHandler), Pace: time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -391,6 +391,10 @@ func TestFaultsReadWell(t *testing.T) {
 		{fault.ManyMembers, []any{"name", "Rita", "members", "#12, #17"}},
 		{fault.NotEnough, []any{"need", "12.5", "have", "3"}},
 		{fault.NotHere, nil},
+		{fault.SwitchedOff, []any{"feature", "imagine", "state", "chat"}},
+		{fault.SwitchedOff, []any{"feature", "imagine", "state", "everywhere"}},
+		{fault.Unwanted, nil},
+		{fault.EnoughToday, []any{"limit", 20, "reset", noon.Add(12 * time.Hour)}},
 		{fault.BadLinkCode, nil},
 		{fault.OwnLinkCode, nil},
 		{fault.LinkTries, []any{"wait", 10 * time.Minute}},

@@ -121,25 +121,25 @@ func All(h House) []bot.Command {
 		h.language(), h.connect(), h.disconnect(), h.privacy(), h.mydata(), h.forgetme(), h.delete(), h.setup(), h.admin(),
 	}
 	help := h.help(all)
-	return h.commandsAsAdminsWant(append([]bot.Command{help}, all...))
+	return append([]bot.Command{help}, all...)
 }
 
 // Actions returns what the buttons of these commands do.
 func Actions(h House) []bot.ActionHandler {
-	return h.actionsAsAdminsWant(append(append(h.resultActions(), h.linkActions()...), []bot.ActionHandler{
+	return append(append(h.resultActions(), h.linkActions()...), []bot.ActionHandler{
 		{Name: actionRevoke, Private: true, Run: h.revokeConfirmed},
 		{Name: actionGive, Private: true, InPlace: true, Command: "give", Run: h.giveConfirmed},
 		{Name: actionHistory, Private: true, InPlace: true, Command: "credits", Run: h.history},
 		{Name: actionBalance, Private: true, InPlace: true, Command: "credits", Run: h.balanceAgain},
 		{Name: actionForget, Private: true, InPlace: true, Command: "forgetme", Run: h.forgetConfirmed},
 		{Name: actionAnnounce, Private: true, InPlace: true, Command: "admin announce", Run: h.announceConfirmed},
-	}...))
+	}...)
 }
 
 // Listeners returns what reacts to messages that are no command.
 func Listeners(h House) []bot.Listener {
 	return []bot.Listener{
-		{Name: listenerReply, Costly: true, Match: h.continues, Run: h.asAdminsWant("ask", h.reply)},
+		{Name: listenerReply, Costly: true, Match: h.continues, Run: h.reply},
 		{Name: listenerHint, Match: h.cannotContinue, Run: h.hint},
 	}
 }

@@ -38,9 +38,12 @@ func flagWish(e bot.Event) string {
 
 func (h House) flagAllowed(ctx context.Context, e bot.Event, m community.Member) (bool, error) {
 	for _, feature := range []string{featureReactions, "translate"} {
-		no, _, err := h.objection(ctx, asker{chat: e.Chat, member: m, role: e.Role}, feature)
-		if err != nil || no != "" {
+		switch err := h.objection(ctx, e.Chat, m, e.Role, feature); {
+		case err == nil:
+		case fault.Of(err).Code == fault.Internal:
 			return false, err
+		default:
+			return false, nil
 		}
 	}
 	return true, nil

@@ -236,75 +236,52 @@ func (h House) setupBlock(ctx context.Context, in *bot.Invocation, blocked bool)
 	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("setup.blocked", "name", m.Name, "id", int64(m.ID), "blocked", blocked)})
 }
 
-// asker is somebody who wants a feature's work done somewhere.
-type asker struct {
-	chat   community.Chat
-	member community.Member
-	role   community.Role
-	kept   int // how many requests that are kept already are this one: 0 or 1
-}
-
-// objection returns the key and the values of what speaks against a feature's work where an admin does not want it; "": nothing. Operators
-// may everything.
-func (h House) objection(ctx context.Context, a asker, feature string) (key string, args []any, err error) {
-	if h.Setups == nil || a.chat.Community == "" || a.member.Operator {
-		return "", nil, nil
+// Gate is a fault where an admin does not want something costly done. It is for bot.Config.
+func (h House) Gate(ctx context.Context, q bot.Request, m community.Member) error {
+	feature, _, _ := strings.Cut(q.Command, " ")
+	if q.Command == listenerReply {
+		feature = "ask"
 	}
-	blocked, err := h.settingOf(ctx, a.chat.Community, community.BlockSetting(a.member.ID))
-	if err != nil || blocked != "" {
-		return "setup.you_are_blocked", nil, err
-	}
-	if slices.Contains(features, feature) {
-		state, err := h.state(ctx, a.chat, feature)
-		if err != nil || state != "on" {
-			return "setup.is_off", []any{"feature", feature, "state", state}, err
+	for _, a := range Actions(h) {
+		if a.Name == q.Command {
+			feature = a.Command
 		}
 	}
-	limit, err := h.daily(ctx, a.chat.Community)
-	if err != nil || limit == 0 || a.role >= community.Admin {
-		return "", nil, err
+	return h.objection(ctx, q.Chat, m, q.Role, feature)
+}
+
+// objection is a fault where an admin does not want a feature's work done for somebody. Operators may everything.
+func (h House) objection(ctx context.Context, chat community.Chat, m community.Member, role community.Role, feature string) error {
+	if h.Setups == nil || chat.Community == "" || m.Operator {
+		return nil
+	}
+	blocked, err := h.settingOf(ctx, chat.Community, community.BlockSetting(m.ID))
+	switch {
+	case err != nil:
+		return err
+	case blocked != "":
+		return fault.New(fault.Unwanted)
+	}
+	if slices.Contains(features, feature) {
+		state, err := h.state(ctx, chat, feature)
+		switch {
+		case err != nil:
+			return err
+		case state != "on":
+			return fault.New(fault.SwitchedOff, "feature", feature, "state", state)
+		}
+	}
+	limit, err := h.daily(ctx, chat.Community)
+	if err != nil || limit == 0 || role >= community.Admin {
+		return err
 	}
 	day := h.Now().UTC().Truncate(everyDay)
-	asked, err := h.Setups.Asked(ctx, a.member.ID, a.chat.Community, day, counted...)
-	if err != nil || asked-a.kept < limit {
-		return "", nil, err
+	asked, err := h.Setups.Asked(ctx, m.ID, chat.Community, day, counted...)
+	if err != nil || asked < limit {
+		return err
 	}
-	return "setup.enough", []any{"limit", limit, "reset", day.Add(everyDay)}, nil
+	return fault.New(fault.EnoughToday, "limit", limit, "reset", day.Add(everyDay))
 }
 
 // counted are the requests that a daily limit counts.
 var counted = []string{"ask", "imagine", "translate", reactionTranslate, listenerReply, actionAskAgain, actionAskContinue, actionDrawAgain, actionRedraw, actionVary}
-
-// asAdminsWant makes run say no where an admin does not want it.
-func (h House) asAdminsWant(feature string, run func(context.Context, *bot.Invocation) error) func(context.Context, *bot.Invocation) error {
-	return func(ctx context.Context, in *bot.Invocation) error {
-		no, args, err := h.objection(ctx, asker{chat: in.Request.Chat, member: in.Member, role: in.Request.Role, kept: 1}, feature)
-		switch {
-		case err != nil:
-			return err
-		case no != "":
-			return in.Reply.Final(ctx, bot.Reply{Text: in.Say(no, args...)})
-		}
-		return run(ctx, in)
-	}
-}
-
-func (h House) commandsAsAdminsWant(all []bot.Command) []bot.Command {
-	for i := range all {
-		if all[i].Costly && all[i].Run != nil {
-			all[i].Run = h.asAdminsWant(all[i].Name, all[i].Run)
-		}
-	}
-	return all
-}
-
-func (h House) actionsAsAdminsWant(all []bot.ActionHandler) []bot.ActionHandler {
-	for i, a := range all {
-		if a.Costly {
-			all[i].Run = func(ctx context.Context, in *bot.Invocation, pressed bot.Action) error {
-				return h.asAdminsWant(a.Command, func(ctx context.Context, in *bot.Invocation) error { return a.Run(ctx, in, pressed) })(ctx, in)
-			}
-		}
-	}
-	return all
-}

@@ -35,6 +35,11 @@ const (
 	Busy        Code = "busy"         // (none): a bounded queue is full
 	Storage     Code = "storage"      // (none): the disk of this Potluck takes nothing now: full, read-only or broken
 
+	// What admins want in their place.
+	SwitchedOff Code = "switched_off" // feature, state: "chat" or "everywhere"
+	Unwanted    Code = "unwanted"     // (none): an admin does not want this member to use the bot there
+	EnoughToday Code = "enough_today" // limit, reset
+
 	// The pool.
 	NoWorker        Code = "no_worker"         // kind
 	NoModel         Code = "no_model"          // model, models
@@ -76,7 +81,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		UnknownCommand, MissingOption, BadOption, UnknownOption, TooLong, UnknownJob, UnknownWorker, UnknownLang, SameLanguage,
-		LanguageUnsure, Forbidden, NotYours, Gone, Blocked, RateLimited, TooMany, NoCredit, Busy, Storage, NoWorker, NoModel, NoPair,
+		LanguageUnsure, Forbidden, NotYours, Gone, Blocked, RateLimited, TooMany, NoCredit, Busy, Storage, SwitchedOff, Unwanted, EnoughToday, NoWorker, NoModel, NoPair,
 		NoPrivateWorker, NoFit, Expired, WorkerFailed, EngineRefused, BadResult, Cancelled, GivenUp, Erased, PublicURL, BadJoinCode, TooManyWorkers, NameTaken, WhichWorker, UnknownMachine,
 		UnknownMember, ManyMembers, NotEnough, NotHere, BadLinkCode, OwnLinkCode, LinkTries, LinkRefused, Internal,
 	}
