@@ -161,6 +161,9 @@ func (b *budget) dispatch(now time.Time) {
 // when is the earliest moment at which a call may be made, as far as is known now. It needs mu.
 func (b *budget) when(t *turn, now time.Time) time.Time {
 	at := later(now, b.pause)
+	if t.chat == 0 && t.cost == 0 {
+		return at // the answer to a press, say, is no message: somebody looks at a button that turns
+	}
 	b.recent = within(b.recent, now, time.Second)
 	if n := len(b.recent) - perSecond + max(t.cost, 1); n > 0 {
 		at = later(at, b.recent[min(n, len(b.recent))-1].Add(time.Second))
@@ -196,6 +199,9 @@ func (b *budget) when(t *turn, now time.Time) time.Time {
 
 // count takes a call out of the budgets. It needs mu.
 func (b *budget) count(t *turn, now time.Time) {
+	if t.chat == 0 && t.cost == 0 {
+		return
+	}
 	for range max(t.cost, 1) {
 		b.recent = append(b.recent, now)
 	}

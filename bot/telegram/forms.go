@@ -185,8 +185,8 @@ func (p *Platform) chose(ctx context.Context, c rawCallback) error {
 const (
 	handlePress  = "press:"
 	handleInline = "inline:"
-	// A press is answered with nothing after this time, so that the button does not turn for ever; Telegram takes answers for longer.
-	pressPatience = 1500 * time.Millisecond
+	// A press is answered with nothing after this time, so that who pressed sees within a second that it was heard; Telegram takes answers for longer.
+	pressPatience = 800 * time.Millisecond
 	maxToast      = 200 // UTF-16 units
 )
 
