@@ -41,6 +41,8 @@ func (p *Platform) Delete(ctx context.Context, chat community.ChatID, ids []comm
 				continue
 			}
 			t.place, t.prefix = place{chat: at}, privateID+user+"/"
+		case p.stayed(l, id):
+			continue // nobody can reach it any more
 		}
 		p.stopTyping(t.place, id)
 		if err := t.erase(ctx, id); err != nil {

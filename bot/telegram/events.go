@@ -392,6 +392,9 @@ func (p *Platform) message(ctx context.Context, update int64, m *rawMessage, alb
 // migrated tells the core that a group became a supergroup with another id.
 func (p *Platform) migrated(ctx context.Context, from, to int64) error {
 	p.forgetAdmins(from)
+	p.mu.Lock()
+	p.movedTo[from] = to
+	p.mu.Unlock()
 	p.log.Info("a group became a supergroup", "chat", place{chat: from}.id(), "now", place{chat: to}.id())
 	e := bot.Event{
 		ID: fmt.Sprintf("%s:migrated:%d:%d", name, from, to), Kind: bot.ChatMigrated, At: time.Now(),

@@ -24,6 +24,7 @@ type house struct {
 	db       *storage.DB
 	log      *lockedLog
 	commands []bot.Command
+	actions  []bot.ActionHandler
 	stop     func()
 }
 
@@ -50,8 +51,8 @@ var secret = bot.Command{Name: "secret", Private: true, Run: func(ctx context.Co
 	return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("potluck1.secret")})
 }}
 
-func open(t testing.TB, s *fakebotapi.Server, commands ...bot.Command) *house {
-	h := &house{t: t, fake: s, db: storagetest.Open(t), log: &lockedLog{}, commands: commands}
+func open(t testing.TB, s *fakebotapi.Server, commands []bot.Command, actions ...bot.ActionHandler) *house {
+	h := &house{t: t, fake: s, db: storagetest.Open(t), log: &lockedLog{}, commands: commands, actions: actions}
 	h.start()
 	return h
 }
@@ -68,7 +69,7 @@ func (h *house) start() {
 		h.t.Fatal(err)
 	}
 	router, err := bot.NewRouter(bot.Config{
-		Platforms: []bot.Platform{p}, Commands: h.commands, Store: &storage.Requests{DB: h.db}, People: &storage.People{DB: h.db}, Catalogue: texts, Log: log,
+		Platforms: []bot.Platform{p}, Commands: h.commands, Actions: h.actions, Store: &storage.Requests{DB: h.db}, People: &storage.People{DB: h.db}, Catalogue: texts, Log: log,
 		Limits: bot.Limits{PerMinute: 1000},
 	})
 	if err != nil {
@@ -86,11 +87,11 @@ func (h *house) start() {
 }
 
 // routed runs a test in fake time with a Router.
-func routed(t *testing.T, commands []bot.Command, f func(t *testing.T, s *fakebotapi.Server, h *house)) {
+func routed(t *testing.T, commands []bot.Command, f func(t *testing.T, s *fakebotapi.Server, h *house), actions ...bot.ActionHandler) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)
-		h := open(t, s, commands...)
+		h := open(t, s, commands, actions...)
 		pass(6 * time.Second)
 		f(t, s, h)
 		h.stop()

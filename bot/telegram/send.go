@@ -174,11 +174,15 @@ func (p *Platform) follow(ctx context.Context, l place, to int64) (place, error)
 	if to == 0 || to == l.chat {
 		return l, errors.New("the group moved to nowhere")
 	}
-	p.mu.Lock()
-	p.movedTo[l.chat] = to
-	p.mu.Unlock()
 	err := p.migrated(ctx, l.chat, to)
 	return p.where(l), err
+}
+
+// stayed tells whether a message was left behind in a group that became a supergroup since: there its id is another message's.
+func (p *Platform) stayed(l place, id community.MessageID) bool {
+	t := target{p: p, place: p.where(l)}
+	_, here := p.shown.Get(t.key(id))
+	return t.place != l && !here
 }
 
 func (t target) writeHere(ctx context.Context, some []cell) (ids []community.MessageID, err error) {
@@ -296,6 +300,12 @@ func (t target) change(ctx context.Context, id community.MessageID, c cell) erro
 		if unchanged(err) {
 			return nil
 		}
+		if e, moved := errors.AsType[*tg.MigrateError](err); moved {
+			if _, err := t.p.follow(ctx, t.place, int64(e.MigrateToChatID)); err != nil {
+				return err
+			}
+			return fault.Wrap(err, fault.Gone) // what stood in the group stayed behind
+		}
 		return err
 	}
 	var chat any = t.place.chat
@@ -379,6 +389,8 @@ func (p *Platform) edit(ctx context.Context, ids []community.MessageID, m bot.Ou
 			return nil, fault.Wrap(err, fault.Gone)
 		}
 		t.place, t.prefix, t.reply = place{chat: chat}, privateID+user+"/", 0
+	case p.stayed(l, ids[0]):
+		return nil, fault.New(fault.Gone)
 	}
 	if m.Final {
 		p.stopTyping(t.place, ids[0])
