@@ -90,7 +90,7 @@ func TestPrivateTextIsAQuestion(t *testing.T) {
 	})
 }
 
-// Privacy mode keeps mentions from the bot; commands and replies work, and the operator is told why.
+// Case A18: privacy mode keeps mentions from the bot; commands and replies work, and the operator is told why.
 func TestPrivacyMode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)
@@ -241,6 +241,7 @@ func TestRoles(t *testing.T) {
 	})
 }
 
+// Behaviour 19, case T33: other bots are marked, so that nobody answers them.
 func TestOtherBotsAreMarked(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		s.AddUser(fakebotapi.User{ID: 777, IsBot: true, FirstName: "beep"})

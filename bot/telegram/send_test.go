@@ -63,7 +63,7 @@ func TestEntitiesAfterEmoji(t *testing.T) {
 	})
 }
 
-// Cases T42 and A7: long texts come in ordered parts, formatted, each within the limit, no word cut.
+// Behaviour 28, cases T42 and A7: long texts come in ordered parts, formatted, each within the limit, no word cut.
 func TestLongTextsAreSplit(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		long := strings.Repeat("**seven** words stand in this line, & <b>.\n", 250)
@@ -109,6 +109,7 @@ func TestLongTextsAreSplit(t *testing.T) {
 	})
 }
 
+// Behaviour 38: a picture takes the place of its placeholder, several are an album, one that is too large for a photo goes as a file.
 func TestPictures(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		buttons := []bot.Button{{ID: "ABCDEFGHIJKLMNOP", Label: "Again"}, {ID: "BBCDEFGHIJKLMNOP", Label: "Delete", Style: bot.Danger}}
@@ -183,7 +184,7 @@ func TestTopics(t *testing.T) {
 	})
 }
 
-// Bad input: each is clear and final.
+// Bad input (blocked by the user, an unknown chat, a message that is gone, a file that is too large): each is clear and final.
 func TestRefusals(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		try := func(m bot.Outgoing) error {

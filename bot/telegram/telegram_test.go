@@ -237,6 +237,7 @@ func TestTellsTelegramTheCommands(t *testing.T) {
 	})
 }
 
+// A token that Telegram does not know ends the start with what to do, and is not told itself.
 func TestWrongToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)

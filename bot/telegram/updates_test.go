@@ -111,6 +111,7 @@ func TestHangingChatStopsNoOther(t *testing.T) {
 	})
 }
 
+// Case A21: an update that comes twice is taken once.
 func TestRepeatedUpdatesAreTakenOnce(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		for i := range 5 {
@@ -198,6 +199,7 @@ func hooked(t *testing.T, f func(t *testing.T, s *fakebotapi.Server, r *rig, pos
 	})
 }
 
+// A webhook without the secret is 401, and nothing of it is taken; what it brings twice is taken once.
 func TestWebhook(t *testing.T) {
 	hooked(t, func(t *testing.T, s *fakebotapi.Server, r *rig, post func(string, []byte) int) {
 		secret := s.Secret()
@@ -298,7 +300,7 @@ func TestWebhookThatCannotKeep(t *testing.T) {
 	})
 }
 
-// A restart neither loses nor repeats: what the Router has kept is recognised when Telegram brings it again, what it has not is taken then.
+// Behaviour 1, case A21: a restart neither loses nor repeats: what the Router has kept is recognised when Telegram brings it again, what it has not is taken then.
 func TestRestartNeitherLosesNorRepeats(t *testing.T) {
 	routed(t, []bot.Command{story(3, time.Second)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask one"})
@@ -338,6 +340,7 @@ func TestMigration(t *testing.T) {
 	})
 }
 
+// Behaviour 24: an album is one message with everything in it.
 func TestAlbumIsOneMessage(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		for i := range 4 {
@@ -387,6 +390,7 @@ func TestEverythingIsRepresented(t *testing.T) {
 	}
 }
 
+// Thrown out, the bot writes nothing there; added again, it says hello.
 func TestComingAndGoing(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		s.SetStatus(club, "kicked", olga)
