@@ -698,7 +698,8 @@ func (c *chaos) settle() {
 				c.t.Fatalf("seed %d, round %d: it does not become quiet:\n%s", c.seed, c.round, c.metrics())
 			}
 		}
-		quiet = strings.Contains(said, fmt.Sprintf("potluck_workers{state=\"online\"} %d\n", chaosMachines)) && !busy.MatchString(said)
+		quiet = strings.Contains(said, fmt.Sprintf("potluck_workers{state=\"online\"} %d\n", chaosMachines)) &&
+			strings.Contains(said, "potluck_requests_unfinished 0\n") && !busy.MatchString(said)
 	}
 	for stopped := false; !stopped; {
 		if c.bot.cmd != nil && !c.bot.spared {

@@ -192,7 +192,7 @@ func (h *house) buildChat(ctx context.Context) error {
 		return fmt.Errorf("set up commands: %w", err)
 	}
 	h.knobs.apply = h.router.SetLimits
-	h.server, err = web.New(web.Config{Mounts: mounts, Ready: h.db.Ping, Metrics: metrics{pool: h.pool, db: h.db}, Log: h.log})
+	h.server, err = web.New(web.Config{Mounts: mounts, Ready: h.db.Ping, Metrics: metrics{pool: h.pool, db: h.db, router: h.router}, Log: h.log})
 	if err != nil {
 		return err
 	}

@@ -3,20 +3,23 @@ package main
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"potluck/bot"
 	"potluck/storage"
 	"potluck/workers"
 )
 
-// metrics turns the plain numbers of pool and database into what Prometheus reads.
+// metrics turns the plain numbers of pool, Router and database into what Prometheus reads.
 type metrics struct {
-	pool *workers.Pool
-	db   *storage.DB
+	pool   *workers.Pool
+	db     *storage.DB
+	router *bot.Router
 }
 
 var (
 	workersNow    = prometheus.NewDesc("potluck_workers", "Linked workers that are there, by what they do.", []string{"state"}, nil)
 	jobsQueued    = prometheus.NewDesc("potluck_jobs_queued", "Jobs in line, by kind.", []string{"kind"}, nil)
 	jobsRunning   = prometheus.NewDesc("potluck_jobs_running", "Jobs at work, by kind.", []string{"kind"}, nil)
+	requestsOpen  = prometheus.NewDesc("potluck_requests_unfinished", "Requests whose final answer is not delivered yet.", nil, nil)
 	attemptsEnded = prometheus.NewDesc("potluck_attempts_ended_total", "Attempts that ended since the start, by outcome.", []string{"outcome"}, nil)
 	settleSeconds = prometheus.NewDesc("potluck_settle_seconds_total", "Time spent saving results and settlements since the start.", nil, nil)
 	settlements   = prometheus.NewDesc("potluck_settlements_total", "Results saved and settled since the start.", nil, nil)
@@ -47,6 +50,9 @@ func (m metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for kind, n := range p.Running {
 		gauge(jobsRunning, float64(n), string(kind))
+	}
+	if n, known := m.router.Unfinished(); known {
+		gauge(requestsOpen, float64(n))
 	}
 	for outcome, n := range p.Attempts {
 		counter(attemptsEnded, float64(n), string(outcome))

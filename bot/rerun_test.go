@@ -76,3 +76,42 @@ func TestStopDuringAReadOfARerunIsAStop(t *testing.T) {
 		}
 	})
 }
+
+// What was accepted before a kill is counted from the moment it is taken up until its final answer is saved.
+func TestUnfinishedCountsWhatWasAcceptedBeforeAKill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		c := echo("look")
+		c.Run = func(ctx context.Context, in *bot.Invocation) error {
+			select {
+			case <-goOn:
+				return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("found")})
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		h := open(t, bot.Config{Commands: []bot.Command{c}})
+		want := func(n int) {
+			t.Helper()
+			if have, known := h.router.Unfinished(); have != n || !known {
+				t.Errorf("%d unfinished (known: %t), want %d", have, known, n)
+			}
+		}
+		if idle, err := bot.NewRouter(h.config); err != nil {
+			t.Fatal(err)
+		} else if _, known := idle.Unfinished(); known {
+			t.Error("a Router that does not run knows what is unfinished")
+		}
+		want(0)
+		h.say("ann", "/look here")
+		h.say("ben", "/look there")
+		pass(time.Second)
+		want(2)
+		h.kill()
+		h.start()
+		want(2)
+		close(goOn)
+		pass(5 * time.Second)
+		want(0)
+	})
+}

@@ -208,6 +208,18 @@ func (r *Router) Run(ctx context.Context) error {
 	return err
 }
 
+// Unfinished is how many requests have no saved final answer yet; known is false until Run has taken up those of before the start.
+func (r *Router) Unfinished() (n int, known bool) {
+	select {
+	case <-r.ready:
+	default:
+		return 0, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.running), true
+}
+
 // spawn runs f unless the Router is closed; Run waits for it.
 func (r *Router) spawn(f func()) bool {
 	r.mu.Lock()
