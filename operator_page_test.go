@@ -64,6 +64,10 @@ func TestTheOperatorsViewInABrowser(t *testing.T) {
 	for _, span := range []string{"day", "week"} {
 		desk.click("input[value=" + span + "]")
 		desk.until(`document.querySelectorAll("#charts .bar").length > 0 && document.querySelector("#reading").textContent === ""`)
+		// Of a day with hardly anybody in line, the axis said 0, 0, 0.
+		if axes := value[[]string](desk, `[...document.querySelectorAll("#charts svg")].map((s) => [...s.querySelectorAll("text[text-anchor=end]")].map((t) => t.textContent)).filter((l) => new Set(l).size !== l.length).map((l) => l.join(" "))`); len(axes) > 0 {
+			t.Errorf("over a %s axes say %q", span, axes)
+		}
 	}
 	if values := value[[]string](desk, `(() => { const d = document.querySelector("#charts details"); d.open = true; return new Promise((r) => setTimeout(() => r([...d.querySelectorAll("td")].map((n) => n.textContent).filter((s) => s !== "–")), 50)); })()`); len(values) == 0 {
 		t.Error("the table beside the waits is empty")
@@ -72,6 +76,13 @@ func TestTheOperatorsViewInABrowser(t *testing.T) {
 	desk.fits("the whole view on a desk")
 	for _, s := range []sight{phoneByNight, phoneByDay, deskByNight} {
 		desk.see(s)
+		// On a phone the caption of the line stood one letter wide, and the last cell of a job said not what it is.
+		if w := value[float64](desk, `document.querySelector("#c-queue").getBoundingClientRect().width`); w < 150 {
+			t.Errorf("%s: the caption is %v pixels wide", s.scheme, w)
+		}
+		if s.width < 500 && !value[bool](desk, `(() => { const last = getComputedStyle(document.querySelector("#job-rows td:last-child"), "::before"); return last.display !== "none" && last.content !== "none"; })()`) {
+			t.Errorf("%s: the last cell of a job has no label", s.scheme)
+		}
 		desk.fits("the whole view, " + s.scheme)
 		desk.accessible("the whole view, " + s.scheme)
 	}

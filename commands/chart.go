@@ -32,13 +32,15 @@ const (
 	chartText   = 30
 )
 
+// The card has a colour of its own, between light and dark, because nobody knows on what ground it is shown. What is written on it has a contrast
+// of at least 4.5 to it.
 var (
-	chartGround = color.RGBA{0x16, 0x1b, 0x22, 0xff}
-	chartTrack  = color.RGBA{0x2b, 0x33, 0x3d, 0xff}
-	chartInk    = color.RGBA{0xf2, 0xee, 0xe6, 0xff}
-	chartFaint  = color.RGBA{0xa9, 0xb1, 0xba, 0xff}
+	chartGround = color.RGBA{0x7a, 0x2d, 0x18, 0xff}
+	chartTrack  = color.RGBA{0x96, 0x45, 0x2b, 0xff}
+	chartInk    = color.RGBA{0xff, 0xf8, 0xef, 0xff}
+	chartFaint  = color.RGBA{0xf3, 0xd3, 0xc2, 0xff}
 	// The first three places, then everybody else.
-	chartBars = []color.RGBA{{0xff, 0xb4, 0x54, 0xff}, {0xf0, 0x8a, 0x5d, 0xff}, {0xd9, 0x6c, 0x75, 0xff}, {0x6c, 0x9b, 0xc9, 0xff}}
+	chartBars = []color.RGBA{{0xf6, 0xc4, 0x5c, 0xff}, {0xee, 0xdc, 0xc6, 0xff}, {0xf2, 0x9a, 0x72, 0xff}, {0xa9, 0xcf, 0xb0, 0xff}}
 )
 
 type chartFonts struct {
@@ -65,8 +67,8 @@ var fonts = sync.OnceValues(func() (f chartFonts, err error) {
 
 var drawing sync.Mutex
 
-// drawLeaders draws the first of a leaderboard as bars. It holds figures and names only, so that it reads the same in every language; a name with
-// letters that the font lacks is left to the text beside it.
+// drawLeaders draws the first of a leaderboard as bars. It holds figures and names only, so that it reads the same in every language. Instead of
+// a name that is not told, or has letters that the font lacks, stands the sign of a person; the text beside it says more.
 func drawLeaders(list []workers.Leader) (bot.Picture, error) {
 	f, err := fonts()
 	if err != nil {
@@ -95,23 +97,24 @@ func (f chartFonts) row(canvas *image.RGBA, i int, l workers.Leader, share float
 	credits := l.Earned.String()
 	width := font.MeasureString(f.strong, credits).Ceil()
 	f.write(canvas, f.strong, chartWidth-chartMargin-width, line, chartInk, credits)
-	f.write(canvas, f.regular, chartIndent, line, chartInk, f.fitting(l.Name, chartWidth-chartMargin-width-24-chartIndent))
+	if name := f.fitting(l.Name, chartWidth-chartMargin-width-24-chartIndent); name != "" {
+		f.write(canvas, f.regular, chartIndent, line, chartInk, name)
+	} else {
+		person(canvas, chartIndent+chartText/2, line, chartFaint)
+	}
 	bar := image.Rect(chartIndent, top+chartText+8, chartWidth-chartMargin, top+chartText+8+chartBar)
 	fill(canvas, bar, chartTrack)
 	bar.Max.X = bar.Min.X + max(int(float64(bar.Dx())*min(max(share, 0), 1)), 6)
 	fill(canvas, bar, chartBars[min(i, len(chartBars)-1)])
 }
 
-// fitting cuts a name to a width, and is a dash for one that the font cannot write.
+// fitting cuts a name to a width, and is empty for one that the font cannot write.
 func (f chartFonts) fitting(name string, width int) string {
 	var buf sfnt.Buffer
 	for _, c := range name {
 		if g, err := f.letters.GlyphIndex(&buf, c); err != nil || g == 0 {
-			return "—"
+			return ""
 		}
-	}
-	if name == "" {
-		return "—"
 	}
 	short := name
 	for n := len([]rune(name)); n > 1 && font.MeasureString(f.regular, short).Ceil() > width; n-- {
@@ -123,6 +126,23 @@ func (f chartFonts) fitting(name string, width int) string {
 func (f chartFonts) write(canvas draw.Image, face font.Face, x, y int, ink color.Color, s string) {
 	d := font.Drawer{Dst: canvas, Src: image.NewUniform(ink), Face: face, Dot: fixedpoint.P(x, y)}
 	d.DrawString(s)
+}
+
+// person draws head and shoulders, as tall as a capital, above the line.
+func person(canvas *image.RGBA, x, line int, ink color.Color) {
+	const head, shoulders = chartText / 5, chartText * 2 / 5
+	middle := line - chartText*3/5
+	for dy := -chartText; dy < 0; dy++ {
+		for dx := -shoulders; dx <= shoulders; dx++ {
+			y := line + dy
+			inHead := dx*dx+(y-middle)*(y-middle) <= head*head
+			below := y - line + 1 // a half circle that stands on the line
+			inBody := dx*dx+below*below*2 <= shoulders*shoulders && below > -shoulders
+			if inHead || inBody {
+				canvas.Set(x+dx, y, ink)
+			}
+		}
+	}
 }
 
 func fill(canvas draw.Image, r image.Rectangle, c color.Color) {

@@ -503,6 +503,21 @@ func TestLeaderboardAsTextAndPicture(t *testing.T) {
 	p := m.Pictures[0]
 	if img, err := png.Decode(bytes.NewReader(p.Data)); err != nil || img.Bounds().Dx() != p.Width || img.Bounds().Dy() != p.Height || m.Only != "" {
 		t.Errorf("%v, only for %q", err, m.Only)
+	} else {
+		// A bar without a name stood beside a dash: the sign of a person stands there now, the same for both who have none that can be written.
+		sign := func(row int) (inked int) {
+			for y := range 40 {
+				for x := range 40 {
+					if at := img.At(90+x, 30+92*row+y); at != img.At(0, 0) {
+						inked++
+					}
+				}
+			}
+			return inked
+		}
+		if unnamed, unwritable := sign(1), sign(2); unnamed < 200 || unnamed != unwritable {
+			t.Errorf("signs of %d and %d dots", unnamed, unwritable)
+		}
 	}
 }
 

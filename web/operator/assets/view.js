@@ -27,7 +27,7 @@ const unit = (name, digits = 1, display = "short") => {
   const f = new Intl.NumberFormat(lang, { style: "unit", unit: name, unitDisplay: display, maximumFractionDigits: digits });
   return (n) => f.format(n);
 };
-const seconds = unit("second"), minutes = unit("minute", 0), hours = unit("hour"), days = unit("day"), gigabytes = unit("gigabyte"), megabytes = unit("megabyte", 0), degrees = unit("celsius", 0);
+const seconds = unit("second"), hundredths = unit("second", 2), minutes = unit("minute", 0), hours = unit("hour"), days = unit("day"), gigabytes = unit("gigabyte"), megabytes = unit("megabyte", 0), degrees = unit("celsius", 0);
 const hour = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit" });
 const exact = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "medium" });
 const dayHour = new Intl.DateTimeFormat(lang, { weekday: "short", hour: "2-digit", minute: "2-digit" });
@@ -35,7 +35,7 @@ const weekday = new Intl.DateTimeFormat(lang, { weekday: "short", day: "numeric"
 const relative = new Intl.RelativeTimeFormat(lang, { numeric: "always", style: "short" });
 
 function duration(s) {
-  if (s < 0.1) return seconds(Math.round(s * 100) / 100);
+  if (s < 0.1) return hundredths(s);
   if (s < 10) return seconds(s);
   if (s < 60) return seconds(Math.round(s));
   if (s < 5400) return minutes(Math.round(s / 60));
@@ -220,11 +220,12 @@ const span = () => document.querySelector("input[name=span]:checked").value;
 const axisTime = (ms) => (span() === "week" ? weekday : hour).format(ms);
 const stamp = (ms) => (span() === "hour" ? hour : dayHour).format(ms);
 const chartOptions = { words, time: axisTime, stamp };
-const fine = new Intl.NumberFormat(lang, { maximumFractionDigits: 2 });
+const fine = new Intl.NumberFormat(lang, { maximumFractionDigits: 2 }), tiny = new Intl.NumberFormat(lang, { maximumSignificantDigits: 2 });
+const average = (v) => (v < 1 ? tiny : fine).format(v); // of a quiet hour it is some hundredths
 const shortDuration = (v) => (v === 0 ? "0" : duration(v));
 const charts = {
   waits: new Chart({ ...chartOptions, title: words.chart_waits, text: words.chart_waits_text, form: "line", unit: "seconds", format: shortDuration }),
-  depth: new Chart({ ...chartOptions, title: words.chart_depth, text: words.chart_depth_text, form: "line", unit: "count", format: (v) => fine.format(v) }),
+  depth: new Chart({ ...chartOptions, title: words.chart_depth, text: words.chart_depth_text, form: "line", unit: "count", format: average }),
   done: new Chart({ ...chartOptions, title: words.chart_done, text: words.chart_done_text, form: "bars", unit: "count", whole: true, format: (v) => count(v) }),
   owners: new Chart({ ...chartOptions, title: words.chart_owners, text: words.chart_owners_text, form: "bars", unit: "seconds", format: shortDuration }),
 };
