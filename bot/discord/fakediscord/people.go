@@ -2,6 +2,7 @@ package fakediscord
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 )
@@ -252,6 +253,11 @@ func (s *Server) Seen(token string) Interaction {
 	if in.Original != nil {
 		shown := *in.Original
 		in.Original = &shown
+	}
+	in.Later = slices.Clone(in.Later)
+	for i, m := range in.Later {
+		shown := *m
+		in.Later[i] = &shown
 	}
 	return in
 }

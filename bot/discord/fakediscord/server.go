@@ -386,7 +386,12 @@ func (s *Server) carryOut(c *call, path string, h http.Header, f func(*call) (an
 			return nil, errTooLarge
 		}
 	}
-	return f(c)
+	v, err := f(c)
+	if err != nil || v == nil {
+		return nil, err
+	}
+	b, err := json.Marshal(v) // here: the next call may change what v points to
+	return json.RawMessage(b), err
 }
 
 // limit needs mu.
