@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
 
@@ -369,5 +372,20 @@ func beForgotten(anna *tab) {
 	}
 	if old := value[int](anna, `[...document.querySelectorAll(".log .msg.mine")].length`); old != 1 {
 		anna.t.Errorf("%d messages are called her own, one is", old)
+	}
+
+	// What is sent while the seat is lost goes out from the next one, and still says whom it answers.
+	bens := anna.await(`!m.bot && !m.mine && m.text`)
+	anna.choose(bens.ID, "reply")
+	command(anna, network.ClearBrowserCookies, cdp.Empty{})
+	value[bool](anna, `(() => { const b = document.querySelector("#text"); b.focus(); return true; })()`)
+	anna.do(chromedp.KeyEvent("Me again."))
+	anna.enterKey()
+	anna.until(`document.querySelector("#name-dialog").open`)
+	anna.replace("#name", "Somebody")
+	anna.enterKey()
+	anna.live()
+	if got := anna.await(`m.text === "Me again." && !m.sending`); got.Of != bens.ID {
+		anna.t.Errorf("sent from the new seat, the reply points to %q, not to %q", got.Of, bens.ID)
 	}
 }

@@ -140,10 +140,15 @@ function save(chat, value) {
 }
 
 async function deliver(path, body) {
+  let moved = false;
   for (let tries = 1; ; tries++) {
     try { return await call(path, body); } catch (error) {
       if (error.status === 401) { // forgotten meanwhile: it is sent from the new seat
         await door.seat();
+        moved = true;
+        continue;
+      }
+      if (moved && body.reply_to && error.answer?.code === "gone") { // what it answered was forgotten, too
         delete body.reply_to;
         continue;
       }
