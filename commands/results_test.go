@@ -356,6 +356,23 @@ func TestInfoTellsEverything(t *testing.T) { // 34, 35
 	golden(t, "picture_info", out+"--- somebody else, and the machine is gone\n"+shown(st.final()))
 }
 
+// What was typed stands in Info as it was typed, where flags or commands of an image program were taken out of it before it was drawn.
+func TestInfoShowsWhatWasTyped(t *testing.T) { // 34
+	st := openStudio(t)
+	const typed = "a fox (in the snow:1.3) <lora:evil:2>"
+	m := st.say("/imagine " + typed)
+	if drawn := st.pool.jobs[0].Image.Prompt; strings.Contains(drawn, "<lora") {
+		t.Errorf("drew %q", drawn)
+	}
+	for range 2 {
+		if info := st.press(m, "Info").Text.Plain; !strings.HasPrefix(info, "Asked for\n"+typed+"\n") {
+			t.Errorf("%s", info)
+		}
+		st.restart(t)
+		m = st.press(m, "Re-roll") // what is drawn again was typed once
+	}
+}
+
 func TestLongPromptStandsWholeInInfo(t *testing.T) { // I6
 	st := openStudio(t)
 	long := strings.TrimSpace(strings.Repeat("foxes and hens in the snow, ", 214))[:5990] + " at night!"

@@ -211,6 +211,40 @@ func (s *stores) request(id string, at time.Time) bot.Request {
 	}
 }
 
+// What a message asked for is found by the message, its buttons' requests behind it, whatever became of them; another chat's message of the same
+// id is another one.
+func TestAskedFindsWhatAMessageAskedFor(t *testing.T) {
+	s := newStores(t)
+	ctx := t.Context()
+	first, again, elsewhere, other := s.request("first", now), s.request("again", now.Add(time.Minute)), s.request("elsewhere", now), s.request("other", now)
+	elsewhere.Chat.ID, other.Source = "page:new", "77"
+	for _, r := range []bot.Request{again, other, elsewhere, first} {
+		if ok, err := s.requests.Accept(ctx, r); !ok || err != nil {
+			t.Fatalf("accept %s: %v %v", r.ID, ok, err)
+		}
+	}
+	s.ok(s.requests.SetState(ctx, "first", bot.Delivered))
+	asked := func(chat community.ChatID, m community.MessageID) (ids []string) {
+		t.Helper()
+		list, err := s.requests.Asked(ctx, chat, m)
+		s.ok(err)
+		for _, r := range list {
+			if r.Source != m || r.Chat.ID != chat || string(r.Args) != `{"prompt":"the plain prompt"}` {
+				t.Errorf("asked by %s in %s: %+v", m, chat, r)
+			}
+			ids = append(ids, r.ID)
+		}
+		return ids
+	}
+	for _, c := range []struct {
+		chat community.ChatID
+		m    community.MessageID
+		want []string
+	}{{"page:lobby", "7", []string{"first", "again"}}, {"page:new", "7", []string{"elsewhere"}}, {"page:lobby", "77", []string{"other"}}, {"page:lobby", "6", nil}, {"page:none", "7", nil}} {
+		same(t, fmt.Sprintf("asked by %s in %s", c.m, c.chat), c.want, asked(c.chat, c.m), nil)
+	}
+}
+
 func TestRequests(t *testing.T) {
 	s := newStores(t)
 	ctx := t.Context()
