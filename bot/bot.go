@@ -148,6 +148,8 @@ type Outgoing struct {
 	Final bool
 	// Status tells that Text only says how the work goes, see Reply.Status.
 	Status bool
+	// Asks: see Reply.Asks. It is never dropped, although it is no final.
+	Asks   bool
 	Nonce  string // at most 25 characters
 	Handle string // Event.Handle of the event that this answers
 }

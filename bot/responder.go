@@ -30,6 +30,8 @@ type Reply struct {
 	// Working tells of a Status that a job waits or is worked on in this very run. So no final of an earlier process can be out: its jobs would
 	// be over, and their results come at once.
 	Working bool
+	// Asks tells of what is no final that it asks a person something and waits for that: nobody is at work, and it is to be seen whatever else goes on.
+	Asks bool
 	// beside tells that a run that was to change a message in place failed: its own message says so, and that one stays.
 	beside bool
 }
@@ -366,7 +368,7 @@ func (r *Responder) write(rep Reply) error {
 func (r *Responder) put(ctx context.Context, rep Reply, final bool) error {
 	out := Outgoing{
 		Chat: r.request.Chat.ID, ReplyTo: r.request.Source, Text: rep.Text, Pictures: rep.Pictures, Final: final, Handle: r.request.Handle,
-		Status: rep.Status,
+		Status: rep.Status, Asks: rep.Asks,
 	}
 	if r.request.Private {
 		out.Only = r.request.User

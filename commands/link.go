@@ -154,7 +154,7 @@ func (h House) followLink(ctx context.Context, in *bot.Invocation, request strin
 			return in.Reply.Final(ctx, bot.Reply{Text: text})
 		}
 		reply := show(l)
-		reply.Status, reply.Working = true, true // a final comes only when a link is over, so none can be out
+		reply.Status, reply.Asks, reply.Working = true, true, true // Working: a final comes only when a link is over, so none can be out
 		in.Reply.Show(reply)
 		expired := time.NewTimer(time.Until(l.Until()))
 		select {

@@ -88,7 +88,7 @@ func (p *Platform) sendPrivate(ctx context.Context, l place, m bot.Outgoing) ([]
 		return nil, err
 	}
 	w := &waiting{user: user, hint: group, hintID: hint, at: time.Now()}
-	if m.Final {
+	if lasting(m) {
 		w.answer = &m
 	}
 	p.pending.put(m.Nonce, w)
@@ -143,7 +143,7 @@ func (p *Platform) editWaiting(ctx context.Context, ids []community.MessageID, m
 	p.pending.mu.Lock()
 	w := p.pending.have[nonce]
 	opened := w != nil && w.opened
-	if w != nil && !opened && m.Final {
+	if w != nil && !opened && lasting(m) {
 		w.answer = &m
 	}
 	p.pending.mu.Unlock()
@@ -152,7 +152,7 @@ func (p *Platform) editWaiting(ctx context.Context, ids []community.MessageID, m
 		return nil, fault.Wrap(err, fault.Gone)
 	}
 	switch {
-	case !m.Final || w != nil && !opened:
+	case !lasting(m) || w != nil && !opened:
 		return ids, nil
 	case w == nil: // a restart lies between: it waits again, or the chat is open now
 		w = &waiting{user: user, answer: &m, hintID: community.MessageID(hint), at: time.Now()}

@@ -35,8 +35,11 @@ type target struct {
 	class  class
 }
 
+// lasting tells whether nothing else may take the place of a message before it was shown.
+func lasting(m bot.Outgoing) bool { return m.Final || m.Asks }
+
 func classOf(m bot.Outgoing) class {
-	if m.Final {
+	if lasting(m) {
 		return final
 	}
 	return placeholder
@@ -68,7 +71,7 @@ func (p *Platform) send(ctx context.Context, m bot.Outgoing) ([]community.Messag
 	}
 	t := target{p: p, place: p.where(l), class: classOf(m), reply: number(m.ReplyTo)}
 	ids, err := t.post(ctx, m, m.Nonce)
-	if err == nil && !m.Final {
+	if err == nil && !lasting(m) {
 		p.showTyping(t.place, ids[0])
 	}
 	return ids, err
@@ -351,7 +354,7 @@ func (t target) change(ctx context.Context, id community.MessageID, c cell) erro
 // Edit makes the parts show m. Progress for which there is no room is dropped: what comes next says more.
 func (p *Platform) Edit(ctx context.Context, ids []community.MessageID, m bot.Outgoing) ([]community.MessageID, error) {
 	now, err := p.edit(ctx, ids, m)
-	if errors.Is(err, errDropped) && !m.Final {
+	if errors.Is(err, errDropped) && !lasting(m) {
 		return ids, nil
 	}
 	if err != nil {
@@ -370,7 +373,7 @@ func (p *Platform) edit(ctx context.Context, ids []community.MessageID, m bot.Ou
 		return nil, fault.New(fault.Gone)
 	}
 	t := target{p: p, place: p.where(l), class: progress, reply: number(m.ReplyTo)}
-	if m.Final {
+	if lasting(m) {
 		t.class = final
 	}
 	first := string(ids[0])
@@ -392,10 +395,10 @@ func (p *Platform) edit(ctx context.Context, ids []community.MessageID, m bot.Ou
 	case p.stayed(l, ids[0]):
 		return nil, fault.New(fault.Gone)
 	}
-	if m.Final {
+	if lasting(m) {
 		p.stopTyping(t.place, ids[0])
 	}
-	if !m.Final && !m.Status && t.draft(ctx, ids[0], m) {
+	if !lasting(m) && !m.Status && t.draft(ctx, ids[0], m) {
 		return ids, nil
 	}
 	if _, drafted := p.drafts.Get(t.key(ids[0])); m.Final && drafted {
