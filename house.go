@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -256,16 +257,34 @@ func (h *house) buildPage(album *imagegen.Album, all []bot.Command, texts *comma
 // communityName is the page's part in its community's id. The name that people read can change; the id cannot.
 const communityName = "potluck"
 
-// operator makes sure that an identity belongs to a member who is operator.
+// operator makes sure that an identity belongs to a member who is operator. Where that would make an operator of a connected account that nobody named,
+// it is not done: the role never spreads by connecting, in whichever order.
 func (h *house) operator(ctx context.Context, user community.UserID, name string) (community.Member, error) {
 	m, err := h.people.Member(ctx, user, name, time.Now())
 	if err != nil {
 		return m, err
 	}
+	if !m.Operator {
+		all, err := h.people.Identities(ctx, m.ID)
+		if err != nil {
+			return m, err
+		}
+		all = slices.DeleteFunc(all, func(id community.UserID) bool { return id == user || h.namedOperator(id) })
+		if len(all) > 0 {
+			h.log.Error("not made operator: accounts that are no operators are connected with this one; /unlink them or name them, too", "user", user, "connected", all)
+			return m, nil
+		}
+	}
 	if err := h.people.MakeOperator(ctx, m.ID); err != nil {
 		return m, err
 	}
 	return h.people.MemberByID(ctx, m.ID)
+}
+
+// namedOperator tells whether the configuration names an identity, or it is that of the one-time address.
+func (h *house) namedOperator(id community.UserID) bool {
+	named := map[string][]string{"discord": h.config.Discord.Operators, "telegram": h.config.Telegram.Operators}[community.Platform(id)]
+	return id == webchat.OperatorUser || slices.Contains(named, community.Local(id))
 }
 
 // uptimeEvery is how exact the uptimes of workers are.

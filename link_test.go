@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strconv"
@@ -9,8 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"potluck/bot"
 	"potluck/bot/discord/fakediscord"
 	"potluck/bot/telegram/fakebotapi"
+	"potluck/community"
+	"potluck/ledger"
+	"potluck/storage"
 )
 
 // Pia is on both platforms, and on the page.
@@ -270,4 +275,50 @@ func TestKilledWhileConnecting(t *testing.T) {
 		t.Errorf("one side is connected, the other is not: %q", list)
 	}
 	c.close()
+}
+
+// Whoever is named as operator becomes it only with accounts that are all named: the role never spreads by connecting, in whichever order.
+func TestOperatorsAreNotMadeByConnecting(t *testing.T) {
+	t.Parallel()
+	config := defaultConfig()
+	config.DataDir, config.HTTP.Addr = t.TempDir(), "127.0.0.1:0"
+	config.Discord.Operators = []string{"1"}
+	h, err := build(t.Context(), config, slog.New(slog.DiscardHandler), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	links, now := &storage.Links{DB: h.db}, time.Now()
+	for _, id := range []community.UserID{"discord:1", "telegram:666"} {
+		if _, err := h.people.Member(t.Context(), id, "x", now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begun, err := links.Begin(t.Context(), "r1", community.Identity{ID: "telegram:666"}, [32]byte{1}, now)
+	if err == nil {
+		_, err = links.Redeem(t.Context(), "r2", community.Identity{ID: "discord:1"}, [32]byte{1}, now)
+	}
+	if err == nil {
+		err = links.Agree(t.Context(), begun.Request, "discord:1", now)
+	}
+	if err == nil {
+		_, err = links.Join(t.Context(), begun.Request, "telegram:666", now)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := h.operator(t.Context(), "discord:1", ""); err != nil || m.Operator {
+		t.Errorf("operator with a connected account that nobody named: %+v %v", m, err)
+	}
+	h.config.Telegram.Operators = []string{"666"}
+	if m, err := h.operator(t.Context(), "discord:1", ""); err != nil || !m.Operator {
+		t.Errorf("no operator although both are named: %+v %v", m, err)
+	}
+
+	// Both have the free credits of one of them, the page's too.
+	payer := h.payer(bot.Request{User: "telegram:666", Member: 2, Chat: community.Chat{Community: "telegram:-1"}})
+	same := h.payer(bot.Request{User: "discord:1", Member: 1, Chat: community.Chat{Community: "discord:1000"}})
+	if payer != same || payer.Spend != ledger.SpendOf(1) {
+		t.Errorf("%+v and %+v", payer, same)
+	}
 }
