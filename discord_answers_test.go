@@ -322,3 +322,45 @@ func TestMachineDiesWhileDiscordWaits(t *testing.T) {
 	}
 	s.end()
 }
+
+// Bad input: a wrong token ends the start with what to do.
+func TestWrongTokenOnDiscord(t *testing.T) {
+	t.Parallel()
+	fake := fakediscord.Listen(t)
+	bot := start(t, "potluck", "", []string{
+		"POTLUCK_HTTP_ADDR=127.0.0.1:0", "POTLUCK_DATA_DIR=" + t.TempDir(), "POTLUCK_DISCORD_TOKEN=MTAw.other.token", "POTLUCK_DISCORD_API_BASE=" + fake.Base(),
+	}, "serve")
+	bot.said(bot.errs, `potluck: discord: the bot's token is refused: .*Reset Token.*discord\.token_file`)
+	if await(t, "the end", bot.ended); bot.code != 1 || strings.Contains(bot.errs.String(), "MTAw.other") {
+		t.Errorf("exit code %d", bot.code)
+	}
+}
+
+// The gateway stumbles at the start, restarts in the middle of an answer, and refuses the token that it took before: answers come all the same,
+// and what cannot be mended is told to the operator while the page goes on.
+func TestGatewayTroubleOnDiscord(t *testing.T) {
+	t.Parallel()
+	s := openServerWith(t, demoKitchen)
+	if code := s.bot.stop(20 * time.Second); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	s.fake.Next(fakediscord.Script{Op: 7}, fakediscord.Script{Op: 9})
+	s.restart()
+	s.fake.Wait("the connection", patience, func() bool { return s.fake.Connected() == 1 })
+	token := s.ask(discordOlga, "why is the sky blue?")
+	s.growing(token, "demonstration")
+	s.fake.CloseAll(1001, true)
+	complete(t, message{Text: s.final(token).Content})
+	s.fake.Wait("a new session", patience, func() bool { return s.fake.Connected() == 1 })
+	s.fake.Say(discordGeneral, discordOlga, "<@100> and at night?")
+	s.fake.Wait("the answer in the new session", patience, func() bool {
+		list := s.fake.FromBot(discordGeneral, discordOlga)
+		return len(list) == 2 && !working(list[1])
+	})
+	s.fake.CloseAll(4004, true)
+	s.bot.said(s.bot.errs, `Discord refuses the bot for good.*Reset Token`)
+	if m := s.guest.ask("/status"); m.Text == "" {
+		t.Error("the page does not answer")
+	}
+	s.end()
+}

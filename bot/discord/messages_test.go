@@ -12,6 +12,7 @@ import (
 	"potluck/community"
 )
 
+// Case A21: a mention asks, once, also when it comes twice.
 func TestMentionAsks(t *testing.T) {
 	for text, want := range map[string]string{
 		"<@100> why is the sky blue?":      "[ask] map[question:why is the sky blue?]",
