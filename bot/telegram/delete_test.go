@@ -95,7 +95,7 @@ func TestDeleteByReply(t *testing.T) {
 
 // An answer that is older than 48 hours cannot be deleted: it is covered instead. What others wrote stays and is said to.
 func TestDeleteWhatIsTooOld(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+	bubble(t, byWebhook, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		ids := r.send(plain(club, "an answer"))
 		other := s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "hello"})
 		pass(50 * time.Hour)

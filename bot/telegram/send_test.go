@@ -158,7 +158,7 @@ func TestPictures(t *testing.T) {
 
 // After 48 hours Telegram lets nobody delete a message: the picture is then covered.
 func TestOldPictureIsCovered(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+	bubble(t, byWebhook, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		ids := r.send(bot.Outgoing{Chat: chat(club), Text: bot.Plain("a cat"), Pictures: []bot.Picture{picture(t, 64, 48)}, Final: true})
 		pass(50 * time.Hour)
 		r.edit(ids, plain(club, "deleted"))

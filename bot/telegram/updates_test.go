@@ -184,9 +184,12 @@ func TestTelegramDownAtStart(t *testing.T) {
 	})
 }
 
+// byWebhook has updates brought: where days go by, asking for them would be thousands of calls.
+func byWebhook(c *telegram.Config) { c.WebhookURL = "https://potluck.example" + telegram.WebhookPath }
+
 // hooked runs an adapter whose updates come by webhook.
 func hooked(t *testing.T, f func(t *testing.T, s *fakebotapi.Server, r *rig, post func(secret string, body []byte) int)) {
-	bubble(t, func(c *telegram.Config) { c.WebhookURL = "https://potluck.example" + telegram.WebhookPath }, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+	bubble(t, byWebhook, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		f(t, s, r, func(secret string, body []byte) int {
 			req := httptest.NewRequestWithContext(t.Context(), "POST", telegram.WebhookPath, bytes.NewReader(body))
 			if secret != "" {
