@@ -35,7 +35,7 @@ const (
 )
 
 // faultOutcomes is the condition of the index attempts_faults, word for word: only then is that index used.
-const faultOutcomes = `outcome IN ('lost', 'engine', 'expired', 'rejected', 'request', 'restart')`
+const faultOutcomes = `(outcome = 'lost' OR outcome = 'engine' OR outcome = 'expired' OR outcome = 'rejected' OR outcome = 'request' OR outcome = 'restart')`
 
 // The queries of Ended read nothing but the index jobs_history. ?1 and ?2 are begin and end, ?3 the width, ?4 endedMost.
 const (
@@ -252,7 +252,7 @@ const (
 	newestFaults = `
 		SELECT a.ended_ms, a.job, j.kind, a.worker, w.name, a.model, a.outcome, ''
 		FROM attempts a JOIN jobs j ON j.id = a.job JOIN workers w ON w.id = a.worker
-		WHERE a.` + faultOutcomes + ` ORDER BY a.ended_ms DESC LIMIT ?`
+		WHERE ` + faultOutcomes + ` ORDER BY a.ended_ms DESC LIMIT ?`
 	newestFailures = `SELECT ended_ms, id, kind, 0, '', model, '', failure FROM jobs WHERE state = 'failed' ORDER BY ended_ms DESC LIMIT ?`
 )
 
