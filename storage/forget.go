@@ -82,6 +82,7 @@ func (p *People) Forget(ctx context.Context, m community.MemberID, heir communit
 	if heir == "" {
 		return f, errors.New("forget a member: no heir")
 	}
+	m = p.current(ctx, m)
 	jobs := Jobs{DB: p.DB}
 	if f.Blobs, err = jobs.erase(ctx, `SELECT id, key, result_sealed FROM jobs WHERE member IN `+persons+` AND ended_ms IS NOT NULL AND NOT erased`, m); err != nil {
 		return f, err
@@ -234,8 +235,9 @@ func (r rawJSON) MarshalJSON() ([]byte, error) {
 // maxExported bounds each list of an Export.
 const maxExported = 20_000
 
-// Export collects what is kept about a member.
+// Export collects what is kept about a member, or about whom that one joined.
 func (p *People) Export(ctx context.Context, m community.MemberID, now time.Time) (e Export, err error) {
+	m = p.current(ctx, m) // before the snapshot takes one of few connections
 	snapshot, err := p.DB.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return e, wrap("export", err)

@@ -174,6 +174,14 @@ func TestConnectingMovesWhatOneHas(t *testing.T) {
 	}
 	p.sound()
 
+	leaders, err := p.jobs.Leaders(ctx, home, now.Add(-time.Hour), 10)
+	if err != nil || len(leaders) != 1 || leaders[0].Name != "Ann" || leaders[0].Jobs != 1 || leaders[0].Earned != 4*ledger.Credit {
+		t.Errorf("leaders %+v %v, want Ann with the job that somebody else asked for", leaders, err)
+	}
+	if bill, _, err := p.credits.Bill(ctx, first.ID); err != nil || bill.Earner != older || bill.Asker != p.asker {
+		t.Errorf("the bill of %d names %d and %d: %v", first.ID, bill.Asker, bill.Earner, err)
+	}
+
 	// And apart again: what there is stays with the older one.
 	fresh, err := p.links.Unlink(ctx, older, annTelegram, now)
 	p.ok(err)
@@ -503,8 +511,10 @@ func TestDataOfConnectedAccounts(t *testing.T) {
 	asks(annTelegram, "bread")
 	m := p.connect(annDiscord, annTelegram, now)
 	asks(annTelegram, "salad")
-	if got := knows(m); len(got) != 3 {
-		t.Errorf("together they have %v", got)
+	for _, m := range []community.MemberID{m, 4} { // an address that was made before leads to the same
+		if got := knows(m); len(got) != 3 {
+			t.Errorf("together they have %v as member %d", got, m)
+		}
 	}
 	if a, ok, err := requests.Action(ctx, "button bread"); !ok || err != nil || a.Owner != m {
 		t.Errorf("a button from before is that of %+v: %v", a, err)

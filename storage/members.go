@@ -86,6 +86,14 @@ func (p *People) MemberByID(ctx context.Context, id community.MemberID) (communi
 	return m, wrap("member by id", err)
 }
 
+// current is whom a member joined, or that member: an address or a button may be older than that.
+func (p *People) current(ctx context.Context, id community.MemberID) community.MemberID {
+	if m, err := p.MemberByID(ctx, id); err == nil {
+		return m.ID
+	}
+	return id
+}
+
 // change applies an UPDATE of one member, whose id is the statement's last argument, and refreshes the cache.
 func (p *People) change(ctx context.Context, what string, id community.MemberID, query string, args ...any) error {
 	return p.DB.write(ctx, what, func(t *tx) error {
