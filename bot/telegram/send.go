@@ -297,57 +297,62 @@ func (t target) change(ctx context.Context, id community.MessageID, c cell) erro
 	if t.inline == "" && err != nil {
 		return fmt.Errorf("no message of Telegram: %q", id)
 	}
-	do := func(f func(context.Context, *tg.Bot) error) error {
-		kind := call{chat: t.place.chat, cost: 1, class: t.class, long: c.picture != nil}
-		err := t.p.api.do(ctx, kind, func(ctx context.Context) error { return f(ctx, t.p.api.bot) })
-		if unchanged(err) {
-			return nil
-		}
-		if e, moved := errors.AsType[*tg.MigrateError](err); moved {
-			if _, err := t.p.follow(ctx, t.place, int64(e.MigrateToChatID)); err != nil {
-				return err
-			}
-			return fault.Wrap(err, fault.Gone) // what stood in the group stayed behind
-		}
-		return err
-	}
-	var chat any = t.place.chat
-	if t.inline != "" {
-		chat = nil
-	}
-	text := func(ctx context.Context, b *tg.Bot) error {
-		_, err := b.EditMessageText(ctx, &tg.EditMessageTextParams{
-			ChatID: chat, MessageID: local, InlineMessageID: t.inline, Text: c.text.text, Entities: c.text.entities,
-			LinkPreviewOptions: noPreview(), ReplyMarkup: c.markup(),
-		})
-		return err
-	}
-	caption := func(ctx context.Context, b *tg.Bot) error {
-		_, err := b.EditMessageCaption(ctx, &tg.EditMessageCaptionParams{
-			ChatID: chat, MessageID: local, InlineMessageID: t.inline, Caption: c.text.text, CaptionEntities: c.text.entities, ReplyMarkup: c.markup(),
-		})
-		return err
-	}
-	picture := func(ctx context.Context, b *tg.Bot) error {
-		_, err := b.EditMessageMedia(ctx, &tg.EditMessageMediaParams{
-			ChatID: chat, MessageID: local, InlineMessageID: t.inline, Media: media([]cell{c})[0], ReplyMarkup: c.markup(),
-		})
-		return err
-	}
 	if c.picture != nil {
-		err = do(picture)
-	} else if err = do(text); says(err, "there is no text in the message") {
+		err = t.calling(ctx, c, local, t.editPicture)
+	} else if err = t.calling(ctx, c, local, t.editText); says(err, "there is no text in the message") {
 		if t.class == final {
 			return errIsPicture
 		}
 		if short := split(bot.Plain(c.text.text), maxCaption); len(short) > 1 {
 			c.text = render(short[0]) // a text over a picture that stays: what is too much for a caption is left out
 		}
-		err = do(caption)
+		err = t.calling(ctx, c, local, t.editCaption)
 	}
 	if err == nil {
 		t.remember(id, c)
 	}
+	return err
+}
+
+// calling makes the call of one way to change a message. That it shows c already is no error.
+func (t target) calling(ctx context.Context, c cell, local int, edit func(context.Context, any, int, cell) error) error {
+	var chat any = t.place.chat
+	if t.inline != "" {
+		chat = nil
+	}
+	kind := call{chat: t.place.chat, cost: 1, class: t.class, long: c.picture != nil}
+	err := t.p.api.do(ctx, kind, func(ctx context.Context) error { return edit(ctx, chat, local, c) })
+	if unchanged(err) {
+		return nil
+	}
+	if e, moved := errors.AsType[*tg.MigrateError](err); moved {
+		if _, err := t.p.follow(ctx, t.place, int64(e.MigrateToChatID)); err != nil {
+			return err
+		}
+		return fault.Wrap(err, fault.Gone) // what stood in the group stayed behind
+	}
+	return err
+}
+
+func (t target) editText(ctx context.Context, chat any, local int, c cell) error {
+	_, err := t.p.api.bot.EditMessageText(ctx, &tg.EditMessageTextParams{
+		ChatID: chat, MessageID: local, InlineMessageID: t.inline, Text: c.text.text, Entities: c.text.entities,
+		LinkPreviewOptions: noPreview(), ReplyMarkup: c.markup(),
+	})
+	return err
+}
+
+func (t target) editCaption(ctx context.Context, chat any, local int, c cell) error {
+	_, err := t.p.api.bot.EditMessageCaption(ctx, &tg.EditMessageCaptionParams{
+		ChatID: chat, MessageID: local, InlineMessageID: t.inline, Caption: c.text.text, CaptionEntities: c.text.entities, ReplyMarkup: c.markup(),
+	})
+	return err
+}
+
+func (t target) editPicture(ctx context.Context, chat any, local int, c cell) error {
+	_, err := t.p.api.bot.EditMessageMedia(ctx, &tg.EditMessageMediaParams{
+		ChatID: chat, MessageID: local, InlineMessageID: t.inline, Media: media([]cell{c})[0], ReplyMarkup: c.markup(),
+	})
 	return err
 }
 
