@@ -219,6 +219,7 @@ type rawReaction struct {
 	ID    int               `json:"message_id"`
 	User  *rawUser          `json:"user"`
 	Actor *rawChat          `json:"actor_chat"`
+	Old   []rawReactionType `json:"old_reaction"`
 	New   []rawReactionType `json:"new_reaction"`
 }
 
@@ -487,8 +488,8 @@ func (p *Platform) moved(ctx context.Context, update int64, c rawChange) error {
 
 func (p *Platform) reacted(ctx context.Context, update int64, r rawReaction) error {
 	for _, t := range r.New {
-		if t.Type != "emoji" || t.Emoji == "" {
-			continue // a group's own emoji means nothing to the core
+		if t.Type != "emoji" || t.Emoji == "" || slices.Contains(r.Old, t) {
+			continue // a group's own emoji means nothing to the core, and what stood there was told
 		}
 		e := bot.Event{
 			ID: fmt.Sprintf("%s:r:%d:%s", name, update, t.Emoji), Kind: bot.Reaction, At: time.Now(), Chat: p.chatOf(r.Chat, place{chat: r.Chat.ID}),

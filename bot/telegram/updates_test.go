@@ -393,6 +393,30 @@ func TestEverythingIsRepresented(t *testing.T) {
 	}
 }
 
+// Reactions reach the core where Telegram shows them: each emoji that is put on a message, of whom, on what; a group's own emoji and taking one back are nothing.
+func TestReactions(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+		m := s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "guten Morgen"})
+		thumb, heart := map[string]any{"type": "emoji", "emoji": "👍"}, map[string]any{"type": "emoji", "emoji": "❤"}
+		put := func(old []any, emoji ...map[string]any) {
+			s.Push("message_reaction", map[string]any{
+				"chat": map[string]any{"id": club, "type": "supergroup"}, "message_id": m.ID, "user": map[string]any{"id": boris, "first_name": "Борис"},
+				"date": 1, "old_reaction": old, "new_reaction": emoji,
+			})
+		}
+		put(nil, map[string]any{"type": "custom_emoji", "custom_emoji_id": "7"})
+		put(nil, thumb)
+		put([]any{thumb})
+		if e := r.one(bot.Reaction); e.Message != community.MessageID(fmt.Sprint(m.ID)) || e.User != user(boris) || e.Text.Plain != "👍" || e.Chat.ID != chat(club) {
+			t.Errorf("%+v", e)
+		}
+		put([]any{thumb}, thumb, heart) // one more beside the first
+		if all := texts(r.taken(bot.Reaction)); fmt.Sprint(all) != "[👍 ❤]" {
+			t.Errorf("%q", all)
+		}
+	})
+}
+
 // Thrown out, the bot writes nothing there; added again, it says hello.
 func TestComingAndGoing(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
