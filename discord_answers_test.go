@@ -364,3 +364,27 @@ func TestGatewayTroubleOnDiscord(t *testing.T) {
 	}
 	s.end()
 }
+
+// Case T26: what is typed is completed from memory at once, also right after the start and while the only machine is busy.
+func TestAutocompleteOnDiscord(t *testing.T) {
+	t.Parallel()
+	s := openServer(t)
+	busy := s.ask(discordOlga, "keep the machine busy")
+	for _, c := range []struct{ command, option, typed, want string }{
+		{"translate", "to", "spa", "Spanish"}, {"ask", "model", "", "demo"}, {"ask", "model", "nothing like this", ""},
+	} {
+		token := s.fake.Use(fakediscord.Use{
+			Channel: discordGeneral, User: discordOlga, Command: c.command, Typed: c.option, Options: map[string]any{c.option: c.typed},
+		})
+		s.fake.Wait("suggestions", patience, func() bool { return !s.fake.Seen(token).Acked.IsZero() })
+		var names []string
+		for _, choice := range s.fake.Seen(token).Choices {
+			names = append(names, choice.Name)
+		}
+		if all := strings.Join(names, ", "); len(names) > 25 || c.want == "" && len(names) > 0 || !strings.Contains(all, c.want) {
+			t.Errorf("/%s %s:%q suggests %s", c.command, c.option, c.typed, all)
+		}
+	}
+	s.final(busy)
+	s.end()
+}
