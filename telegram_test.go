@@ -515,3 +515,20 @@ func TestDeleteOnTelegram(t *testing.T) {
 	remove(telegramGail, question, "Ist weg", true)
 	g.end()
 }
+
+// Inline mode with the real programs: what is chosen is done as a request of whoever chose it, and the message becomes the answer. Nobody knows in
+// which chat it stands, so only machines that are trusted with private text get it.
+func TestInlineOnTelegram(t *testing.T) {
+	t.Parallel()
+	g := openGroup(t)
+	q := g.fake.Inline(telegramGail, "Good morning, dear friends")
+	g.fake.Wait("the offers", patience, func() bool { list, ok := g.fake.Results(q); return ok && len(list) == 3 })
+	for _, c := range []struct{ choice, want string }{{"to:es", "dear friends"}, {"ask", "demonstration engine"}} {
+		id := g.fake.Choose(telegramGail, "Good morning, dear friends", c.choice, "Einen Moment…")
+		g.fake.Wait("the answer in its message", patience, func() bool {
+			m := g.fake.InlineMessage(id)
+			return strings.Contains(m.Text, c.want) && !unfinished(m)
+		})
+	}
+	g.end()
+}
