@@ -272,6 +272,13 @@ func pictures(anna, ben *tab) {
 	}
 	anna.keys(kb.Escape)
 	anna.until(`!document.querySelector("#viewer").open && document.activeElement.matches(".picture")`)
+	// Edit (the buttons speak the language of who asked): the command comes back, to be changed in the box.
+	anna.press(drawn.ID, "Editar")
+	handed := anna.await(`m.bot && !m.cooking && m.text.includes("/imagine seed:")`)
+	anna.fine("a command to change")
+	anna.click(fmt.Sprintf(`[data-id="%s"] .block .copy`, handed.ID))
+	anna.until(fmt.Sprintf(`document.activeElement.id === "text" && document.activeElement.value.startsWith("/imagine seed:") && document.activeElement.value.endsWith(%q)`, strings.TrimPrefix(wish, "/imagine count:2 ")))
+	anna.replace("#text", "")
 	ben.click(tile)
 	if value[bool](ben, `!document.querySelector("#viewer").open`) { // it was covered
 		ben.click(tile)

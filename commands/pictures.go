@@ -28,6 +28,7 @@ const (
 	actionRedraw    = "draw_retry"
 	actionVary      = "draw_vary"
 	actionInfo      = "picture_info"
+	actionEdit      = "picture_edit"
 	actionDelete    = "picture_delete"
 	actionDestroy   = "picture_destroy"
 	actionKeep      = "picture_keep"
@@ -59,6 +60,7 @@ func (h House) resultActions() []bot.ActionHandler {
 		{Name: actionRedraw, Costly: true, Moderators: true, Anew: true, Command: "imagine", Run: h.retry},
 		{Name: actionVary, Costly: true, Moderators: true, Anew: true, Command: "imagine", Run: h.vary},
 		{Name: actionInfo, Private: true, Moderators: true, Command: "imagine", Run: h.info},
+		{Name: actionEdit, Private: true, Moderators: true, Command: "imagine", Run: h.editPrompt},
 		{Name: actionDelete, Moderators: true, InPlace: true, Run: h.removeAsk},
 		{Name: actionDestroy, Moderators: true, InPlace: true, Run: h.remove},
 		{Name: actionKeep, Moderators: true, InPlace: true, Run: h.keep},
@@ -157,9 +159,9 @@ func pictureButtons(say bot.Say, p painting, reviewed bool) []bot.NewButton {
 		data, _ := json.Marshal(variation{Options: p.Options, Name: p.Names[i], Model: p.Model, Seed: p.Seed + int64(i), Width: p.Width, Height: p.Height})
 		row = append(row, mine(bot.NewButton{Action: actionVary, Label: say("button.vary", "n", n), Data: data}))
 	}
-	info := mine(bot.NewButton{Action: actionInfo, Label: say("button.info"), Data: all})
-	info.Everyone = !reviewed
-	row = append(row, info, mine(bot.NewButton{Action: actionDelete, Label: say("button.delete"), Style: bot.Danger, Data: all}))
+	info, edit := mine(bot.NewButton{Action: actionInfo, Label: say("button.info"), Data: all}), mine(bot.NewButton{Action: actionEdit, Label: say("button.edit"), Data: all})
+	info.Everyone, edit.Everyone = !reviewed, !reviewed
+	row = append(row, info, edit, mine(bot.NewButton{Action: actionDelete, Label: say("button.delete"), Style: bot.Danger, Data: all}))
 	if p.Covered && !reviewed {
 		row = append(row, bot.NewButton{Action: actionReport, Label: say("button.report"), Data: all, Everyone: true})
 	}
@@ -331,15 +333,35 @@ func (h House) info(ctx context.Context, in *bot.Invocation, a bot.Action) error
 		}
 		lines = append(lines, cost)
 	}
-	options := fmt.Sprintf("seed:%d aspect:%dx%d model:%s", p.Seed, p.Width, p.Height, p.Model)
-	if p.Style != "" {
-		options += " style:" + p.Style
-	}
+	options := p.settings()
 	if p.Without != "" {
 		options += " --no " + p.Without
 	}
 	lines = append(lines, say("info.again", "options", options), say("info.same", "here", h.sameMachine(p)))
 	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", append(blocks, joined("\n", lines...))...)})
+}
+
+// settings are the options that draw the same again.
+func (p painting) settings() string {
+	options := fmt.Sprintf("seed:%d aspect:%dx%d model:%s", p.Seed, p.Width, p.Height, p.Model)
+	if p.Style != "" {
+		options += " style:" + p.Style
+	}
+	return options
+}
+
+// editPrompt hands out the whole command that draws a picture, to be changed and sent: it can be copied on every platform, and the page puts it
+// into the box.
+func (h House) editPrompt(ctx context.Context, in *bot.Invocation, a bot.Action) error {
+	p, err := paintingOf(a)
+	if err != nil {
+		return err
+	}
+	command := "/imagine " + p.settings() + " " + strings.Join(strings.Fields(cmp.Or(p.Typed, p.Prompt)), " ")
+	if p.Without != "" {
+		command += " --no " + p.Without
+	}
+	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n", in.Say("picture.edit"), bot.Plain(command).In(bot.Pre, ""))})
 }
 
 // creditNow names a machine as its owner wants it now, whatever was wanted when it worked; empty when it is not to be named or is gone.

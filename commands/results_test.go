@@ -213,7 +213,7 @@ func (s *stand) changed(m bottest.Message, want string) bottest.Message {
 func TestRowOfAPictureWorksAfterRestartsAndOnResultsOfButtons(t *testing.T) { // I3, 5
 	st := openStudio(t)
 	first := st.say("/imagine a lighthouse in a storm —ar 16:9 --style anime --count 2 model:sdxl")
-	if got := labels(first); got != "Re-roll, Vary 1, Vary 2, Info, Delete" {
+	if got := labels(first); got != "Re-roll, Vary 1, Vary 2, Info, Edit, Delete" {
 		t.Errorf("row %s", got)
 	}
 	st.restart(t)
@@ -239,14 +239,15 @@ func TestRowOfAPictureWorksAfterRestartsAndOnResultsOfButtons(t *testing.T) { //
 			t.Errorf("Vary drew %+v of %+v", v.Image, j[1].Image)
 		}
 	}
-	if got := varied.Text.Plain; !strings.Contains(got, "A variation: the same seed, with “") || labels(varied) != "Re-roll, Vary, Info, Delete" {
+	if got := varied.Text.Plain; !strings.Contains(got, "A variation: the same seed, with “") || labels(varied) != "Re-roll, Vary, Info, Edit, Delete" {
 		t.Errorf("%s [%s]", got, labels(varied))
 	}
 	if info.Only != st.platform.User("rita") || !strings.Contains(info.Text.Plain, j[3].Image.Prompt) {
 		t.Errorf("info for %q: %s", info.Only, info.Text.Plain)
 	}
 	for _, b := range varied.Buttons {
-		if want := st.platform.User("rita"); b.Label != "Info" && b.Only != want || b.Label == "Info" && b.Only != "" {
+		open := b.Label == "Info" || b.Label == "Edit"
+		if want := st.platform.User("rita"); !open && b.Only != want || open && b.Only != "" {
 			t.Errorf("%s is for %q", b.Label, b.Only)
 		}
 	}
@@ -356,6 +357,29 @@ func TestInfoTellsEverything(t *testing.T) { // 34, 35
 	golden(t, "picture_info", out+"--- somebody else, and the machine is gone\n"+shown(st.final()))
 }
 
+// Edit hands out a command that draws the same picture, whoever presses, until something in it is changed.
+func TestEditHandsOutTheCommand(t *testing.T) { // 34
+	st := openStudio(t)
+	for _, typed := range []string{"/imagine a lighthouse in a storm --style photo --no people --seed 7 --ar 16:9", "/imagine a fox,\na hen", "/imagine 雪の中の赤い狐 model:sdxl"} {
+		m := st.say(typed)
+		st.pressAs(m, "ken", "Edit", community.Everyone)
+		edit := st.final()
+		if len(edit.Text.Spans) == 0 || edit.Only != st.platform.User("ken") {
+			t.Fatalf("only for %q: %+v", edit.Only, edit.Text)
+		}
+		last := edit.Text.Spans[len(edit.Text.Spans)-1]
+		command := edit.Text.Plain[last.Start:last.End]
+		if last.Kind != bot.Pre || strings.Contains(command, "\n") {
+			t.Fatalf("handed out %q", command)
+		}
+		drawn := *st.pool.jobs[len(st.pool.jobs)-1].Image
+		st.say(command)
+		if again := *st.pool.jobs[len(st.pool.jobs)-1].Image; again.Prompt != drawn.Prompt || again.Negative != drawn.Negative || again.Seed != drawn.Seed || again.Width != drawn.Width || again.Height != drawn.Height || again.Steps != drawn.Steps {
+			t.Errorf("%q drew %+v, %q drew %+v", typed, drawn, command, again)
+		}
+	}
+}
+
 // What was typed stands in Info as it was typed, where flags or commands of an image program were taken out of it before it was drawn.
 func TestInfoShowsWhatWasTyped(t *testing.T) { // 34
 	st := openStudio(t)
@@ -425,7 +449,7 @@ func TestDeleteTakesAPictureAway(t *testing.T) {
 	if _, err := st.platform.Wait(st.ctx, "", func(all []bottest.Message) bool {
 		i := slices.IndexFunc(all, func(one bottest.Message) bool { return one.ID == m.ID })
 		m = all[i]
-		return m.Final && labels(m) == "Re-roll, Vary, Info, Delete"
+		return m.Final && labels(m) == "Re-roll, Vary, Info, Edit, Delete"
 	}); err != nil || strings.Contains(m.Text.Plain, "for good") {
 		t.Errorf("kept: %s", shown(m))
 	}
@@ -476,7 +500,7 @@ func TestReportHidesACoveredPicture(t *testing.T) { // 36
 		h.Log, h.Trusted = slog.New(slog.NewTextHandler(st.log, nil)), nil
 	})
 	m := st.say("/imagine a fox")
-	if !m.Pictures[0].Spoiler || labels(m) != "Re-roll, Vary, Info, Delete, Report" {
+	if !m.Pictures[0].Spoiler || labels(m) != "Re-roll, Vary, Info, Edit, Delete, Report" {
 		t.Fatalf("%s", shown(m))
 	}
 	st.pressAs(m, "ken", "Report", community.Everyone)

@@ -55,6 +55,7 @@ does.edit = (m) => {
   text.focus();
 };
 does.type = (value) => { setText(value); text.focus(); };
+addEventListener("potluck-type", (e) => does.type(e.detail));
 does.forget = (chat) => {
   if (chat === seat.chat && chat.edit) stopEdit();
   chat.reply = chat.edit = null;

@@ -117,7 +117,9 @@ function codeBlock(text, language) {
     button.textContent = say("copied");
     setTimeout(() => { button.textContent = say("copy"); }, 1600);
   } }, say("copy"));
+  // A command is for the box: to be changed, and sent from there.
+  const take = /^\/[a-z]/.test(text) && !text.includes("\n") && make("button", { class: "copy", type: "button", onclick: () => dispatchEvent(new CustomEvent("potluck-type", { detail: text })) }, say("take"));
   return make("div", { class: "block" },
-    make("div", { class: "block-head" }, make("span", {}, language || say("code")), button),
+    make("div", { class: "block-head" }, make("span", {}, language || say("code")), ...(take ? [take] : []), button),
     make("pre", { tabindex: "0", dir: "ltr" }, make("code", {}, text)));
 }
