@@ -56,7 +56,7 @@ func (c *Credits) Balance(ctx context.Context, member community.MemberID, payer 
 		SELECT
 			coalesce(sum((SELECT balance FROM accounts WHERE kind = 'escrow' AND owner = CAST(me.id AS TEXT))), 0),
 			coalesce(sum((SELECT received FROM accounts WHERE kind = 'escrow' AND owner = CAST(me.id AS TEXT))), 0),
-			coalesce(min((SELECT min(due_ms) FROM escrows WHERE member = me.id AND release IS NULL)), 0),
+			coalesce(min((SELECT min(due_ms) FROM escrows INDEXED BY escrows_pending WHERE member = me.id AND release IS NULL)), 0),
 			coalesce(sum((SELECT sum(held) FROM jobs WHERE member = me.id AND state IN ('queued', 'leased'))), 0)
 		FROM me`, member).
 		Scan(&b.Pending, &b.Earned, &due, &b.Held)
