@@ -201,7 +201,7 @@ func (h House) retry(ctx context.Context, in *bot.Invocation, a bot.Action) erro
 
 // passing are the failures that another try may not meet.
 var passing = map[fault.Code]bool{
-	fault.NoWorker: true, fault.NoModel: true, fault.NoPrivateWorker: true, fault.NoFit: true, fault.NoCredit: true, fault.Expired: true, fault.WorkerFailed: true,
+	fault.NoWorker: true, fault.NoModel: true, fault.NoPair: true, fault.NoPrivateWorker: true, fault.NoFit: true, fault.NoCredit: true, fault.Expired: true, fault.WorkerFailed: true,
 	fault.BadResult: true, fault.Cancelled: true, fault.Erased: true, fault.Storage: true, fault.Internal: true,
 }
 

@@ -16,6 +16,7 @@ import (
 
 const (
 	reactionTranslate = "reaction_translate"
+	actionRetryFlag   = "reaction_retry"
 	// featureReactions is how admins switch flags off, see features.
 	featureReactions = "reactions"
 	// reactionPause is between two flags of one member: whoever goes down a channel with them is not to fill it.
@@ -52,31 +53,47 @@ func (h House) flagAllowed(ctx context.Context, e bot.Event, m community.Member)
 // translateFlagged answers a flag on a message below that message. It says nothing where there is nothing to translate: the flag was meant for
 // people then.
 func (h House) translateFlagged(ctx context.Context, in *bot.Invocation) error {
-	source, err := in.Source(ctx)
-	if fault.Has(err, fault.Gone) || fault.Has(err, fault.Forbidden) || err == nil && source.Text.Plain == "" {
+	err := h.translateSource(ctx, in, in.Rest.Plain)
+	if fault.Has(err, fault.Gone) || fault.Has(err, fault.Forbidden) || fault.Has(err, fault.SameLanguage) || fault.Has(err, fault.LanguageUnsure) {
 		return nil
 	}
+	return err
+}
+
+// retryFlag is pressed where a flag came to nothing: the same flag again would be the same wish, which is done once.
+func (h House) retryFlag(ctx context.Context, in *bot.Invocation, a bot.Action) error {
+	return h.translateSource(ctx, in, string(a.Data))
+}
+
+// translateSource translates the message that the request is about; fault.SameLanguage if nothing in it can be.
+func (h House) translateSource(ctx context.Context, in *bot.Invocation, flag string) error {
+	source, err := in.Source(ctx)
 	if err != nil {
 		return err
+	}
+	to := flagLanguage(flag)
+	if source.Text.Plain == "" {
+		return fault.New(fault.SameLanguage, "language", translate.Name(to, in.Language))
 	}
 	notice, seen, err := h.firstUse(ctx, in)
 	if err != nil {
 		return err
 	}
-	r := translate.Request{Origin: h.origin(in), Text: source.Text.Plain, Fixed: fixed(source.Text), To: flagLanguage(in.Rest.Plain), Language: in.Language}
-	t, err := h.translated(ctx, in, r, true)
-	switch {
-	case fault.Has(err, fault.SameLanguage) || fault.Has(err, fault.LanguageUnsure) || err == nil && t.Result.Job == 0:
-		return nil
-	case err != nil:
+	r := translate.Request{Origin: h.origin(in), Text: source.Text.Plain, Fixed: fixed(source.Text), To: to, Language: in.Language}
+	retry := bot.NewButton{Action: actionRetryFlag, Label: in.Say("button.retry"), Data: []byte(flag), Everyone: true}
+	t, err := h.translated(ctx, in, r, true, retry)
+	if err != nil {
 		return err
+	}
+	if t.Result.Job == 0 {
+		return fault.New(fault.SameLanguage, "language", translate.Name(to, in.Language))
 	}
 	seen()
 	text := withKept(t, source.Text)
 	if slices.ContainsFunc(source.Text.Spans, func(s bot.Span) bool { return s.Kind == bot.Spoiler }) {
 		text = text.In(bot.Spoiler, "") // nobody knows which words hide it now
 	}
-	who := small(in.Say("reaction.asked", "flag", in.Rest.Plain, "name", in.Request.Name, "link", bot.Plain(source.Link).In(bot.Link, source.Link)))
+	who := small(in.Say("reaction.asked", "flag", flag, "name", in.Request.Name, "link", bot.Plain(source.Link).In(bot.Link, source.Link)))
 	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", text, joined("\n", who, h.translationNotes(in, t), notice))})
 }
 

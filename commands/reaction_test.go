@@ -115,6 +115,30 @@ func TestFlagWithNothingToTranslateSaysNothing(t *testing.T) {
 	}
 }
 
+// A flag that came to nothing can be tried again by a button; the flag itself counts once.
+func TestFlagThatFailedIsTriedAgain(t *testing.T) {
+	s := open(t)
+	answer := error(fault.New(fault.NoPair, "from", "en", "to", "fr", "targets", []string{"es"}, "pairs", []string{"en → es"}))
+	s.translate = func(context.Context, translate.Request, func(workers.Event)) (translate.Translation, error) {
+		if answer != nil {
+			return translate.Translation{}, answer
+		}
+		return translate.Translation{Text: "Bonjour", From: "en", To: "fr", Result: result(12)}, nil
+	}
+	s.platform.Write("m1", bot.Plain("Hello"))
+	s.flag("ken", "m1", "🇫🇷")
+	failed := s.final()
+	answer = nil
+	done := s.press(failed, "Try again") // by somebody else
+	if done.ReplyTo != "m1" || !strings.HasPrefix(done.Text.Plain, "Bonjour") || !strings.Contains(done.Text.Plain, "🇫🇷") || len(s.translations) != 2 || s.translations[1].To != "fr" {
+		t.Errorf("%+v after %+v", done, s.translations)
+	}
+	answer = fault.New(fault.SameLanguage, "language", "French")
+	if m := s.press(failed, "Try again"); !strings.Contains(m.Text.Plain, "French already") {
+		t.Errorf("a press was answered with %+v", m)
+	}
+}
+
 // An admin can switch flags off, or translating as a whole; who is blocked or has had enough for a day takes the flag from nobody else.
 func TestAdminsDecideAboutFlags(t *testing.T) {
 	y := openYard(t, func(h *commands.House) { h.Setups = h.Members.(commands.Setups) })

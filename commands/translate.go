@@ -55,7 +55,7 @@ func (h House) translateText(ctx context.Context, in *bot.Invocation) error {
 }
 
 // translated has a text translated and shows meanwhile how that goes; quietly: only once there is a job.
-func (h House) translated(ctx context.Context, in *bot.Invocation, r translate.Request, quietly bool) (translate.Translation, error) {
+func (h House) translated(ctx context.Context, in *bot.Invocation, r translate.Request, quietly bool, again ...bot.NewButton) (translate.Translation, error) {
 	var mu sync.Mutex
 	view := h.progress(in, protocol.Translate, "")
 	show := func() {
@@ -77,7 +77,11 @@ func (h House) translated(ctx context.Context, in *bot.Invocation, r translate.R
 	})
 	stop()
 	if err != nil {
-		in.Reply.Below(joined("\n", h.possible(in, err), h.jobLine(ctx, in, view.job)))
+		var buttons []bot.NewButton
+		for _, b := range again {
+			buttons = append(buttons, tryAgain(ctx, in, b, err)...)
+		}
+		in.Reply.Below(joined("\n", h.possible(in, err), h.jobLine(ctx, in, view.job)), buttons...)
 		return t, fmt.Errorf("translate: %w", err)
 	}
 	return t, nil
