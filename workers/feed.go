@@ -14,6 +14,7 @@ type feed struct {
 	readers map[chan struct{}]struct{}
 	now     news
 	job     int64
+	over    bool // nothing changes any more
 }
 
 // news is the state of a job as callers see it; each version counts how often its part changed.
@@ -38,7 +39,7 @@ func newFeed() *feed { return &feed{readers: map[chan struct{}]struct{}{}} }
 func (f *feed) change(attempt int, do func(*news)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if attempt != f.now.attempt {
+	if attempt != f.now.attempt || f.over {
 		return // of an attempt that is over
 	}
 	do(&f.now)
@@ -72,11 +73,19 @@ func (f *feed) of(job int64) {
 func (f *feed) begin(attempt int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.over = false
 	f.now.attempt, f.now.written, f.now.image = attempt, nil, nil
 	f.now.fraction, f.now.step, f.now.steps = 0, 0, 0
 	if attempt == 0 {
 		f.now.position = 0
 	}
+}
+
+// end lets nothing change any more; what the last attempt wrote stays, for callers who have not read it yet.
+func (f *feed) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = true
 }
 
 func (f *feed) start(attempt int, w Worker) {

@@ -770,6 +770,42 @@ func TestWhoseFaultItIs(t *testing.T) {
 	})
 }
 
+// The last words of an answer that breaks off reach a caller who was slow: what is shown keeps them.
+func TestLastWordsBeforeAFailureReachASlowCaller(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.decided()
+		h := b.enlist(9).connect()
+		defer h.close()
+		held, text, out := make(chan struct{}), "", make(chan error, 1)
+		go func() {
+			_, err := b.pool.Do(t.Context(), asked("slow", 1), func(e Event) {
+				switch e.Kind {
+				case Started:
+					if e.Attempt == 3 {
+						<-held
+					}
+					text = ""
+				case Text:
+					text = e.Text
+				}
+			})
+			out <- err
+		}()
+		for range 3 {
+			a := h.take()
+			synctest.Wait() // the caller has seen that it began
+			h.say(a.Lease, protocol.Event{Kind: protocol.EventText, Text: "The first half"})
+			h.say(a.Lease, protocol.Event{Kind: protocol.EventError, Error: &protocol.Error{Fault: protocol.FaultEngine}})
+			want[protocol.Ack](h)
+		}
+		synctest.Wait()
+		close(held)
+		if err := <-out; !fault.Has(err, fault.WorkerFailed) || text != "The first half" {
+			t.Errorf("%q, %v", text, err)
+		}
+	})
+}
+
 func TestExpiredJobIsRefunded(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		b.decided()

@@ -27,7 +27,7 @@ func (p *Pool) abandon(j *job, why *fault.Error, o Outcome, now time.Time) {
 	j.phase = ending
 	l := j.lease
 	j.lease = nil
-	j.feed.begin(0)
+	j.feed.end()
 	p.dirty, p.moved = true, true
 	p.task(func(ctx context.Context) func(time.Time) {
 		err := p.persist(ctx, "abandon", j.ID, func(ctx context.Context) error { return p.store.Abandon(ctx, j.ID, why, o, now) })

@@ -634,6 +634,31 @@ func TestTextIsCoalesced(t *testing.T) {
 	})
 }
 
+// An answer that breaks off has what was written until then, also the words that waited for the next frame.
+func TestLastWordsGoOutBeforeAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inMemory(t)
+		s.work(newToy(func(_ context.Context, _ protocol.Assign, out engine.Output) (engine.Result, error) {
+			out.Text("The first ")
+			out.Text("half of it.")
+			return engine.Result{}, errors.New("out of memory")
+		}))
+		l := s.accept()
+		l.send(chatJob(1))
+		text := ""
+		for {
+			e := next[protocol.Event](l)
+			if e.Kind == protocol.EventError {
+				break
+			}
+			text += e.Text
+		}
+		if text != "The first half of it." {
+			t.Errorf("%q came", text)
+		}
+	})
+}
+
 func TestManyStreamsKeepBelowTheFrameLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := inMemory(t)

@@ -361,6 +361,13 @@ func faultOf(err error) *protocol.Error {
 
 // end fixes the final event of a lease and sends it as soon as that is possible.
 func (a *Agent) end(j *job, e protocol.Event) {
+	if now := time.Now(); e.Kind == protocol.EventError && a.session != nil && a.session.roomy() && a.frames.TokensAt(now) >= 1 {
+		// Done carries the whole text. People are to see what an answer that broke off had, the last words too.
+		j.text.next = now
+		if text, reset, ok := j.text.take(now); ok {
+			a.event(j, protocol.Event{Kind: protocol.EventText, Text: text, Reset: reset})
+		}
+	}
 	j.seq++
 	e.Lease, e.Seq = j.assign.Lease, j.seq
 	j.final, j.ended, j.progress = &e, time.Now(), nil
