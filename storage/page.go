@@ -52,6 +52,11 @@ type pageBody struct {
 	Images  []webchat.Image `json:"images,omitempty"`
 	Buttons []bot.Button    `json:"buttons,omitempty"`
 	Edited  bool            `json:"edited,omitempty"`
+	Asks    bool            `json:"asks,omitempty"`
+}
+
+func bodyOf(m webchat.Message) pageBody {
+	return pageBody{m.Text, m.Images, m.Buttons, m.Edited, m.Asks}
 }
 
 const pageMessage = "page_messages.body"
@@ -76,7 +81,7 @@ func (s *Page) scanMessage(row interface{ Scan(...any) error }, before ...any) (
 		s.DB.log.Error("a page message cannot be read", "chat", m.Chat, "message", m.ID, "err", err)
 		return m, true, nil
 	}
-	m.Text, m.Images, m.Buttons, m.Edited = b.Text, b.Images, b.Buttons, b.Edited
+	m.Text, m.Images, m.Buttons, m.Edited, m.Asks = b.Text, b.Images, b.Buttons, b.Edited, b.Asks
 	return m, false, nil
 }
 
@@ -92,7 +97,7 @@ func bare(m webchat.Message) webchat.Message {
 
 // Post saves a new message with its event. When a message of that chat has m.Nonce already, the event carries only that one's id.
 func (s *Page) Post(ctx context.Context, m webchat.Message) (e webchat.PageEvent, ok bool, err error) {
-	body, err := s.DB.seal.sealJSON(pageMessage, pageRow(m.Chat, m.ID), pageBody{m.Text, m.Images, m.Buttons, m.Edited})
+	body, err := s.DB.seal.sealJSON(pageMessage, pageRow(m.Chat, m.ID), bodyOf(m))
 	if err != nil {
 		return e, false, fmt.Errorf("post page message: %w", err)
 	}
@@ -148,9 +153,9 @@ func (s *Page) Change(ctx context.Context, m webchat.Message) (e webchat.PageEve
 			return err
 		}
 		now := old
-		now.Text, now.Images, now.Buttons, now.Edited, now.Final, now.ReplyTo = m.Text, m.Images, m.Buttons, m.Edited, m.Final, m.ReplyTo
-		before, err1 := json.Marshal(pageBody{old.Text, old.Images, old.Buttons, old.Edited})
-		after, err2 := json.Marshal(pageBody{now.Text, now.Images, now.Buttons, now.Edited})
+		now.Text, now.Images, now.Buttons, now.Edited, now.Asks, now.Final, now.ReplyTo = m.Text, m.Images, m.Buttons, m.Edited, m.Asks, m.Final, m.ReplyTo
+		before, err1 := json.Marshal(bodyOf(old))
+		after, err2 := json.Marshal(bodyOf(now))
 		if err := errors.Join(err1, err2); err != nil {
 			return err
 		}

@@ -421,7 +421,7 @@ func TestPage(t *testing.T) {
 	if _, ok, err := s.page.Change(ctx, hello); ok || err != nil {
 		t.Errorf("an edit that changes nothing: %v %v", ok, err)
 	}
-	hello.Text, hello.Edited = bot.Plain("edited"), true
+	hello.Text, hello.Edited, hello.Asks = bot.Plain("edited"), true, true
 	e3, ok, err := s.page.Change(ctx, hello)
 	same(t, "edit", webchat.PageEvent{ID: e3.ID, Kind: webchat.EditEvent, Message: hello, Final: hello.Final}, e3, err)
 	if !ok || e3.ID <= e2.ID || e2.ID <= e1.ID {

@@ -60,7 +60,7 @@ func (g *growing) grow(id community.MessageID, text bot.Text, images []Image, bu
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.messages[id]
-	if now == nil || !g.saved || !alike(now.message.Images, images) || !alike(now.message.Buttons, buttons) {
+	if now == nil || now.message.Asks || !g.saved || !alike(now.message.Images, images) || !alike(now.message.Buttons, buttons) {
 		return Message{}, false, false
 	}
 	if !reflect.DeepEqual(now.message.Text, text) {
@@ -127,7 +127,7 @@ var _ bot.Pacer = (*Page)(nil)
 
 // grow shows the next words of an answer from memory; ok is false when the edit has to be saved. Its caller holds the message's lock.
 func (p *Page) grow(id community.MessageID, images []Image, m bot.Outgoing) (ok bool) {
-	if m.Final {
+	if m.Final || m.Asks { // a question to somebody is to outlive a kill
 		return false
 	}
 	message, changed, ok := p.growing.grow(id, m.Text, images, m.Buttons)

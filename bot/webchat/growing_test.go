@@ -150,3 +150,33 @@ func TestAForgottenAnswerStopsGrowing(t *testing.T) {
 		t.Errorf("edited: %v", err)
 	}
 }
+
+// A question to somebody is no growing answer: it is saved when it is shown, says that it asks, and nobody is shown at work on it.
+func TestAQuestionToSomebodyIsSavedAtOnce(t *testing.T) {
+	tb := lay(t)
+	w := tb.visitor("Anna").watch("chat=lobby&after=0&brief=1")
+	for w.must().event != "ready" {
+	}
+	id, grow := growingAnswer(t, tb)
+	if now := w.must(); now.Asks {
+		t.Errorf("a placeholder asks: %+v", now)
+	}
+	ask := bot.Outgoing{Chat: "page:lobby", Text: bot.Plain("Is that you?"), Asks: true}
+	if _, err := tb.Edit(t.Context(), []community.MessageID{id}, ask); err != nil {
+		t.Fatal(err)
+	}
+	if now := w.must(); !now.Asks || now.Final {
+		t.Errorf("shown: %+v", now)
+	}
+	if saved, ok, err := tb.store.Message(t.Context(), "lobby", id); !ok || err != nil || !saved.Asks || saved.Text.Plain != "Is that you?" {
+		t.Errorf("saved: %+v %v %v", saved, ok, err)
+	}
+	grow(2, false) // it was answered, and work begins
+	if now := w.must(); now.Asks {
+		t.Errorf("still asks: %+v", now)
+	}
+	grow(3, true)
+	if saved, _, err := tb.store.Message(t.Context(), "lobby", id); err != nil || saved.Asks || !saved.Final {
+		t.Errorf("in the end: %+v %v", saved, err)
+	}
+}

@@ -352,7 +352,7 @@ func (p *Page) Send(ctx context.Context, m bot.Outgoing) ([]community.MessageID,
 	}
 	message := Message{
 		ID: id, Chat: chat, Author: p.config.Title, Only: m.Only, Text: m.Text, Images: images, Buttons: m.Buttons,
-		Final: m.Final, ReplyTo: m.ReplyTo, Nonce: m.Nonce, At: p.config.Now(),
+		Final: m.Final, Asks: m.Asks, ReplyTo: m.ReplyTo, Nonce: m.Nonce, At: p.config.Now(),
 	}
 	posted, err := p.post(ctx, message)
 	if err != nil {
@@ -384,7 +384,7 @@ func (p *Page) Edit(ctx context.Context, parts []community.MessageID, m bot.Outg
 	}
 	var message Message
 	found, err := p.rewrite(ctx, chat, parts[0], func(now *Message) {
-		now.Text, now.Images, now.Buttons, now.Final = m.Text, images, m.Buttons, m.Final
+		now.Text, now.Images, now.Buttons, now.Final, now.Asks = m.Text, images, m.Buttons, m.Final, m.Asks
 		message = *now
 	})
 	if err != nil {

@@ -255,6 +255,7 @@ type shown struct {
 	Pics   []any        `json:"pictures"`
 	Btns   []bot.Button `json:"buttons"`
 	Final  bool         `json:"final"`
+	Asks   bool         `json:"asks"`
 	Reply  string       `json:"reply_to"`
 	At     time.Time    `json:"at"`
 	Only   bool         `json:"only"`

@@ -20,6 +20,7 @@ type Message struct {
 	Images  []Image
 	Buttons []bot.Button
 	Final   bool
+	Asks    bool // no final: a question to a person, who is waited for
 	ReplyTo community.MessageID
 	Nonce   string // unique within the chat when not empty
 	At      time.Time

@@ -28,6 +28,7 @@ type wireMessage struct {
 	Pictures []wirePicture       `json:"pictures"` // the same, with size and alternative text
 	Buttons  []wireButton        `json:"buttons"`
 	Final    bool                `json:"final"`
+	Asks     bool                `json:"asks,omitempty"`
 	ReplyTo  community.MessageID `json:"reply_to,omitempty"`
 	At       time.Time           `json:"at"`
 	Only     bool                `json:"only"`
@@ -96,7 +97,7 @@ func newFrame(e PageEvent) *frame {
 	}
 	w := wireMessage{
 		ID: m.ID, Chat: m.Chat, Author: m.Author, User: m.User, Bot: m.User == "", Text: m.Text.Plain, Spans: safeSpans(m.Text.Spans), Shown: typedText(m),
-		Images: []string{}, Pictures: []wirePicture{}, Buttons: []wireButton{}, Final: e.Final, ReplyTo: m.ReplyTo, At: m.At.UTC(),
+		Images: []string{}, Pictures: []wirePicture{}, Buttons: []wireButton{}, Final: e.Final, Asks: m.Asks && !e.Final, ReplyTo: m.ReplyTo, At: m.At.UTC(),
 		Only: m.Only != "", Edited: m.Edited,
 	}
 	for _, i := range m.Images {

@@ -172,12 +172,12 @@ function put(chat, e) {
 }
 
 function change(chat, e, m) {
-  const finished = !e.m.final && m.final, text = e.m.text;
+  const finished = !e.m.final && m.final, text = e.m.text, asks = m.asks && text !== m.text;
   fill(chat, e, m);
   if (text !== m.text) requoteAll(chat, m.id);
   if (!seat.replayed) return;
   if (chat.atEnd) toEnd(chat);
-  if (finished && chat === seat.chat) speak(`${m.author}: ${m.text.slice(0, 400)}`);
+  if ((finished || asks) && chat === seat.chat) speak(`${m.author}: ${m.text.slice(0, 400)}`);
 }
 
 // After a message came: keep the end in sight, or tell that there is something new.
@@ -195,7 +195,7 @@ function settle(chat, e) {
     chat.unread++;
     showUnread(chat);
   }
-  if (chat === seat.chat && e.m.final) speak(`${e.m.author}: ${e.m.text.slice(0, 400)}`);
+  if (chat === seat.chat && (e.m.final || e.m.asks)) speak(`${e.m.author}: ${e.m.text.slice(0, 400)}`);
 }
 
 function remove(chat, e) {

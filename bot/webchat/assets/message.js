@@ -64,7 +64,7 @@ function askDelete(m) {
 export function fill(chat, e, m) {
   const old = e.m;
   e.m = m;
-  e.node.classList.toggle("cooking", m.bot && !m.final);
+  e.node.classList.toggle("cooking", m.bot && !m.final && !m.asks);
   e.edited.hidden = !m.edited;
   if (e.replyTool) {
     e.replyTool.title = say("reply_to", { name: m.author });
