@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,24 +62,8 @@ type rig struct {
 	t        testing.TB
 	fake     *fakediscord.Server
 	platform *discord.Platform
-	log      *strings.Builder
-	stop     context.CancelFunc
-	done     chan error
-
-	mu     sync.Mutex
-	events []bot.Event
-	handle bot.Handler
-}
-
-type lockedWriter struct {
-	mu sync.Mutex
-	to *strings.Builder
-}
-
-func (w *lockedWriter) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.to.Write(b)
+	log      *bottest.Log
+	*bottest.Running
 }
 
 var commands = []bot.Command{
@@ -116,8 +99,8 @@ func config(s *fakediscord.Server, log io.Writer) discord.Config {
 // start runs an adapter on a fake until the test ends; change may change its configuration.
 func start(t testing.TB, s *fakediscord.Server, change func(*discord.Config)) *rig {
 	t.Helper()
-	log := &strings.Builder{}
-	c := config(s, &lockedWriter{to: log})
+	log := &bottest.Log{}
+	c := config(s, log)
 	if change != nil {
 		change(&c)
 	}
@@ -125,51 +108,17 @@ func start(t testing.TB, s *fakediscord.Server, change func(*discord.Config)) *r
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	r := &rig{t: t, fake: s, platform: p, log: log, stop: cancel, done: make(chan error, 1)}
-	go func() {
-		r.done <- p.Run(ctx, func(ctx context.Context, e bot.Event) error {
-			r.mu.Lock()
-			r.events = append(r.events, e)
-			h := r.handle
-			r.mu.Unlock()
-			if h != nil {
-				return h(ctx, e)
-			}
-			return nil
-		})
-	}()
-	return r
-}
-
-func (r *rig) setHandle(h bot.Handler) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.handle = h
+	return &rig{t: t, fake: s, platform: p, log: log, Running: bottest.Run(t, p)}
 }
 
 // end stops the adapter and the fake, as a bubble needs it.
 func (r *rig) end() {
 	r.t.Helper()
-	r.stop()
-	if err := <-r.done; err != nil {
+	r.Stop()
+	if err := <-r.Done; err != nil {
 		r.t.Errorf("Run: %v", err)
 	}
 	r.fake.Close()
-}
-
-// taken returns the events of a kind, after everything that is under way has come to rest.
-func (r *rig) taken(kind bot.EventKind) []bot.Event {
-	synctest.Wait()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []bot.Event
-	for _, e := range r.events {
-		if e.Kind == kind {
-			out = append(out, e)
-		}
-	}
-	return out
 }
 
 // bubble runs a test in fake time with a running adapter.
@@ -208,5 +157,5 @@ func TestConnectsAndOffersCommands(t *testing.T) {
 }
 
 func (r *rig) platformPanics() {
-	r.setHandle(func(_ context.Context, e bot.Event) error { panic(e.Text.Plain) })
+	r.SetHandle(func(_ context.Context, e bot.Event) error { panic(e.Text.Plain) })
 }

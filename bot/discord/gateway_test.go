@@ -44,7 +44,7 @@ func TestEveryBrokenHandshakeEndsWell(t *testing.T) {
 				r := start(t, s, nil)
 				pass(c.within)
 				s.Say(general, anna, "<@100> hello")
-				if got := r.taken(bot.MessageNew); len(got) != 1 {
+				if got := r.Taken(bot.MessageNew); len(got) != 1 {
 					t.Errorf("%d events arrived\n%s", len(got), r.log)
 				}
 				r.end()
@@ -71,7 +71,7 @@ func TestResumeLosesNothing(t *testing.T) {
 				pass(10 * time.Second)
 				s.Say(general, anna, "four")
 				var got []string
-				for _, e := range r.taken(bot.MessageNew) {
+				for _, e := range r.Taken(bot.MessageNew) {
 					got = append(got, e.Text.Plain)
 				}
 				if strings.Join(got, " ") != "one two three four" {
@@ -97,13 +97,13 @@ func TestNewSessions(t *testing.T) {
 				disturb(s)
 				pass(30 * time.Second)
 				s.Say(general, anna, "after")
-				if got := r.taken(bot.MessageNew); len(got) != 1 || got[0].Text.Plain != "after" {
+				if got := r.Taken(bot.MessageNew); len(got) != 1 || got[0].Text.Plain != "after" {
 					t.Errorf("took %v\n%s", got, r.log)
 				}
 				if identifies, _ := s.Handshakes(); identifies != 2 {
 					t.Errorf("%d identifies", identifies)
 				}
-				if joined := r.taken(bot.Joined); len(joined) != 0 {
+				if joined := r.Taken(bot.Joined); len(joined) != 0 {
 					t.Errorf("a reconnect counts as joining: %v", joined)
 				}
 			})
@@ -121,7 +121,7 @@ func TestDeafGatewayIsLeft(t *testing.T) {
 			t.Errorf("no resume\n%s", r.log)
 		}
 		s.Say(general, anna, "there?")
-		if got := r.taken(bot.MessageNew); len(got) != 1 {
+		if got := r.Taken(bot.MessageNew); len(got) != 1 {
 			t.Errorf("took %v", got)
 		}
 	})
@@ -132,7 +132,7 @@ func TestWrongTokenIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)
 		r := start(t, s, func(c *discord.Config) { c.Token = "wrong" })
-		err := <-r.done
+		err := <-r.Done
 		if !errors.Is(err, discord.ErrToken) || strings.Contains(err.Error(), "wrong") {
 			t.Errorf("Run ended with %v", err)
 		}
@@ -147,7 +147,7 @@ func TestRefusalsForGoodAreNamed(t *testing.T) {
 			s := world(t)
 			s.Next(fakediscord.Script{Close: code})
 			r := start(t, s, nil)
-			if err := <-r.done; err == nil || !strings.Contains(err.Error(), part) {
+			if err := <-r.Done; err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("close code %d: Run ended with %v", code, err)
 			}
 			s.Close()
@@ -170,7 +170,7 @@ func TestMissingIntentIsGoneWithout(t *testing.T) {
 				pass(30 * time.Second)
 				s.Say(general, anna, "not for the bot")
 				s.Say(general, anna, "<@100> for the bot")
-				got := r.taken(bot.MessageNew)
+				got := r.Taken(bot.MessageNew)
 				if len(got) != 1 || got[0].Command == nil || got[0].Command.Rest.Plain != "for the bot" {
 					t.Errorf("took %+v\n%s", got, r.log)
 				}
@@ -189,7 +189,7 @@ func TestLaterRefusalStopsNothing(t *testing.T) {
 		s.CloseAll(4004, true)
 		pass(11 * time.Minute)
 		s.Say(general, anna, "back?")
-		if got := r.taken(bot.MessageNew); len(got) != 1 {
+		if got := r.Taken(bot.MessageNew); len(got) != 1 {
 			t.Errorf("took %v\n%s", got, r.log)
 		}
 		if !strings.Contains(r.log.String(), "Reset Token") {
@@ -209,7 +209,7 @@ func TestMoreShardsWhenDiscordWantsThem(t *testing.T) {
 			t.Errorf("%d connections\n%s", n, r.log)
 		}
 		s.Say(general, anna, "hello")
-		if got := r.taken(bot.MessageNew); len(got) != 1 {
+		if got := r.Taken(bot.MessageNew); len(got) != 1 {
 			t.Errorf("took %v", got)
 		}
 		r.end()
@@ -235,7 +235,7 @@ func TestBadEventsAreDroppedAlone(t *testing.T) {
 			"id": "1376000000000000001", "channel_id": general, "guild_id": home, "author": map[string]any{"id": anna, "username": "anna"}, "content": "fine",
 			"components": []any{map[string]any{"type": 99, "wild": []any{}}}, "mentions": []any{},
 		}, 2)
-		got := r.taken(bot.MessageNew)
+		got := r.Taken(bot.MessageNew)
 		if len(got) != 1 || got[0].Text.Plain != "fine" {
 			t.Errorf("took %+v\n%s", got, r.log)
 		}
@@ -248,13 +248,13 @@ func TestBadEventsAreDroppedAlone(t *testing.T) {
 func TestHandlerThatPanicsHarmsNobody(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Say(general, anna, "first")
-		r.taken(bot.MessageNew)
+		r.Taken(bot.MessageNew)
 		r.platformPanics()
 		s.Say(general, anna, "boom")
 		pass(time.Second)
-		r.setHandle(nil)
+		r.SetHandle(nil)
 		s.Say(general, anna, "last")
-		if got := r.taken(bot.MessageNew); len(got) != 3 {
+		if got := r.Taken(bot.MessageNew); len(got) != 3 {
 			t.Errorf("took %d events\n%s", len(got), r.log)
 		}
 		if strings.Contains(r.log.String(), "boom") {

@@ -23,7 +23,7 @@ import (
 type house struct {
 	t    *testing.T
 	fake *fakediscord.Server
-	log  *strings.Builder
+	log  *bottest.Log
 	stop func()
 	// tale is what /ask waits for before its end; each value ends one.
 	tale chan string
@@ -32,7 +32,7 @@ type house struct {
 // openHouse starts a house; a second one on the same path is a restart.
 func openHouse(t *testing.T, s *fakediscord.Server, path string) *house {
 	t.Helper()
-	h := &house{t: t, fake: s, log: &strings.Builder{}, tale: make(chan string)}
+	h := &house{t: t, fake: s, log: &bottest.Log{}, tale: make(chan string)}
 	db := storagetest.OpenPath(t, path)
 	ask := commands[1]
 	ask.Run = func(ctx context.Context, in *bot.Invocation) error {
@@ -44,7 +44,7 @@ func openHouse(t *testing.T, s *fakediscord.Server, path string) *house {
 			return context.Cause(ctx)
 		}
 	}
-	c := config(s, &lockedWriter{to: h.log})
+	c := config(s, h.log)
 	c.Commands = []bot.Command{ask}
 	c.TranslateCommand = ""
 	p, err := discord.New(c)

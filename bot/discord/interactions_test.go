@@ -45,7 +45,7 @@ func (r *rig) edit(ids []community.MessageID, m bot.Outgoing) []community.Messag
 // one returns the only event so far.
 func (r *rig) one(kind bot.EventKind) bot.Event {
 	r.t.Helper()
-	got := r.taken(kind)
+	got := r.Taken(kind)
 	if len(got) != 1 {
 		r.t.Fatalf("%d events %s: %+v\n%s", len(got), kind, got, r.log)
 	}
@@ -122,7 +122,7 @@ func TestOptionsOfEveryKind(t *testing.T) {
 // Behaviour 2: with everything busy, all are acknowledged within a second.
 func TestFiveHundredInteractionsAreAcknowledged(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
-		r.setHandle(func(ctx context.Context, e bot.Event) error { // a disk that is slow
+		r.SetHandle(func(ctx context.Context, e bot.Event) error { // a disk that is slow
 			select {
 			case <-time.After(100 * time.Millisecond):
 			case <-ctx.Done():
@@ -149,7 +149,7 @@ func TestFiveHundredInteractionsAreAcknowledged(t *testing.T) {
 			t.Errorf("one was acknowledged after %v", slowest)
 		}
 		pass(time.Minute)
-		if n := len(r.taken(bot.MessageNew)); n != 500 {
+		if n := len(r.Taken(bot.MessageNew)); n != 500 {
 			t.Errorf("%d were taken", n)
 		}
 	})
@@ -159,7 +159,7 @@ func TestFiveHundredInteractionsAreAcknowledged(t *testing.T) {
 func TestTooManyInOneChannelAreTold(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		block := make(chan struct{})
-		r.setHandle(func(context.Context, bot.Event) error { <-block; return nil })
+		r.SetHandle(func(context.Context, bot.Event) error { <-block; return nil })
 		var tokens []string
 		for range 220 {
 			tokens = append(tokens, s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hello"}}))
@@ -280,7 +280,7 @@ func TestDelegatedRole(t *testing.T) {
 		for user, want := range map[string]community.Role{"304": community.Admin, anna: community.Everyone, admin: community.Admin} {
 			s.Use(fakediscord.Use{Channel: general, User: user, Command: "ask", Options: map[string]any{"question": "hi"}})
 			s.Say(general, user, "hi")
-			got := r.taken(bot.MessageNew)
+			got := r.Taken(bot.MessageNew)
 			for _, e := range got[len(got)-2:] {
 				if e.Role != want {
 					t.Errorf("%s is %v, want %v", user, e.Role, want)
@@ -293,10 +293,10 @@ func TestDelegatedRole(t *testing.T) {
 // Somebody who is blocked does not see "thinking" for a quarter of an hour.
 func TestIgnoredInteractionIsTakenBack(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
-		r.setHandle(func(context.Context, bot.Event) error { return fmt.Errorf("take: %w", bot.ErrIgnored) })
+		r.SetHandle(func(context.Context, bot.Event) error { return fmt.Errorf("take: %w", bot.ErrIgnored) })
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
 		pass(10 * time.Second)
-		if got := s.FromBot(general, anna); len(got) != 0 || len(r.taken(bot.MessageNew)) != 1 {
+		if got := s.FromBot(general, anna); len(got) != 0 || len(r.Taken(bot.MessageNew)) != 1 {
 			t.Errorf("shows %+v", got)
 		}
 	})
@@ -342,7 +342,7 @@ func TestTranslateMenu(t *testing.T) {
 		})
 		token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "discord.menu_translate", Target: target.ID})
 		var e bot.Event
-		for _, x := range r.taken(bot.MessageNew) {
+		for _, x := range r.Taken(bot.MessageNew) {
 			if !x.FromBot {
 				e = x
 			}
@@ -370,7 +370,7 @@ func TestAskAboutThis(t *testing.T) {
 			t.Fatalf("no form: %+v", in)
 		}
 		answer := s.Use(fakediscord.Use{Channel: general, User: anna, Modal: form.ID, Fields: map[string]string{"question": "is that so?"}})
-		got := r.taken(bot.MessageNew)
+		got := r.Taken(bot.MessageNew)
 		e := got[len(got)-1]
 		if e.Command == nil || e.Command.Path[0] != "ask" || e.Command.Rest.Plain != "the moon is made of cheese\n\nis that so?" || e.Private {
 			t.Fatalf("event %+v %+v", e, e.Command)
@@ -382,7 +382,7 @@ func TestAskAboutThis(t *testing.T) {
 		}
 		// A form whose message was forgotten is a question all the same.
 		s.Use(fakediscord.Use{Channel: general, User: anna, Modal: "about.1", Fields: map[string]string{"question": "why?"}})
-		got = r.taken(bot.MessageNew)
+		got = r.Taken(bot.MessageNew)
 		if last := got[len(got)-1]; last.Command.Rest.Plain != "why?" {
 			t.Errorf("event %+v", last.Command)
 		}
@@ -452,7 +452,7 @@ func TestDirectMessages(t *testing.T) {
 		pass(time.Second)
 		r.send(outgoing(e, "hello"))
 		s.Say("5"+anna, anna, "and now?")
-		if got := r.taken(bot.MessageNew); len(got) != 2 || got[1].Text.Plain != "and now?" {
+		if got := r.Taken(bot.MessageNew); len(got) != 2 || got[1].Text.Plain != "and now?" {
 			t.Errorf("took %+v", got)
 		}
 	})

@@ -45,7 +45,7 @@ func TestReplyTellsWhatItRepliesTo(t *testing.T) {
 		s.Say(general, anna, "<@100> hi")
 		ids := r.send(outgoing(r.one(bot.MessageNew), "hello"))
 		s.Post(fakediscord.Write{Channel: general, User: boris, Content: "and why?", ReplyTo: string(ids[0])})
-		got := r.taken(bot.MessageNew)
+		got := r.Taken(bot.MessageNew)
 		if e := got[len(got)-1]; e.ReplyTo != ids[0] || e.Command != nil || e.Text.Plain != "and why?" {
 			t.Errorf("%+v", e)
 		}
@@ -58,7 +58,7 @@ func TestBotsAreMarked(t *testing.T) {
 		own := r.send(bot.Outgoing{Chat: "discord:" + general, Text: bot.Plain("hello"), Nonce: "n"})
 		s.Post(fakediscord.Write{Channel: general, User: "777", Bot: true, Content: "<@100> beep", ReplyTo: string(own[0])})
 		s.Post(fakediscord.Write{Channel: general, User: "778", Webhook: "555", Content: "<@100> hook"})
-		for _, e := range r.taken(bot.MessageNew) {
+		for _, e := range r.Taken(bot.MessageNew) {
 			if !e.FromBot || e.Command != nil {
 				t.Errorf("%+v", e)
 			}
@@ -67,13 +67,13 @@ func TestBotsAreMarked(t *testing.T) {
 		s.React(general, anna, string(own[0]), "👍")
 		s.React(general, "777", string(own[0]), "👍")
 		s.React(general, "100", string(own[0]), "👍")
-		got := r.taken(bot.Reaction)
+		got := r.Taken(bot.Reaction)
 		if len(got) != 2 || got[0].Text.Plain != "👍" || got[0].Message != own[0] || got[0].FromBot || !got[1].FromBot {
 			t.Errorf("reactions %+v", got)
 		}
 		// Who takes a reaction back and sets it again asks again; the core does the same wish once.
 		s.React(general, anna, string(own[0]), "👍")
-		if n := len(r.taken(bot.Reaction)); n != 3 {
+		if n := len(r.Taken(bot.Reaction)); n != 3 {
 			t.Errorf("%d reactions", n)
 		}
 	})
@@ -84,7 +84,7 @@ func TestEditsAndDeletions(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		m := s.Say(general, anna, "https://example.org/a_b_c")
 		s.Rewrite(general, m.ID, "", true)
-		if got := r.taken(bot.MessageEdited); len(got) != 0 {
+		if got := r.Taken(bot.MessageEdited); len(got) != 0 {
 			t.Errorf("a preview is an edit: %+v", got)
 		}
 		pass(time.Second)
@@ -96,7 +96,7 @@ func TestEditsAndDeletions(t *testing.T) {
 		a, b := s.Say(general, anna, "a"), s.Say(general, anna, "b")
 		s.Remove(general, m.ID)
 		s.Remove(general, a.ID, b.ID)
-		got := r.taken(bot.MessagesDeleted)
+		got := r.Taken(bot.MessagesDeleted)
 		if len(got) != 2 || len(got[0].Deleted) != 1 || len(got[1].Deleted) != 2 || got[1].Deleted[1] != community.MessageID(b.ID) {
 			t.Errorf("%+v", got)
 		}
@@ -127,7 +127,7 @@ func TestWhatMessagesCarry(t *testing.T) {
 				s.Post(fakediscord.Write{Channel: general, User: anna, Content: "joined", Type: kind})
 			}
 		}
-		if n := len(r.taken(bot.MessageNew)); n != 1 {
+		if n := len(r.Taken(bot.MessageNew)); n != 1 {
 			t.Errorf("%d of Discord's own notices count as messages", n-1)
 		}
 	})
@@ -144,7 +144,7 @@ func TestChatsAreDescribed(t *testing.T) {
 			"2100": "secret thread true false", "2101": "staff thread true false", "2102": "adult post false true",
 		} {
 			s.Say(channel, anna, "hello")
-			got := r.taken(bot.MessageNew)
+			got := r.Taken(bot.MessageNew)
 			c := got[len(got)-1].Chat
 			if fmt.Sprint(c.Name, " ", c.Private, " ", c.AgeRestricted) != want || c.ID != community.ChatID("discord:"+channel) {
 				t.Errorf("%s: %+v, want %s", channel, c, want)
@@ -156,13 +156,13 @@ func TestChatsAreDescribed(t *testing.T) {
 		})
 		s.SetBotRole(home, fakediscord.Administrator)
 		s.Say(general, anna, "psst")
-		got := r.taken(bot.MessageNew)
+		got := r.Taken(bot.MessageNew)
 		if c := got[len(got)-1].Chat; !c.Private {
 			t.Errorf("%+v", c)
 		}
 		s.SetRole(home, fakediscord.Role{ID: home, Permissions: 0})
 		s.Say(adult, anna, "psst")
-		got = r.taken(bot.MessageNew)
+		got = r.Taken(bot.MessageNew)
 		if c := got[len(got)-1].Chat; !c.Private {
 			t.Errorf("%+v", c)
 		}
@@ -191,16 +191,16 @@ func TestGuildsComeAndGo(t *testing.T) {
 		s.RemoveGuild("7000")
 		s.AddGuild(guild())
 		pass(5 * time.Second)
-		if len(r.taken(bot.Left)) != 1 || len(r.taken(bot.Joined)) != 2 {
-			t.Errorf("joined %d, left %d", len(r.taken(bot.Joined)), len(r.taken(bot.Left)))
+		if len(r.Taken(bot.Left)) != 1 || len(r.Taken(bot.Joined)) != 2 {
+			t.Errorf("joined %d, left %d", len(r.Taken(bot.Joined)), len(r.Taken(bot.Left)))
 		}
 		s.Say("7003", anna, "hi")
-		if got := r.taken(bot.MessageNew); got[len(got)-1].Chat.Private {
+		if got := r.Taken(bot.MessageNew); got[len(got)-1].Chat.Private {
 			t.Errorf("%+v", got)
 		}
 		// An outage of a guild is no goodbye.
 		s.Dispatch("7000", "GUILD_DELETE", map[string]any{"id": "7000", "unavailable": true}, 1)
-		if len(r.taken(bot.Left)) != 1 {
+		if len(r.Taken(bot.Left)) != 1 {
 			t.Error("an outage counts as leaving")
 		}
 	})

@@ -72,7 +72,7 @@ func TestRefusalIsPrivateWhileThatCanBe(t *testing.T) {
 					told <- e.Whisper()
 					return nil
 				}
-				r.setHandle(func(_ context.Context, e bot.Event) error { return whispers(e) })
+				r.SetHandle(func(_ context.Context, e bot.Event) error { return whispers(e) })
 				token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
 				pass(2 * time.Second)
 				e := r.one(bot.MessageNew)

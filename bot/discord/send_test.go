@@ -136,14 +136,14 @@ func TestNextProcessFindsWhatWasSent(t *testing.T) {
 		s.Say(general, anna, "<@100> hi")
 		mention := first.one(bot.MessageNew)
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
-		slash := first.taken(bot.MessageNew)[1]
+		slash := first.Taken(bot.MessageNew)[1]
 		pass(time.Second)
 		working := outgoing(mention, "One moment…")
 		working.Buttons = []bot.Button{{ID: "STOP1", Label: "Stop"}}
 		long := outgoing(slash, strings.Repeat("word ", 700))
 		a, b := first.send(working), first.send(long)
-		first.stop()
-		<-first.done
+		first.Stop()
+		<-first.Done
 
 		pass(8 * time.Minute)
 		second := start(t, s, nil)
@@ -302,7 +302,7 @@ func TestFortyStreamsRunSideBySide(t *testing.T) {
 			s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
 		}
 		pass(time.Second)
-		events := r.taken(bot.MessageNew)
+		events := r.Taken(bot.MessageNew)
 		s.Before(func(q fakediscord.Request) *fakediscord.Answer { // each call takes 100 ms
 			<-time.After(100 * time.Millisecond)
 			return nil

@@ -100,7 +100,7 @@ func TestSpeakEditAndDelete(t *testing.T) {
 			if got := shown(s, channel); got != "" {
 				t.Errorf("shows\n%s", got)
 			}
-			for _, e := range r.taken(bot.MessageNew) {
+			for _, e := range r.Taken(bot.MessageNew) {
 				if !e.FromBot {
 					t.Errorf("what the bot said counts as a person's: %+v", e)
 				}
@@ -213,8 +213,8 @@ func TestOwnWebhookIsReused(t *testing.T) {
 		if made != 1 {
 			t.Errorf("%d webhooks were made", made)
 		}
-		other.stop()
-		<-other.done
+		other.Stop()
+		<-other.Done
 	})
 }
 

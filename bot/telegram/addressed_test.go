@@ -54,7 +54,7 @@ func TestWhatIsAsked(t *testing.T) {
 	} {
 		bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 			s.Say(fakebotapi.Say{Chat: club, From: boris, Text: text})
-			all := r.taken(bot.MessageNew)
+			all := r.Taken(bot.MessageNew)
 			got := ""
 			if len(all) > 0 {
 				got = asked(all[0])
@@ -76,7 +76,7 @@ func TestPrivateTextIsAQuestion(t *testing.T) {
 		fmt.Sscan(string(ids[0]), &n)
 		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "and why?", ReplyTo: int64(n)})
 		s.Say(fakebotapi.Say{Chat: anna, From: anna, Photo: true})
-		all := r.taken(bot.MessageNew)
+		all := r.Taken(bot.MessageNew)
 		if len(all) != 4 || asked(all[0]) != "[ask] map[question:why is the sky blue?]" || asked(all[1]) != "[help] map[]" || all[2].Command != nil || all[2].ReplyTo != ids[0] {
 			t.Errorf("%+v", all)
 		}
@@ -103,7 +103,7 @@ func TestPrivacyMode(t *testing.T) {
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "@potluck_bot why?"})
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask@potluck_bot why?"})
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "and why?", ReplyTo: n})
-		if all := texts(r.taken(bot.MessageNew)); fmt.Sprint(all) != "[/ask why? and why?]" {
+		if all := texts(r.Taken(bot.MessageNew)); fmt.Sprint(all) != "[/ask why? and why?]" {
 			t.Errorf("%q", all)
 		}
 		if !strings.Contains(r.log.String(), "Group Privacy") {
@@ -125,7 +125,7 @@ func TestAskingAboutAMessage(t *testing.T) {
 		bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 			m := s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "Guten Morgen --style to:de"})
 			s.Say(fakebotapi.Say{Chat: club, From: boris, Text: text, ReplyTo: m.ID})
-			all := r.taken(bot.MessageNew)
+			all := r.Taken(bot.MessageNew)
 			if got := asked(all[len(all)-1]); got != want {
 				t.Errorf("%q is %q, want %q", text, got, want)
 			}
@@ -139,7 +139,7 @@ func TestWhoIsMeant(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		meant := func(text string, reply int64) string {
 			s.Say(fakebotapi.Say{Chat: club, From: olga, Text: text, ReplyTo: reply})
-			all := r.taken(bot.MessageNew)
+			all := r.Taken(bot.MessageNew)
 			e := all[len(all)-1]
 			rest := e.Text
 			if e.Command != nil {
@@ -200,7 +200,7 @@ func TestForms(t *testing.T) {
 			t.Fatalf("%+v", form)
 		}
 		s.Press(forum, form.ID, boris, form.Buttons()[1].Data)
-		taken := r.taken(bot.MessageNew)
+		taken := r.Taken(bot.MessageNew)
 		if e := taken[len(taken)-1]; asked(e) != "[worker list] map[]" {
 			t.Errorf("%+v", e)
 		}
@@ -217,7 +217,7 @@ func TestRoles(t *testing.T) {
 		s.Say(fakebotapi.Say{Chat: club, As: club, Text: "/setup"})
 		s.Say(fakebotapi.Say{Chat: club, As: -1009000, Text: "/setup"})
 		s.Say(fakebotapi.Say{Chat: club, As: -1009000, Text: "/setup", Auto: true})
-		all := r.taken(bot.MessageNew)
+		all := r.Taken(bot.MessageNew)
 		if len(all) != 5 {
 			t.Fatalf("%d events", len(all))
 		}
@@ -260,7 +260,7 @@ func TestEditedMessage(t *testing.T) {
 		m := s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask one"})
 		s.Edit(club, m.ID, "/ask two")
 		s.Edit(club, m.ID, "/ask three")
-		all := r.taken(bot.MessageEdited)
+		all := r.Taken(bot.MessageEdited)
 		if len(all) != 2 || all[0].Message != r.one(bot.MessageNew).Message || all[0].ID == all[1].ID || all[1].Text.Plain != "/ask three" {
 			t.Errorf("%+v", all)
 		}
@@ -280,7 +280,7 @@ func TestPresses(t *testing.T) {
 		if q := s.Query(press); q.Answered.IsZero() || q.Text != "" {
 			t.Errorf("%+v", q)
 		}
-		r.setHandle(func(ctx context.Context, e bot.Event) error {
+		r.SetHandle(func(ctx context.Context, e bot.Event) error {
 			_, err := r.platform.Send(ctx, bot.Outgoing{Chat: e.Chat.ID, Only: e.User, Text: bot.Plain("that is not yours"), Handle: e.Handle, Final: true, Nonce: "n"})
 			return err
 		})
@@ -290,7 +290,7 @@ func TestPresses(t *testing.T) {
 			t.Errorf("%+v", q)
 		}
 		// Who is blocked sees the button stop at once.
-		r.setHandle(func(context.Context, bot.Event) error { return fmt.Errorf("accept: %w", bot.ErrIgnored) })
+		r.SetHandle(func(context.Context, bot.Event) error { return fmt.Errorf("accept: %w", bot.ErrIgnored) })
 		press = s.Press(club, 1, boris, "ABCDEFGHIJKLMNOP")
 		synctest.Wait()
 		if q := s.Query(press); q.Answered.IsZero() || q.Text != "" {
@@ -299,7 +299,7 @@ func TestPresses(t *testing.T) {
 		// The button of a message that is gone.
 		s.Remove(club, 1)
 		s.Press(club, 1, boris, "ABCDEFGHIJKLMNOP")
-		if n := len(r.taken(bot.ActionPressed)); n != 4 {
+		if n := len(r.Taken(bot.ActionPressed)); n != 4 {
 			t.Errorf("%d presses", n)
 		}
 		pass(2 * time.Second)

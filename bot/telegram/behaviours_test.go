@@ -349,7 +349,7 @@ func TestLargeFileOfAMember(t *testing.T) {
 		}
 		withText := map[string]any{"document": large["document"], "caption": "what is that?"}
 		s.Say(fakebotapi.Say{Chat: anna, From: anna, Raw: withText})
-		all := r.taken(bot.MessageNew)
+		all := r.Taken(bot.MessageNew)
 		if e := all[len(all)-1]; asked(e) != "[ask] map[question:what is that?]" || len(e.Carried) != 1 || e.Carried[0].Size != 21<<20 {
 			t.Errorf("%+v", e)
 		}

@@ -22,7 +22,7 @@ type house struct {
 	t        testing.TB
 	fake     *fakebotapi.Server
 	db       *storage.DB
-	log      *lockedLog
+	log      *bottest.Log
 	commands []bot.Command
 	actions  []bot.ActionHandler
 	stop     func()
@@ -52,7 +52,7 @@ var secret = bot.Command{Name: "secret", Private: true, Run: func(ctx context.Co
 }}
 
 func open(t testing.TB, s *fakebotapi.Server, commands []bot.Command, actions ...bot.ActionHandler) *house {
-	h := &house{t: t, fake: s, db: storagetest.Open(t), log: &lockedLog{}, commands: commands, actions: actions}
+	h := &house{t: t, fake: s, db: storagetest.Open(t), log: &bottest.Log{}, commands: commands, actions: actions}
 	h.start()
 	return h
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,30 +48,8 @@ type rig struct {
 	t        testing.TB
 	fake     *fakebotapi.Server
 	platform *telegram.Platform
-	log      *lockedLog
-	stop     context.CancelFunc
-	done     chan error
-
-	mu     sync.Mutex
-	events []bot.Event
-	handle bot.Handler
-}
-
-type lockedLog struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (w *lockedLog) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.b.Write(b)
-}
-
-func (w *lockedLog) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.b.String()
+	log      *bottest.Log
+	*bottest.Running
 }
 
 func nothing(context.Context, *bot.Invocation) error { return nil }
@@ -107,7 +84,7 @@ func config(s *fakebotapi.Server, log io.Writer) telegram.Config {
 // start runs an adapter on a fake until the test ends; change may change its configuration.
 func start(t testing.TB, s *fakebotapi.Server, change func(*telegram.Config)) *rig {
 	t.Helper()
-	log := &lockedLog{}
+	log := &bottest.Log{}
 	c := config(s, log)
 	if change != nil {
 		change(&c)
@@ -116,34 +93,14 @@ func start(t testing.TB, s *fakebotapi.Server, change func(*telegram.Config)) *r
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	r := &rig{t: t, fake: s, platform: p, log: log, stop: cancel, done: make(chan error, 1)}
-	go func() {
-		r.done <- p.Run(ctx, func(ctx context.Context, e bot.Event) error {
-			r.mu.Lock()
-			r.events = append(r.events, e)
-			h := r.handle
-			r.mu.Unlock()
-			if h != nil {
-				return h(ctx, e)
-			}
-			return nil
-		})
-	}()
-	return r
-}
-
-func (r *rig) setHandle(h bot.Handler) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.handle = h
+	return &rig{t: t, fake: s, platform: p, log: log, Running: bottest.Run(t, p)}
 }
 
 // end stops the adapter and the fake, as a bubble needs it.
 func (r *rig) end() {
 	r.t.Helper()
-	r.stop()
-	if err := <-r.done; err != nil {
+	r.Stop()
+	if err := <-r.Done; err != nil {
 		r.t.Errorf("Run: %v", err)
 	}
 	r.fake.Close()
@@ -155,24 +112,10 @@ func (r *rig) end() {
 	}
 }
 
-// taken returns the events of a kind, after everything that is under way has come to rest.
-func (r *rig) taken(kind bot.EventKind) []bot.Event {
-	synctest.Wait()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []bot.Event
-	for _, e := range r.events {
-		if e.Kind == kind {
-			out = append(out, e)
-		}
-	}
-	return out
-}
-
 // one returns the only event of a kind.
 func (r *rig) one(kind bot.EventKind) bot.Event {
 	r.t.Helper()
-	all := r.taken(kind)
+	all := r.Taken(kind)
 	if len(all) != 1 {
 		r.t.Fatalf("%d events %s: %+v\n%s", len(all), kind, all, r.log)
 	}
@@ -242,11 +185,11 @@ func TestWrongToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)
 		r := start(t, s, func(c *telegram.Config) { c.Token = "100:another" })
-		err := <-r.done
+		err := <-r.Done
 		if err == nil || !strings.Contains(err.Error(), "@BotFather") || strings.Contains(err.Error(), "100:another") {
 			t.Errorf("%v", err)
 		}
-		r.stop()
+		r.Stop()
 		s.Close()
 	})
 }

@@ -49,7 +49,7 @@ func TestUnknownValuesBlockNothing(t *testing.T) {
 		})
 		pass(55 * time.Second)
 		s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "next batch"})
-		all := texts(r.taken(bot.MessageNew))
+		all := texts(r.Taken(bot.MessageNew))
 		if fmt.Sprint(all) != "[before with a live photo after next batch]" {
 			t.Errorf("%q\n%s", all, r.log)
 		}
@@ -67,7 +67,7 @@ func TestUnknownValuesBlockNothing(t *testing.T) {
 func TestUpdateThatCannotBeKeptComesAgain(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		fails := 3
-		r.setHandle(func(_ context.Context, e bot.Event) error {
+		r.SetHandle(func(_ context.Context, e bot.Event) error {
 			if e.Text.Plain == "stubborn" && fails > 0 {
 				fails--
 				return errors.New("the disk is full")
@@ -77,7 +77,7 @@ func TestUpdateThatCannotBeKeptComesAgain(t *testing.T) {
 		s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "stubborn"})
 		s.Say(fakebotapi.Say{Chat: old, From: anna, Text: "elsewhere"})
 		pass(30 * time.Second)
-		all := texts(r.taken(bot.MessageNew))
+		all := texts(r.Taken(bot.MessageNew))
 		if n := len(all); n != 5 || fails != 0 || s.Waiting() > 0 {
 			t.Errorf("%q, %d fails left, %d waiting", all, fails, s.Waiting())
 		}
@@ -88,7 +88,7 @@ func TestUpdateThatCannotBeKeptComesAgain(t *testing.T) {
 func TestHangingChatStopsNoOther(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		release := make(chan struct{})
-		r.setHandle(func(_ context.Context, e bot.Event) error {
+		r.SetHandle(func(_ context.Context, e bot.Event) error {
 			if e.Chat.ID == chat(club) {
 				<-release
 			}
@@ -100,7 +100,7 @@ func TestHangingChatStopsNoOther(t *testing.T) {
 			s.Say(fakebotapi.Say{Chat: old, From: anna, Text: fmt.Sprint("message ", i)})
 		}
 		pass(15 * time.Second)
-		if all := r.taken(bot.MessageNew); len(all) != 6 {
+		if all := r.Taken(bot.MessageNew); len(all) != 6 {
 			t.Errorf("%q", texts(all))
 		}
 		close(release)
@@ -121,7 +121,7 @@ func TestRepeatedUpdatesAreTakenOnce(t *testing.T) {
 		last := s.LastUpdate()
 		s.Repeat(last-1, last)
 		pass(2 * time.Second)
-		if all := texts(r.taken(bot.MessageNew)); fmt.Sprint(all) != "[0 1 2 3 4]" {
+		if all := texts(r.Taken(bot.MessageNew)); fmt.Sprint(all) != "[0 1 2 3 4]" {
 			t.Errorf("%q", all)
 		}
 	})
@@ -144,7 +144,7 @@ func TestSecondPollerIsNamed(t *testing.T) {
 		if n := strings.Count(r.log.String(), "another program asks"); n < 1 || n > 3 {
 			t.Errorf("told %d times\n%s", n, r.log)
 		}
-		if all := texts(r.taken(bot.MessageNew)); !slices.Contains(all, "hello") {
+		if all := texts(r.Taken(bot.MessageNew)); !slices.Contains(all, "hello") {
 			t.Errorf("%q", all)
 		}
 	})
@@ -213,7 +213,7 @@ func TestWebhook(t *testing.T) {
 				t.Errorf("secret %q: %d", wrong, code)
 			}
 		}
-		if len(r.taken(bot.MessageNew)) != 0 {
+		if len(r.Taken(bot.MessageNew)) != 0 {
 			t.Error("taken without the secret")
 		}
 		if code := post(secret, bytes.Repeat([]byte("x"), 2<<20)); code != http.StatusRequestEntityTooLarge {
@@ -243,7 +243,7 @@ func TestWebhook(t *testing.T) {
 func TestWebhookWithoutRoom(t *testing.T) {
 	hooked(t, func(t *testing.T, s *fakebotapi.Server, r *rig, post func(string, []byte) int) {
 		release := make(chan struct{})
-		r.setHandle(func(context.Context, bot.Event) error { <-release; return nil })
+		r.SetHandle(func(context.Context, bot.Event) error { <-release; return nil })
 		codes := make(chan int, 300)
 		var bodies [][]byte
 		for i := range 250 {
@@ -273,7 +273,7 @@ func TestWebhookWithoutRoom(t *testing.T) {
 				t.Errorf("brought again: %d", code)
 			}
 		}
-		all := texts(r.taken(bot.MessageNew))
+		all := texts(r.Taken(bot.MessageNew))
 		slices.Sort(all)
 		if n := len(slices.Compact(slices.Clone(all))); n != 250 || len(all) != 250 {
 			t.Errorf("%d events, %d different", len(all), n)
@@ -285,7 +285,7 @@ func TestWebhookWithoutRoom(t *testing.T) {
 func TestWebhookThatCannotKeep(t *testing.T) {
 	hooked(t, func(t *testing.T, s *fakebotapi.Server, r *rig, post func(string, []byte) int) {
 		broken := true
-		r.setHandle(func(context.Context, bot.Event) error {
+		r.SetHandle(func(context.Context, bot.Event) error {
 			if broken {
 				return errors.New("the disk is full")
 			}
@@ -297,7 +297,7 @@ func TestWebhookThatCannotKeep(t *testing.T) {
 			t.Errorf("%d", code)
 		}
 		broken = false
-		if code := post(s.Secret(), body); code != http.StatusOK || len(r.taken(bot.MessageNew)) != 2 {
+		if code := post(s.Secret(), body); code != http.StatusOK || len(r.Taken(bot.MessageNew)) != 2 {
 			t.Errorf("%d", code)
 		}
 	})
@@ -326,7 +326,7 @@ func TestMigration(t *testing.T) {
 	const now = int64(-1005000)
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		s.Migrate(old, now)
-		all := r.taken(bot.ChatMigrated)
+		all := r.Taken(bot.ChatMigrated)
 		if len(all) == 0 || all[0].Chat.ID != chat(old) || all[0].MovedTo != chat(now) {
 			t.Fatalf("%+v", all)
 		}
@@ -411,7 +411,7 @@ func TestReactions(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 		put([]any{thumb}, thumb, heart) // one more beside the first
-		if all := texts(r.taken(bot.Reaction)); fmt.Sprint(all) != "[👍 ❤]" {
+		if all := texts(r.Taken(bot.Reaction)); fmt.Sprint(all) != "[👍 ❤]" {
 			t.Errorf("%q", all)
 		}
 	})
