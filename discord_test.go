@@ -37,7 +37,7 @@ func openServer(t testing.TB) *server {
 func openServerWith(t testing.TB, machine string, environ ...string) *server {
 	t.Helper()
 	fake := fakediscord.Listen(t)
-	fake.Restarts, fake.AckWithin = true, time.Hour
+	fake.Restarts = true
 	fake.AddMember(fakediscord.Member{User: fakediscord.User{ID: discordOlga, Username: "olga"}, Roles: []string{"1001"}})
 	fake.AddMember(fakediscord.Member{User: fakediscord.User{ID: discordGail, Username: "gail"}, Locale: "de"})
 	fake.AddGuild(fakediscord.Guild{

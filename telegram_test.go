@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"potluck/bot/discord/fakediscord"
 	"potluck/bot/telegram/fakebotapi"
 )
 
@@ -264,8 +265,8 @@ func TestKilledWorkerOnTelegram(t *testing.T) {
 	g.end()
 }
 
-// Telegram being down when the bot starts stops nothing else: the page works, and Telegram from when it is back.
-func TestTelegramDownAtStartLeavesThePage(t *testing.T) {
+// Telegram being down when the bot starts stops nothing else: the page and Discord work, and Telegram from when it is back.
+func TestTelegramDownAtStartLeavesTheRest(t *testing.T) {
 	t.Parallel()
 	fake := fakebotapi.Listen(t)
 	fake.Before(func(fakebotapi.Request) *fakebotapi.Answer {
@@ -273,12 +274,22 @@ func TestTelegramDownAtStartLeavesThePage(t *testing.T) {
 	})
 	fake.AddUser(fakebotapi.User{ID: telegramGail, FirstName: "Gail", LanguageCode: "en", Started: true})
 	fake.AddChat(fakebotapi.Chat{ID: telegramClub, Type: "supergroup", Title: "Kitchen"})
+	beside := fakediscord.Listen(t)
+	beside.AddMember(fakediscord.Member{User: fakediscord.User{ID: discordGail, Username: "gail"}})
+	beside.AddGuild(fakediscord.Guild{ID: discordServer, Name: "Kitchen", Channels: []fakediscord.Channel{{ID: discordGeneral, Name: "general"}}})
 	g := &group{fake: fake, kitchen: openKitchen(t, "POTLUCK_TELEGRAM_TOKEN="+fakebotapi.Token, "POTLUCK_TELEGRAM_API_BASE="+fake.Base(),
-		"POTLUCK_TELEGRAM_DEMO_ENGINE=true")}
+		"POTLUCK_TELEGRAM_DEMO_ENGINE=true", "POTLUCK_DISCORD_TOKEN="+fakediscord.Token, "POTLUCK_DISCORD_API_BASE="+beside.Base(),
+		"POTLUCK_DISCORD_DEMO_ENGINE=true")}
 	g.bot.said(g.bot.errs, "Telegram does not answer yet")
 	g.lend(g.operator, "tower", demoKitchen)
 	if m := g.guest.answer(g.guest.say(question)); !strings.Contains(m.Text, middle) {
 		t.Errorf("on the page: %q", m.Text)
+	}
+	onDiscord := &server{kitchen: g.kitchen, fake: beside}
+	onDiscord.connected()
+	_, asked, _ := strings.Cut(question, " ")
+	if m := onDiscord.final(onDiscord.slash(discordGail, "ask", map[string]any{"question": asked})); !strings.Contains(m.Content, middle) {
+		t.Errorf("on Discord: %q", m.Content)
 	}
 	fake.Before(nil)
 	g.bot.said(g.bot.errs, "connected to Telegram")

@@ -22,6 +22,8 @@ import (
 	"potluck/bot/discord/fakediscord"
 	"potluck/community"
 	"potluck/fault"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // picture is noise, which no format makes small: size × size pixels.
@@ -208,6 +210,31 @@ func TestLimitsAndFailuresAreWaitedFor(t *testing.T) {
 			})
 		})
 	}
+}
+
+// After a rest all channels are written to at once: no second holds more calls than Discord takes of a bot.
+func TestManyChannelsAtOnceShareTheLimitForAll(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+		const channels = 120
+		for i := range channels {
+			s.AddChannel(home, fakediscord.Channel{ID: fmt.Sprint(7000 + i), Name: fmt.Sprint("room-", i)})
+		}
+		pass(time.Minute)
+		begun := time.Now()
+		var all errgroup.Group
+		for i := range channels {
+			all.Go(func() error {
+				_, err := r.post(fmt.Sprint(7000+i), "hello", fmt.Sprint("n", i))
+				return err
+			})
+		}
+		if err := all.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(begun); s.Limited() > 0 || d > 4*time.Second {
+			t.Errorf("%d calls were refused, all took %v", s.Limited(), d)
+		}
+	})
 }
 
 // A call that nobody waits for any more ends, also while it waits for a limit.

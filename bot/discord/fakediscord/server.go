@@ -68,8 +68,7 @@ type Server struct {
 	Global Limit
 	// Restarts: the bot may be started again at any moment, and cannot know when it identified last; too early, it gets op 9.
 	Restarts bool
-	// AckWithin is how long after its making an interaction can be acknowledged; default three seconds, as at Discord's. Bots in processes of
-	// their own get more: what is tested there must not depend on how often the machine stalls.
+	// AckWithin is how long after its making an interaction can be acknowledged; default three seconds, as at Discord's.
 	AckWithin time.Duration
 	// AllowBadRequests: a request that breaks the specification is refused, but fails no test.
 	AllowBadRequests bool
@@ -119,9 +118,11 @@ func New(tb testing.TB) *Server {
 	return s
 }
 
-// Listen starts a fake on a loopback address, for bots in processes of their own.
+// Listen starts a fake on a loopback address, for bots in processes of their own. It takes acknowledgements for an hour and has no limit for
+// all calls together: what is tested there must not depend on how often the machine stalls.
 func Listen(tb testing.TB) *Server {
 	s := newServer(tb)
+	s.AckWithin, s.Global = time.Hour, Limit{}
 	s.serve(fakeserver.OnLoopback(tb, "fake Discord"))
 	return s
 }
