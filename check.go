@@ -77,6 +77,10 @@ func (r *report) folder(ctx context.Context, c call) {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if err := roomy(above(dir)); err != nil {
+			r.failed(fmt.Errorf("the data folder %s cannot be made: %w", dir, err))
+			return
+		}
 		r.say("note", "the data folder %s does not exist yet: the first start makes it", dir)
 		return
 	case err != nil:
@@ -99,6 +103,17 @@ func (r *report) folder(ctx context.Context, c call) {
 		r.database(ctx, c, secret)
 	case err == nil:
 		r.say("note", "there is no database yet: the first start makes it")
+	}
+}
+
+// above is the nearest folder that exists around a path.
+func above(path string) string {
+	for {
+		up := filepath.Dir(path)
+		if _, err := os.Stat(up); err == nil || up == path {
+			return up
+		}
+		path = up
 	}
 }
 

@@ -114,3 +114,12 @@ func TestCheckFindsAFullDisk(t *testing.T) {
 		t.Errorf("check left %v", left)
 	}
 }
+
+// check says before the first start that a data folder cannot be made, as serve would.
+func TestCheckNamesAFolderThatCannotBeMade(t *testing.T) {
+	out, errs := &transcript{}, &transcript{}
+	code := run(t.Context(), []string{"check"}, []string{"POTLUCK_DATA_DIR=/proc/potluck"}, out, errs)
+	if code != 1 || !strings.Contains(out.String(), "WRONG the data folder /proc/potluck cannot be made") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+}

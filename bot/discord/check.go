@@ -79,7 +79,7 @@ func Check(ctx context.Context, c Config) []bot.Finding {
 	case statusOf(err) == http.StatusUnauthorized:
 		return []bot.Finding{bot.Broken.Says(ErrToken.Error())}
 	case err != nil:
-		return []bot.Finding{bot.Broken.Says(fmt.Sprintf("Discord cannot be asked (%v): is this machine online, and is discord.api_base right?", err))}
+		return []bot.Finding{bot.ToDo.Says(fmt.Sprintf("Discord cannot be asked (%v), so the bot starts without it and tries again: is this machine online, and is discord.api_base right?", err))}
 	}
 	found := []bot.Finding{bot.Fine.Says(fmt.Sprintf("Discord knows the bot as %q (application %s)", app.Name, app.ID))}
 	switch has := app.Flags&contentFlags != 0; {

@@ -32,7 +32,7 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 				c.Overwrites = []fakediscord.Overwrite{{ID: home, Deny: fakediscord.AttachFiles}}
 			})
 		}, []string{"todo Home, #adult: allow the bot's role Attach Files (pictures)"}, "#general"},
-		"not reachable": {func(_ *fakediscord.Server, c *discord.Config) { c.APIBase = "http://discord.test/api/v9" }, []string{"wrong Discord cannot be asked"}, "todo"},
+		"not reachable": {func(_ *fakediscord.Server, c *discord.Config) { c.APIBase = "http://discord.test/api/v9" }, []string{"todo Discord cannot be asked"}, "wrong"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -27,7 +27,7 @@ func Check(ctx context.Context, c Config) []bot.Finding {
 	case refusedToken(err):
 		return []bot.Finding{bot.Broken.Says(ErrToken.Error())}
 	case err != nil:
-		return []bot.Finding{bot.Broken.Says(fmt.Sprintf("Telegram cannot be asked (%v): is this machine online, and is telegram.api_base right?", err))}
+		return []bot.Finding{bot.ToDo.Says(fmt.Sprintf("Telegram cannot be asked (%v), so the bot starts without it and tries again: is this machine online, and is telegram.api_base right?", err))}
 	}
 	found := []bot.Finding{bot.Fine.Says(fmt.Sprintf("Telegram knows the bot as %q: https://t.me/%s", me.Name, me.Username))}
 	if me.ReadsAll {

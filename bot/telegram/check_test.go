@@ -44,7 +44,7 @@ func TestCheck(t *testing.T) {
 		t.Error(got)
 	}
 	s.Close()
-	if got := found(t, s, nil); !strings.HasPrefix(got, "wrong Telegram cannot be asked") {
+	if got := found(t, s, nil); !strings.HasPrefix(got, "todo Telegram cannot be asked") {
 		t.Error(got)
 	}
 }
