@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -122,9 +124,15 @@ func loadConfig(path string, environ []string) (Config, error) {
 	return c, c.Validate()
 }
 
+// decodeConfig reads the text of a file over c. What the file does not say stays as it is.
 func decodeConfig(b []byte, c *Config) error {
-	err := yaml.UnmarshalWithOptions(b, c, yaml.Strict())
-	if err == nil {
+	read := *c // of a file without any key the library makes an empty struct
+	err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&read)
+	switch {
+	case errors.Is(err, io.EOF): // nothing but comments
+		return nil
+	case err == nil:
+		*c = read
 		return nil
 	}
 	if unknown, ok := errors.AsType[*yaml.UnknownFieldError](err); ok {

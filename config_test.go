@@ -24,6 +24,21 @@ func TestExampleHoldsEveryDefault(t *testing.T) {
 	}
 }
 
+// A file whose lines are all comments, as somebody leaves who changes nothing, wiped every default.
+func TestFileWithoutKeysMeansTheDefaults(t *testing.T) {
+	for _, file := range []string{"", "\n", "# nothing changed\n", "---\n", "---\n# nothing\n---\n", "http:\n  # addr: 127.0.0.1:9090\n", "data_dir:\n"} {
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		write(t, path, file)
+		c, err := loadConfig(path, nil)
+		if err != nil {
+			t.Errorf("%q: %v", file, err)
+		}
+		if diff := cmp.Diff(defaultConfig(), c); diff != "" {
+			t.Errorf("%q (-default +read):\n%s", file, diff)
+		}
+	}
+}
+
 func TestConfigErrorsSayWhatToDo(t *testing.T) {
 	tests := map[string]struct {
 		file string
