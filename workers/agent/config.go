@@ -144,7 +144,11 @@ var unknownKey = regexp.MustCompile(`unknown field "([^"]*)"`)
 // ParseSettings reads the text of a config.yaml over the defaults.
 func ParseSettings(b []byte) (Settings, error) {
 	s := DefaultSettings()
-	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.DisallowUnknownField()).Decode(&s); err != nil && !errors.Is(err, io.EOF) {
+	err := yaml.NewDecoder(bytes.NewReader(b), yaml.DisallowUnknownField()).Decode(&s)
+	switch {
+	case errors.Is(err, io.EOF): // nothing but comments: the library has emptied s
+		return DefaultSettings(), nil
+	case err != nil:
 		line, what := 0, "cannot be read"
 		if e, ok := errors.AsType[yaml.Error](err); ok {
 			what = e.GetMessage()

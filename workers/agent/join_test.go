@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"potluck/workers/protocol"
 )
 
@@ -280,6 +282,19 @@ func TestSettings(t *testing.T) {
 	}
 	if _, err := Folder(t.TempDir()).Settings(); err != nil {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// A config.yaml whose lines are all comments wiped every default: no kinds, no programs, and an error about jobs_at_once.
+func TestFileWithoutKeysMeansTheDefaults(t *testing.T) {
+	for _, text := range []string{"", "\n", "# nothing changed\n", "---\n", "limits:\n  # max_steps: 20\n", "engines:\nkinds:\ndemo:\n"} {
+		s, err := ParseSettings([]byte(text))
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if diff := cmp.Diff(DefaultSettings(), s); diff != "" {
+			t.Errorf("%q (-default +read):\n%s", text, diff)
+		}
 	}
 }
 
