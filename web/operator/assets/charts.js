@@ -16,14 +16,13 @@ function element(name, className, ...children) {
   return n;
 }
 
-// niceTop divides an axis up to max into at most four steps of 1, 2, 2.5 or 5 × 10ⁿ.
+// niceTop divides an axis up to max into at most four steps of 1, 2, 2.5 or 5 × 10ⁿ. It ends at 1 at least: nobody can picture 0.0008 of a job.
 function niceTop(max, whole) {
-  if (max <= 0) return { top: 1, step: whole ? 1 : 0.5 };
-  const raw = max / 4;
+  const raw = Math.max(max, 1) / 4;
   const power = 10 ** Math.floor(Math.log10(raw));
   let step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
   if (whole) step = Math.max(1, Math.ceil(step));
-  return { top: roomAbove(max, step), step };
+  return { top: roomAbove(Math.max(max, 1), step), step };
 }
 
 // roomAbove ends an axis at the next step, or a little above the highest value when that step is far.
