@@ -51,13 +51,18 @@ func TestTheOperatorsViewInABrowser(t *testing.T) {
 	desk.until(`document.querySelector("#confirm").open`)
 	desk.accessible("the question whether to pause")
 	desk.click("#confirm-yes")
-	desk.until(`document.querySelector("#worker-cards .badge").textContent === "paused" && document.querySelector("#job-rows").innerText.includes("are paused by their owners")`)
-	value[bool](desk, `(() => { [...document.querySelectorAll("#job-rows tr")].find((r) => r.innerText.includes("paused by their owners")).querySelector("button").click(); return true; })()`)
-	desk.until(`document.querySelector("#job-dialog").open && /stove\s*paused by its owner/.test(document.querySelector("#job-body").innerText)`)
+	desk.until(`document.querySelector("#worker-cards .badge").textContent === "paused" && document.querySelector("#job-rows").innerText.includes("The workers that can do it are paused.")`)
+	value[bool](desk, `(() => { [...document.querySelectorAll("#job-rows tr")].find((r) => r.innerText.includes("that can do it are paused")).querySelector("button").click(); return true; })()`)
+	desk.until(`document.querySelector("#job-dialog").open && /stove\s*paused/.test(document.querySelector("#job-body").innerText)`)
 	desk.accessible("a job's details")
 	desk.click("#job-close")
 	value[bool](desk, `(() => { document.querySelector('#worker-cards [data-focus="resume"]').click(); return true; })()`)
 	desk.until(`document.querySelector("#worker-cards .badge").textContent === "here"`)
+
+	// A machine that was done for the day, with nothing to do, stood there with all slots at work.
+	k.operator.say("/worker limits jobs:1")
+	desk.until(`document.querySelector("#worker-cards .badge").textContent === "paused" && document.querySelector("#worker-cards .meter-words").textContent.startsWith("0 of ")`)
+	k.operator.say("/worker limits jobs:0")
 
 	desk.click("#audit")
 	desk.until(`document.querySelector("#audit-result").textContent.includes("Every invariant holds")`)
@@ -67,6 +72,10 @@ func TestTheOperatorsViewInABrowser(t *testing.T) {
 		// Of a day with hardly anybody in line, the axis said 0, 0, 0.
 		if axes := value[[]string](desk, `[...document.querySelectorAll("#charts svg")].map((s) => [...s.querySelectorAll("text[text-anchor=end]")].map((t) => t.textContent)).filter((l) => new Set(l).size !== l.length).map((l) => l.join(" "))`); len(axes) > 0 {
 			t.Errorf("over a %s axes say %q", span, axes)
+		}
+		// Nor is 0.0008 of a job a height that anybody can read.
+		if top := value[string](desk, `[...document.querySelectorAll("#charts svg")[1].querySelectorAll("text[text-anchor=end]")].pop()?.textContent ?? "none"`); strings.HasPrefix(top, "0") {
+			t.Errorf("over a %s the axis of those in line ends at %s", span, top)
 		}
 	}
 	if values := value[[]string](desk, `(() => { const d = document.querySelector("#charts details"); d.open = true; return new Promise((r) => setTimeout(() => r([...d.querySelectorAll("td")].map((n) => n.textContent).filter((s) => s !== "–")), 50)); })()`); len(values) == 0 {

@@ -309,7 +309,9 @@ function buildWorker(w) {
     badge(words[`state_${w.state}`], stateLook[w.state])));
   if (w.closed) card.append(element("span", "sub", words[`closed_${w.closed}`]));
   else if (w.state === "paused" && w.reason && w.reason !== "paused") card.append(element("span", "sub", say("paused_why", { reason: w.reason })));
-  if (!offline) card.append(meter(w.slots ? (w.slots - w.free) / w.slots : 0, "c1", say("slots", { n: count(w.slots - w.free), all: count(w.slots) })));
+  // Not what is missing of the free slots: a paused machine has none free, and a limit of the day takes some away, without any work.
+  const busy = Math.min(w.jobs.length, w.slots);
+  if (!offline) card.append(meter(w.slots ? busy / w.slots : 0, "c1", say("slots", { n: count(busy), all: count(w.slots) })));
   for (const g of w.gpus) card.append(gpuRow(g));
   card.append(element("span", "sub", [w.gpus.length ? null : words.no_gpu, say("cpu", { cpus: count(w.cpus), ram: memory(w.ram_mb) }), w.os].filter(Boolean).join(" · ")));
   if (w.offers.length) {
