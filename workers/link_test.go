@@ -302,6 +302,35 @@ func TestEndlessAnswerIsStopped(t *testing.T) {
 	})
 }
 
+// "Last seen" was when a machine came, however long it stayed.
+func TestLastSeenIsTheLastSignOfLife(t *testing.T) {
+	leaves := map[string]func(b *bed, h *hand){
+		"with a word":  func(_ *bed, h *hand) { h.send(protocol.Bye{Code: protocol.ByeShutdown}) },
+		"silently":     func(_ *bed, h *hand) { h.close() },
+		"with the bot": func(b *bed, _ *hand) { b.end(); b.begin() },
+	}
+	for how, leave := range leaves {
+		t.Run(how, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bed) {
+				h := b.decided().enlist(9).connect()
+				defer h.close()
+				var last time.Time
+				for range 2 {
+					<-time.After(5 * time.Second)
+					last = time.Now()
+					h.send(protocol.Beat{Free: 1})
+				}
+				<-time.After(3 * time.Second)
+				leave(b, h)
+				synctest.Wait()
+				if got := b.store.lastSeen(1); !got.Equal(last) {
+					t.Errorf("seen %v after its last beat, want 0 s", got.Sub(last))
+				}
+			})
+		})
+	}
+}
+
 func TestPauseDrainAndOverview(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		b.decided()

@@ -30,6 +30,7 @@ type memStore struct {
 	workers  []*Worker
 	codes    map[[32]byte]memCode
 	speeds   map[speedKey]Speed
+	seen     map[int64]time.Time
 	broke    bool // nobody may owe anything
 	// refuse, when set, may fail a call by name.
 	refuse func(call string) error
@@ -45,7 +46,7 @@ type memCode struct {
 func newMemStore() *memStore {
 	return &memStore{
 		running: map[int64]Attempt{}, numbers: map[[2]int64]bool{}, balance: map[community.MemberID]ledger.Amount{}, earned: map[community.MemberID]ledger.Amount{},
-		resolved: map[int64]int{}, codes: map[[32]byte]memCode{}, speeds: map[speedKey]Speed{},
+		resolved: map[int64]int{}, codes: map[[32]byte]memCode{}, speeds: map[speedKey]Speed{}, seen: map[int64]time.Time{},
 	}
 }
 
@@ -314,8 +315,17 @@ func (s *memStore) Revoke(_ context.Context, id int64, _ time.Time) error {
 	return nil
 }
 
-func (s *memStore) Seen(context.Context, int64, protocol.Hardware, []protocol.Offer, time.Time) error {
+func (s *memStore) Seen(_ context.Context, worker int64, _ protocol.Hardware, _ []protocol.Offer, at time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen[worker] = at
 	return nil
+}
+
+func (s *memStore) lastSeen(worker int64) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen[worker]
 }
 
 func (s *memStore) Speeds(context.Context) ([]Speed, error) {

@@ -251,6 +251,11 @@ func (p *Pool) Run(ctx context.Context) error {
 
 func (p *Pool) shutdown() {
 	p.closing = true
+	for _, w := range p.present {
+		if w.session != nil {
+			p.seen(w)
+		}
+	}
 	ended := make(chan struct{})
 	p.tasks.Go(func() {
 		p.link.shut()

@@ -90,25 +90,26 @@ func (p *Pool) arrive(in arrival, now time.Time) {
 	}
 	paused := in.hello.Paused
 	p.sched.change(w.ID, now, func(n *node) { n.paused = paused })
-	p.seen(w, now)
+	p.seen(w)
 }
 
-func (p *Pool) seen(w *presence, now time.Time) {
+// seen saves when a worker gave its last sign of life, and what it said of itself. That is done when it comes, says something new and leaves: not at every beat.
+func (p *Pool) seen(w *presence) {
 	p.dirty, p.moved = true, true
 	if w.saving { // one at a time: a worker that changes faster than the store saves must not fill the memory
 		w.unsaved = true
 		return
 	}
 	w.saving = true
-	id, hw, raw := w.ID, w.Hardware, w.raw
+	id, hw, raw, at := w.ID, w.Hardware, w.raw, w.Seen
 	p.task(func(ctx context.Context) func(time.Time) {
-		if err := p.store.Seen(ctx, id, hw, raw, now); err != nil {
+		if err := p.store.Seen(ctx, id, hw, raw, at); err != nil {
 			p.log.Error("worker's visit not saved", "worker", id, "err", err)
 		}
-		return func(now time.Time) {
+		return func(time.Time) {
 			again := w.unsaved
 			if w.saving, w.unsaved = false, false; again {
-				p.seen(w, now)
+				p.seen(w)
 			}
 		}
 	})
@@ -141,11 +142,11 @@ func (p *Pool) depart(in departure, now time.Time) {
 		return
 	}
 	w.session, w.away = nil, now
-	p.dirty = true
 	if in.final {
 		p.gone(w, now)
 		return
 	}
+	p.seen(w)
 	p.sched.change(w.ID, now, func(n *node) { n.away = true })
 }
 
@@ -162,7 +163,7 @@ func (p *Pool) gone(w *presence, now time.Time) {
 		}
 	}
 	p.sched.leave(w.ID, now)
-	p.seen(w, now)
+	p.seen(w)
 }
 
 // reoffer takes a worker's new offers.
@@ -172,9 +173,9 @@ func (p *Pool) reoffer(in offering, now time.Time) {
 		return
 	}
 	f, offers := in.session.takeOffers()
-	w.raw, w.offers, w.slots, w.shown = f.Offers, offers, f.Slots, nil
+	w.raw, w.offers, w.slots, w.shown, w.Seen = f.Offers, offers, f.Slots, nil, now
 	p.sched.change(w.ID, now, func(n *node) { n.offers, n.slots = w.offers, w.slots })
-	p.seen(w, now)
+	p.seen(w)
 }
 
 func (p *Pool) hear(in word, now time.Time) {
@@ -182,9 +183,10 @@ func (p *Pool) hear(in word, now time.Time) {
 	if w == nil || w.session != in.session {
 		return
 	}
+	w.Seen = now
 	switch f := in.frame.(type) {
 	case protocol.Beat:
-		w.Seen, w.free, w.load = now, f.Free, f.GPUs
+		w.free, w.load = f.Free, f.GPUs
 		p.sched.beat(w.ID, f.Free, now)
 	case protocol.Pause:
 		w.paused = f.Reason
