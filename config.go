@@ -15,6 +15,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"potluck/bot/webchat"
 	"potluck/failpoint"
 	"potluck/ledger"
 	"potluck/nearest"
@@ -297,9 +298,7 @@ func (c Config) Validate() error {
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format", "text or json", strconv.Quote(c.Log.Format))
 	}
-	if c.Page.Enabled && (c.Page.Name == "" || len(c.Page.Chats) == 0) {
-		bad("page.name and page.chats", "a name and at least one chat", "empty")
-	}
+	wrong = append(wrong, c.Page.validate()...)
 	c.Discord.validate(bad)
 	c.Telegram.validate(bad, c.HTTP.PublicURL)
 	for key, n := range map[string]int{
@@ -333,6 +332,23 @@ func (c Config) Validate() error {
 		bad("workers.lease_max", "at least workers.lease_min", c.Workers.LeaseMax)
 	}
 	return errors.Join(wrong...)
+}
+
+// validate names what the page would refuse at the start; of a page that is off nothing matters.
+func (p PageConfig) validate() (wrong []error) {
+	if !p.Enabled {
+		return nil
+	}
+	if p.Name == "" {
+		wrong = append(wrong, errors.New("page.name is empty: want a name"))
+	}
+	if len(p.Chats) == 0 {
+		wrong = append(wrong, errors.New("page.chats is empty: want at least one chat"))
+	}
+	if err := webchat.CheckChats(p.Chats); err != nil {
+		wrong = append(wrong, fmt.Errorf("page.chats: %w", err))
+	}
+	return wrong
 }
 
 func credits(n int) ledger.Amount { return ledger.Amount(n) * ledger.Credit }

@@ -53,6 +53,11 @@ func TestConfigErrorsSayWhatToDo(t *testing.T) {
 		"bad public URL":    {file: "http:\n  public_url: potluck.example.org\n", want: []string{"http.public_url", "https://potluck.example.org"}},
 		"bad log level":     {file: "log:\n  level: loud\n", want: []string{"log.level", "debug, info, warn or error"}},
 		"two at once":       {file: "limits: {running: 0, queued: 0}\n", want: []string{"limits.running", "limits.queued"}},
+		"chat twice":        {file: "page:\n  chats: [a, a]\n", want: []string{"page.chats", `"a" is listed twice`}},
+		"chat without name": {file: "page:\n  chats: [\"\", x]\n", want: []string{"page.chats", "1 to 32 characters"}},
+		"chat of two words": {file: "page:\n  chats: [living room]\n", want: []string{"page.chats", `"living room"`, "without spaces"}},
+		"chat with a slash": {env: []string{"POTLUCK_PAGE_CHATS=a/b"}, want: []string{"page.chats", `"a/b"`, "slashes"}},
+		"chat too long":     {env: []string{"POTLUCK_PAGE_CHATS=" + strings.Repeat("x", 33)}, want: []string{"page.chats", "1 to 32 characters"}},
 		"bad variable":      {env: []string{"POTLUCK_LIMITS_RUNNING=two"}, want: []string{"POTLUCK_LIMITS_RUNNING", "whole number"}},
 		"unknown variable":  {env: []string{"POTLUCK_HTTP_ADR=127.0.0.1:1"}, want: []string{"POTLUCK_HTTP_ADR", "POTLUCK_HTTP_ADDR"}},
 	}

@@ -152,6 +152,19 @@ type Page struct {
 	growing  growing
 }
 
+// CheckChats says which of the names cannot be that of a chat of the page, and why; nil when all can.
+func CheckChats(names []string) error {
+	for i, name := range names {
+		if _, err := cleanName(name); err != nil || strings.ContainsAny(name, ":/ ") {
+			return fmt.Errorf("chat name %q: use 1 to 32 characters without spaces, colons or slashes", name)
+		}
+		if slices.Contains(names[:i], name) {
+			return fmt.Errorf("chat name %q is listed twice", name)
+		}
+	}
+	return nil
+}
+
 // New checks the configuration and makes a Page; it takes messages once Run runs.
 func New(c Config) (*Page, error) {
 	if c.Store == nil || c.Pictures == nil {
@@ -162,13 +175,8 @@ func New(c Config) (*Page, error) {
 	if len(c.Chats) == 0 {
 		c.Chats = []string{"lobby", "english", "español"}
 	}
-	for i, name := range c.Chats {
-		if _, err := cleanName(name); err != nil || strings.ContainsAny(name, ":/ ") {
-			return nil, fmt.Errorf("webchat: chat name %q: use 1 to 32 characters without spaces, colons or slashes", name)
-		}
-		if slices.Contains(c.Chats[:i], name) {
-			return nil, fmt.Errorf("webchat: chat name %q is listed twice", name)
-		}
+	if err := CheckChats(c.Chats); err != nil {
+		return nil, fmt.Errorf("webchat: %w", err)
 	}
 	if c.Operator == nil {
 		c.Operator = func(context.Context, community.UserID, string) error { return nil }
