@@ -322,8 +322,10 @@ func (c Config) Validate() error {
 			bad(key, "more than 0", d)
 		}
 	}
-	if c.Credits.Escrow < 0 || c.Workers.Lost < 0 {
-		bad("credits.escrow and workers.lost", "0 or more", "negative")
+	for key, d := range map[string]time.Duration{"credits.escrow": c.Credits.Escrow, "workers.lost": c.Workers.Lost} {
+		if d < 0 {
+			bad(key, "0 or more", d)
+		}
 	}
 	if c.Workers.Silence < 2*c.Workers.Heartbeat {
 		bad("workers.silence", "at least twice workers.heartbeat", c.Workers.Silence)

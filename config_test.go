@@ -83,6 +83,27 @@ func TestConfigErrorsSayWhatToDo(t *testing.T) {
 	}
 }
 
+// Of two keys that are checked together only the wrong one is named.
+func TestOnlyTheWrongKeyIsNamed(t *testing.T) {
+	for _, tt := range []struct{ file, want string }{
+		{"page:\n  name: \"\"\n", "page.name is empty: want a name"},
+		{"page:\n  chats: []\n", "page.chats is empty: want at least one chat"},
+		{"credits:\n  escrow: -1s\n", "credits.escrow is -1s: want 0 or more"},
+		{"workers:\n  lost: -1s\n", "workers.lost is -1s: want 0 or more"},
+	} {
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		write(t, path, tt.file)
+		if _, err := loadConfig(path, nil); err == nil || err.Error() != tt.want {
+			t.Errorf("%q: %v, want %q", tt.file, err, tt.want)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	write(t, path, "page: {enabled: false, name: \"\", chats: [a, a]}\n")
+	if _, err := loadConfig(path, nil); err != nil {
+		t.Errorf("a page that is off: %v", err)
+	}
+}
+
 func TestMissingConfigFileNamesTheExample(t *testing.T) {
 	_, err := loadConfig(filepath.Join(t.TempDir(), "config.yaml"), nil)
 	if err == nil || !strings.Contains(err.Error(), "config.example.yaml") {
