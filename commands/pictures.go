@@ -344,6 +344,9 @@ func (h House) info(ctx context.Context, in *bot.Invocation, a bot.Action) error
 // settings are the options that draw the same again.
 func (p painting) settings() string {
 	options := fmt.Sprintf("seed:%d aspect:%dx%d model:%s", p.Seed, p.Width, p.Height, p.Model)
+	if p.Count > 1 {
+		options += fmt.Sprintf(" count:%d", p.Count)
+	}
 	if p.Style != "" {
 		options += " style:" + p.Style
 	}

@@ -360,7 +360,7 @@ func TestInfoTellsEverything(t *testing.T) { // 34, 35
 // Edit hands out a command that draws the same picture, whoever presses, until something in it is changed.
 func TestEditHandsOutTheCommand(t *testing.T) { // 34
 	st := openStudio(t)
-	for _, typed := range []string{"/imagine a lighthouse in a storm --style photo --no people --seed 7 --ar 16:9", "/imagine a fox,\na hen", "/imagine 雪の中の赤い狐 model:sdxl"} {
+	for _, typed := range []string{"/imagine a lighthouse in a storm --style photo --no people --seed 7 --ar 16:9", "/imagine a fox,\na hen count:2", "/imagine 雪の中の赤い狐 model:sdxl"} {
 		m := st.say(typed)
 		st.pressAs(m, "ken", "Edit", community.Everyone)
 		edit := st.final()
@@ -374,7 +374,7 @@ func TestEditHandsOutTheCommand(t *testing.T) { // 34
 		}
 		drawn := *st.pool.jobs[len(st.pool.jobs)-1].Image
 		st.say(command)
-		if again := *st.pool.jobs[len(st.pool.jobs)-1].Image; again.Prompt != drawn.Prompt || again.Negative != drawn.Negative || again.Seed != drawn.Seed || again.Width != drawn.Width || again.Height != drawn.Height || again.Steps != drawn.Steps {
+		if again := *st.pool.jobs[len(st.pool.jobs)-1].Image; again.Prompt != drawn.Prompt || again.Negative != drawn.Negative || again.Seed != drawn.Seed || again.Count != drawn.Count || again.Width != drawn.Width || again.Height != drawn.Height || again.Steps != drawn.Steps {
 			t.Errorf("%q drew %+v, %q drew %+v", typed, drawn, command, again)
 		}
 	}
