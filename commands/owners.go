@@ -146,7 +146,11 @@ func (h House) rename(ctx context.Context, in *bot.Invocation) error {
 		if err := h.Owners.Rename(ctx, w.ID, name, in.Member); err != nil {
 			return err
 		}
-		return in.Reply.Final(ctx, bot.Reply{Text: in.Say("worker.renamed", "old", w.Name, "name", name)})
+		now, err := h.owned(ctx, in.Member, w.ID) // what was typed is tidied before it is kept
+		if err != nil {
+			return err
+		}
+		return in.Reply.Final(ctx, bot.Reply{Text: in.Say("worker.renamed", "old", w.Name, "name", now.Name)})
 	})
 }
 
@@ -292,7 +296,10 @@ func (h House) limits(ctx context.Context, in *bot.Invocation) error {
 			if err := h.Owners.Limit(ctx, w.ID, l, in.Member); err != nil {
 				return err
 			}
-			w.Limits, key = l, "worker.limits_set"
+			if w, err = h.owned(ctx, in.Member, w.ID); err != nil { // anew: what it did today is counted only where that is limited
+				return err
+			}
+			key = "worker.limits_set"
 		}
 		lines := []bot.Text{in.Say(key, "name", w.Name), limitsText(in.Say, w, h.Now()), small(in.Say("worker.limits_more", "id", w.ID))}
 		return in.Reply.Final(ctx, bot.Reply{Text: joined("\n", lines...)})

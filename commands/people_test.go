@@ -326,6 +326,42 @@ func TestMachineNumberIsNoSwitchAndNoName(t *testing.T) {
 	}
 }
 
+// The new name of a machine was confirmed as it was typed, not as it is called from then on.
+func TestRenameSaysWhatIsKept(t *testing.T) {
+	y := openYard(t)
+	y.links("rita", "Attic PC", false)
+	got := y.say("/worker rename <i>Küche</i>").Text.Plain
+	all, err := y.pool.Workers(y.ctx, y.member("rita").ID)
+	if err != nil || len(all) != 1 || got != "Attic PC is called "+all[0].Name+" from now on." {
+		t.Errorf("%s: %+v %v", got, all, err)
+	}
+}
+
+// Setting a limit told "0 done today" of a machine that had done some: they are counted only where they are limited.
+func TestNewLimitKnowsTheDay(t *testing.T) {
+	var s *stand
+	s = open(t, func(h *commands.House) { h.Owners = limiter{h.Owners, func() []workers.Worker { return s.workers }} })
+	s.workers = []workers.Worker{{ID: 7, Owner: s.member("rita").ID, Name: "Attic PC"}}
+	if got := s.say("/worker limits jobs:50").Text.Plain; !strings.Contains(got, "(6 done today") {
+		t.Error(got)
+	}
+}
+
+// limiter limits workers that did six jobs today.
+type limiter struct {
+	commands.Owners
+	all func() []workers.Worker
+}
+
+func (o limiter) Limit(_ context.Context, id int64, l workers.Limits, _ community.Member) error {
+	for i, w := range o.all() {
+		if w.ID == id {
+			o.all()[i].Limits, o.all()[i].Today = l, 6
+		}
+	}
+	return nil
+}
+
 // A gift that is no whole number of credits "still needed a number of credits".
 func TestGiftOfNoWholeNumber(t *testing.T) {
 	y := openYard(t)
