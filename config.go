@@ -140,8 +140,8 @@ func decodeConfig(b []byte, c *Config) error {
 		tok := unknown.GetToken()
 		key := tok.Value
 		hint := ""
-		if near := nearest.Of(key, configKeys(reflect.TypeFor[Config]())); near != "" {
-			hint = fmt.Sprintf(": did you mean %q?", near)
+		if meant := nearest.Key(key, reflect.TypeFor[Config]()); meant != "" {
+			hint = ": " + meant
 		}
 		return fmt.Errorf("line %d: unknown key %q%s", tok.Position.Line, key, hint)
 	}
@@ -168,18 +168,6 @@ func wanted(t reflect.Type) string {
 	default:
 		return "a text"
 	}
-}
-
-// configKeys lists every key's last word, for suggestions.
-func configKeys(t reflect.Type) []string {
-	var keys []string
-	for f := range t.Fields() {
-		keys = append(keys, f.Tag.Get("yaml"))
-		if f.Type.Kind() == reflect.Struct {
-			keys = append(keys, configKeys(f.Type)...)
-		}
-	}
-	return keys
 }
 
 const envPrefix = "POTLUCK_"

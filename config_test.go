@@ -47,6 +47,9 @@ func TestConfigErrorsSayWhatToDo(t *testing.T) {
 	}{
 		"unknown key":       {file: "data_dir: x\nhttp:\n  adr: 127.0.0.1:1\n", want: []string{"line 3", `"adr"`, `"addr"`}},
 		"unknown, not near": {file: "flux_capacitor: 1\n", want: []string{"line 1", `"flux_capacitor"`}},
+		"key of a group":    {file: "running: 3\n", want: []string{`line 1: unknown key "running": it belongs under limits:`}},
+		"key of several":    {file: "http:\n  token: x\n", want: []string{"line 2", "it belongs under discord: or telegram:"}},
+		"outermost key":     {file: "http:\n  data_dir: x\n", want: []string{"line 2", "it belongs at the left edge"}},
 		"wrong type":        {file: "limits:\n  running: many\n", want: []string{"line 2", `"many"`, "a whole number"}},
 		"not YAML":          {file: "http: [\n", want: []string{"1:"}},
 		"bad address":       {file: "http:\n  addr: nowhere\n", want: []string{"http.addr", "127.0.0.1:8080"}},

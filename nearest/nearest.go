@@ -1,4 +1,4 @@
-// Package nearest finds the known word that a mistyped one was probably meant to be.
+// Package nearest finds the known word that a mistyped one was probably meant to be, or the place of a misplaced key.
 package nearest
 
 // Of returns the word of known with the fewest edits (Damerau-Levenshtein, adjacent swaps count once) from s, or "" when even that

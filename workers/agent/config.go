@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -163,17 +164,14 @@ func ParseSettings(b []byte) (Settings, error) {
 			if line == 0 || !lineHasKey(b, line, m[1]) {
 				line = lineOf(b, m[1])
 			}
-			if near := nearest.Of(m[1], settingKeys); near != "" {
-				what += fmt.Sprintf(", did you mean %q?", near)
+			if meant := nearest.Key(m[1], reflect.TypeFor[Settings]()); meant != "" {
+				what += ", " + meant
 			}
 		}
 		return Settings{}, fmt.Errorf("line %d: %s", max(line, 1), what)
 	}
 	return s, s.validate()
 }
-
-var settingKeys = []string{"name", "engines", "openai", "demo", "kinds", "models", "blocked_words", "limits", "base_url", "api_key_file", "slots", "force",
-	"jobs_at_once", "jobs_per_hour", "max_tokens", "max_pixels", "max_steps", "max_count", "max_seconds"}
 
 // lineHasKey and lineOf help where the YAML reader points at a key's value, which may begin on a later line.
 func lineHasKey(b []byte, line int, key string) bool {
