@@ -217,17 +217,21 @@ func (r *Router) whispers(e Event) bool {
 
 func whispered(e Event) bool { return e.Whisper != nil && e.Whisper() }
 
-// tellBlocked says now and then to somebody whom the operator has blocked why nothing happens; nothing is kept of it.
+// tellBlocked says now and then to somebody whom the operator has blocked why nothing happens; nothing is kept of it. Who waits for an answer that
+// nobody else sees gets it every time.
 func (r *Router) tellBlocked(e Event, m community.Member, private bool) error {
 	private = r.whispers(e) || private
-	if r.mayTellBlocked(m.ID) {
-		r.tell(Request{
+	waits := e.Handle != ""
+	if waits && private || r.mayTellBlocked(m.ID) {
+		told := r.tell(Request{
 			Event: e.ID, Chat: e.Chat, User: e.User, Locale: r.catalogue.Match(m.Language, e.Locale), Source: e.Message, Handle: e.Handle,
 			Private: private,
 		}, "reply.blocked")
-		return nil
+		if told {
+			return nil
+		}
 	}
-	if e.Handle != "" {
+	if waits {
 		return ErrIgnored // whoever waits for an answer is not to wait in vain
 	}
 	return nil
@@ -290,13 +294,13 @@ func (r *Router) request(w wish) (Request, error) {
 }
 
 // tell answers with a text of the catalogue without a request: what there is no room for is not kept either. The nonce comes from the event, for a
-// second delivery.
-func (r *Router) tell(q Request, key string) {
+// second delivery. False: it is not even said, for so many are told something already.
+func (r *Router) tell(q Request, key string) bool {
 	select {
 	case r.busy <- struct{}{}:
 	default:
 		r.log.Warn("too many requests to answer", "chat", q.Chat.ID, "user", q.User)
-		return
+		return false
 	}
 	sum := sha256.Sum256([]byte(q.Event))
 	out := Outgoing{
@@ -317,5 +321,7 @@ func (r *Router) tell(q Request, key string) {
 		}
 	}) {
 		<-r.busy
+		return false
 	}
+	return true
 }

@@ -201,6 +201,28 @@ func TestBlockedMemberIsToldOnceAnHour(t *testing.T) {
 	})
 }
 
+// Somebody who is blocked saw "thinking…" without end from the second command of an hour on: an interaction wants an answer each time. What only
+// they see costs nobody anything.
+func TestBlockedMembersInteractionsAreAnsweredEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}})
+		h.m.settings = func(m *community.Member) { m.Blocked = true }
+		for _, whispers := range []bool{true, true, true, false, false} {
+			e := bot.Event{
+				Chat: h.p.Chat("lobby"), User: h.p.User("bob"), Name: "bob", Text: bot.Plain("/echo x"), Handle: "h", Whisper: func() bool { return whispers },
+			}
+			n := len(h.p.Messages("lobby"))
+			err := h.p.Emit(t.Context(), e)
+			h.settle()
+			told := len(h.p.Messages("lobby")) > n
+			if told == errors.Is(err, bot.ErrIgnored) {
+				t.Errorf("whispers %t: told %t, and Handle returns %v", whispers, told, err)
+			}
+		}
+		h.want("reply.blocked", "reply.blocked", "reply.blocked", "reply.blocked")
+	})
+}
+
 func TestPanicBecomesAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		boom := echo("boom")

@@ -123,7 +123,6 @@ type openInteraction struct {
 	begun     bool          // the acknowledgement is on its way, and with it who will see the answer
 	only      bool          // that is the asker alone
 	answered  bool
-	ignored   bool // nobody will answer it
 	withdrawn bool
 }
 
@@ -168,15 +167,6 @@ func (i *interactions) void(h handle) {
 	}
 }
 
-// ignore lets the next sweep take an acknowledgement back.
-func (i *interactions) ignore(h handle) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if o := i.open[h.ID]; o != nil {
-		o.ignored = true
-	}
-}
-
 // whisper makes the answer one for the asker only; false: it is decided already that all see it. What answers a button is a message of its own.
 func (i *interactions) whisper(h handle) bool {
 	i.mu.Lock()
@@ -205,6 +195,18 @@ func (i *interactions) answered(h handle) {
 	}
 }
 
+// withdraw claims the taking back of an acknowledgement; false: it was answered, or is being taken back.
+func (i *interactions) withdraw(h handle) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	o := i.open[h.ID]
+	if o == nil || o.answered || o.withdrawn {
+		return false
+	}
+	o.withdrawn = true
+	return true
+}
+
 // sweep forgets interactions that are over, and takes back the acknowledgements that nobody answered.
 func (p *Platform) sweep(ctx context.Context) error {
 	for await(ctx, 5*time.Second, nil) == nil {
@@ -214,7 +216,7 @@ func (p *Platform) sweep(ctx context.Context) error {
 			switch age := o.handle.age(); {
 			case age > tokenLife:
 				delete(p.requests.open, id)
-			case (age > unansweredAfter || o.ignored) && !o.answered && !o.withdrawn && !o.void && o.handle.Kind != interactionComponent:
+			case age > unansweredAfter && !o.answered && !o.withdrawn && !o.void && o.handle.Kind != interactionComponent:
 				o.withdrawn = true
 				silent = append(silent, o.handle)
 			}
@@ -222,13 +224,29 @@ func (p *Platform) sweep(ctx context.Context) error {
 		p.requests.mu.Unlock()
 		for _, h := range silent {
 			p.log.Warn("nobody answered an interaction: it is taken back", "user", userID(h.User))
-			if err := p.api.do(ctx, request{method: "DELETE", path: h.path("/messages/@original"), interaction: true}, nil); err != nil {
-				p.log.Debug("take an acknowledgement back", "err", err)
-			}
+			p.takeBack(ctx, h)
 		}
 		p.edits.sweep(time.Now())
 	}
 	return nil
+}
+
+// ignore takes the acknowledgement of an interaction back as soon as it is out: nobody will answer it.
+func (p *Platform) ignore(ctx context.Context, h handle) {
+	p.work.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*ackLimit)
+		defer cancel()
+		if p.requests.usable(ctx, h) && h.Kind != interactionComponent && p.requests.withdraw(h) {
+			p.takeBack(ctx, h)
+		}
+	})
+}
+
+// takeBack deletes the acknowledgement of a command: it would stay "thinking" for ever.
+func (p *Platform) takeBack(ctx context.Context, h handle) {
+	if err := p.api.do(ctx, request{method: "DELETE", path: h.path("/messages/@original"), interaction: true}, nil); err != nil {
+		p.log.Debug("take an acknowledgement back", "err", err)
+	}
 }
 
 func (h handle) path(below string) string { return "/webhooks/" + h.App + "/" + h.Token + below }
@@ -279,7 +297,7 @@ func (p *Platform) accept(ctx context.Context, in rawInteraction, e bot.Event) {
 			e.Role = p.promote(ctx, in.GuildID, e.Role, in.Member.Roles)
 		}
 		if err := p.hand(ctx, e); errors.Is(err, bot.ErrIgnored) {
-			p.requests.ignore(h)
+			p.ignore(ctx, h)
 		}
 	})
 	p.work.Go(func() {
