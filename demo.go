@@ -18,6 +18,7 @@ import (
 	"potluck/bot/webchat"
 	"potluck/web/operator"
 	"potluck/workers"
+	"potluck/workers/agent"
 	"potluck/workers/protocol"
 )
 
@@ -41,7 +42,7 @@ func demo(ctx context.Context, c call) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.Run(ctx) })
-	g.Go(func() error { return keepWorker(ctx, program, filepath.Join(c.config.DataDir, "worker"), join, c.out) })
+	g.Go(func() error { return keepWorker(ctx, program, h.workerFolder(), join, c.out) })
 	g.Go(func() error {
 		h.welcome(ctx, program, c.out)
 		return nil
@@ -140,7 +141,7 @@ func runWorker(ctx context.Context, program, dir string, join protocol.Join, out
 // welcome says where Potluck is and what its worker can do, once the worker is there.
 func (h *house) welcome(ctx context.Context, program string, out io.Writer) {
 	fmt.Fprintf(out, "\n  Potluck is at      %s\n  Be its operator    %s   (works once)\n  Operator's view    %s%s\n\n", h.publicURL(), h.operatorURL, h.publicURL(), operator.Path)
-	w, ok := h.awaitOffers(ctx)
+	w, ok := awaitOffers(ctx, h.demoWorker)
 	if !ok {
 		if ctx.Err() == nil {
 			fmt.Fprintln(out, "  The worker has not come yet; look for lines that begin with \"worker |\".")
@@ -151,16 +152,35 @@ func (h *house) welcome(ctx context.Context, program string, out io.Writer) {
 	for _, line := range describeOffers(w) {
 		fmt.Fprintln(out, "    ·", line)
 	}
-	engines := exec.CommandContext(ctx, program, "engines", "-demo", "fill", "-dir", filepath.Join(h.config.DataDir, "worker"))
+	engines := exec.CommandContext(ctx, program, "engines", "-demo", "fill", "-dir", h.workerFolder())
 	if said, err := engines.Output(); err == nil {
 		fmt.Fprintf(out, "\n  What the worker looked for on this machine:\n    %s\n", strings.ReplaceAll(strings.TrimSpace(string(said)), "\n", "\n    "))
 	}
 	fmt.Fprint(out, "\n  Try:  /translate to:es The children are reading a book in the garden.\n        /imagine a lighthouse at dusk\n        /ask why is the sky blue?\n\n  Ctrl-C stops everything; the next start keeps the data.\n\n")
 }
 
-// awaitOffers waits, at most a minute, until a worker is online and its offers have settled: engines are tried one after another, and a list
-// that is told too early looks as if something were missing.
-func (h *house) awaitOffers(ctx context.Context) (last workers.WorkerView, ok bool) {
+// demoWorker is the worker of the demo itself: what its folder is linked as. Other workers of the same operator may be here, too.
+func (h *house) demoWorker() (workers.WorkerView, bool) {
+	link, err := agent.Folder(h.workerFolder()).Link()
+	if err != nil {
+		return workers.WorkerView{}, false // it has not linked yet
+	}
+	return withID(h.pool.Overview().Workers, link.Worker)
+}
+
+func (h *house) workerFolder() string { return filepath.Join(h.config.DataDir, "worker") }
+
+func withID(all []workers.WorkerView, id int64) (workers.WorkerView, bool) {
+	i := slices.IndexFunc(all, func(w workers.WorkerView) bool { return w.ID == id })
+	if i < 0 {
+		return workers.WorkerView{}, false
+	}
+	return all[i], true
+}
+
+// awaitOffers waits, at most a minute, until the worker that look finds is online and its offers have settled: engines are tried one after
+// another, and a list that is told too early looks as if something were missing.
+func awaitOffers(ctx context.Context, look func() (workers.WorkerView, bool)) (last workers.WorkerView, ok bool) {
 	const settled = 3 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -168,10 +188,7 @@ func (h *house) awaitOffers(ctx context.Context) (last workers.WorkerView, ok bo
 	defer tick.Stop()
 	var since time.Time
 	for {
-		for _, w := range h.pool.Overview().Workers {
-			if len(w.Offers) == 0 {
-				continue
-			}
+		if w, here := look(); here && len(w.Offers) > 0 {
 			if !ok || !slices.Equal(describeOffers(w), describeOffers(last)) {
 				since = time.Now()
 			}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"os/exec"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"potluck/workers"
 	"potluck/workers/protocol"
 )
 
@@ -25,4 +28,30 @@ func TestDemoGoesOnWithoutItsWorker(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// Beside another worker of the operator the welcome came a minute late, and told that one's offers as the demo's own.
+func TestDemoWaitsForItsOwnWorkerOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other, own := workers.WorkerView{Offers: offering("llama3")}, workers.WorkerView{Offers: offering("demo")}
+		other.ID, own.ID = 1, 2
+		begun := time.Now()
+		w, ok := awaitOffers(t.Context(), func() (workers.WorkerView, bool) {
+			here := []workers.WorkerView{other}
+			if time.Since(begun) >= 5*time.Second {
+				here = append(here, own)
+			}
+			return withID(here, own.ID)
+		})
+		if !ok || w.ID != own.ID {
+			t.Errorf("it took worker %d, %v", w.ID, ok)
+		}
+		if took := time.Since(begun); took > 9*time.Second {
+			t.Errorf("a worker that came after 5 s was told after %v", took)
+		}
+	})
+}
+
+func offering(model string) []workers.OfferView {
+	return []workers.OfferView{{Offer: protocol.Offer{Kind: protocol.Chat, Engine: "openai", Model: model}}}
 }
