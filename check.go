@@ -194,11 +194,13 @@ func roomy(dir string) error {
 }
 
 func (r *report) publicURL(url string) {
+	// potluck demo gives join strings for this machine to members, too.
+	const serveOnly = "with potluck serve members cannot link workers, only the operator can, on this machine (with potluck demo everybody can, on this machine)"
 	switch {
 	case url == "":
-		r.say("todo", "http.public_url is empty: members cannot link workers, only the operator can, on this machine. docs/publishing.md shows how to get an address")
+		r.say("todo", "http.public_url is empty: %s. docs/publishing.md shows how to get an address", serveOnly)
 	case protocol.Loopback(url):
-		r.say("todo", "http.public_url is an address that only this machine reaches: members cannot link workers, only the operator can, on this machine. See docs/publishing.md")
+		r.say("todo", "http.public_url is an address that only this machine reaches: %s. See docs/publishing.md", serveOnly)
 	case protocol.CheckServer(url) != nil:
 		r.say("todo", "http.public_url is public and has no TLS: workers refuse it. See docs/publishing.md")
 	case strings.HasPrefix(url, "http://"):
