@@ -61,7 +61,7 @@ func (r *running) Download(_ context.Context, member community.MemberID, languag
 }
 
 // Erase stops what a member asked for, takes the messages off the page, and erases the rest. Each step may be done again.
-func (r *running) Erase(ctx context.Context, member community.MemberID, heir community.CommunityID, keep []community.MessageID) (ledger.Amount, error) {
+func (r *running) Erase(ctx context.Context, member community.MemberID, shown []community.UserID, heir community.CommunityID, keep []community.MessageID) (ledger.Amount, error) {
 	if heir == "" {
 		heir = "page:" + communityName
 	}
@@ -80,7 +80,7 @@ func (r *running) Erase(ctx context.Context, member community.MemberID, heir com
 	if err := r.takeDown(ctx, member, keep); err != nil {
 		return 0, err
 	}
-	f, err := r.people.Forget(ctx, member, heir, time.Now())
+	f, err := r.people.Forget(ctx, member, shown, heir, time.Now())
 	if err != nil {
 		return 0, err
 	}

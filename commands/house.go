@@ -45,6 +45,8 @@ type Figures interface {
 type Members interface {
 	// Known lists who can be named in a community; an empty one is everywhere.
 	Known(ctx context.Context, c community.CommunityID) ([]community.Known, error)
+	// Identities are all that a member has.
+	Identities(ctx context.Context, id community.MemberID) ([]community.UserID, error)
 	SetBlocked(ctx context.Context, id community.MemberID, blocked bool) error
 	SetSetting(ctx context.Context, c community.CommunityID, name, value string, by community.MemberID, now time.Time) error
 }
@@ -60,8 +62,9 @@ type Running interface {
 	Health(ctx context.Context) (Health, error)
 	// Download makes an address, good until the returned time, where the member finds everything that is kept about the member.
 	Download(ctx context.Context, member community.MemberID, language string) (url string, until time.Time, err error)
-	// Erase forgets a member and returns what went to the heir's pool. The message parts of keep stay.
-	Erase(ctx context.Context, member community.MemberID, heir community.CommunityID, keep []community.MessageID) (ledger.Amount, error)
+	// Erase forgets a member and returns what went to the heir's pool. The message parts of keep stay. fault.Gone: the member has other identities than
+	// those that were shown.
+	Erase(ctx context.Context, member community.MemberID, shown []community.UserID, heir community.CommunityID, keep []community.MessageID) (ledger.Amount, error)
 	// Places are the chats that take announcements; Announce posts in one of them, once per nonce (at most 25 characters).
 	Places(ctx context.Context) ([]community.ChatID, error)
 	Announce(ctx context.Context, chat community.ChatID, text bot.Text, nonce string) error

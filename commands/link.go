@@ -23,6 +23,8 @@ type Links interface {
 	Join(ctx context.Context, request string, by community.UserID, now time.Time) (community.MemberID, error)
 	// Refuse ends it for either side.
 	Refuse(ctx context.Context, request string, by community.UserID, now time.Time) error
+	// Leave ends all that wait for a member's identities. fault.Gone: those are others than the ones that were shown.
+	Leave(ctx context.Context, m community.MemberID, shown []community.UserID, now time.Time) error
 	Link(ctx context.Context, request string, now time.Time) (l community.Link, ok bool, err error)
 	// Changed is closed at the next change of any link.
 	Changed() <-chan struct{}

@@ -315,3 +315,48 @@ type hasty struct{ *storage.Links }
 func (h *hasty) Begin(ctx context.Context, request string, by community.Identity, code [32]byte, now time.Time) (community.Link, error) {
 	return h.Links.Begin(ctx, request, by, code, now.Add(-community.LinkCodeLife+50*time.Millisecond))
 }
+
+// The account that agreed to a link wanted to be forgotten, and the other side's "Yes, connect" let the forgetting take that one, too.
+func TestForgettingEndsWhatIsBeingConnected(t *testing.T) {
+	y := openYard(t, withLinks)
+	y.mints("ann", 5*ledger.Credit)
+	ann := y.member("ann").ID
+	asked, code := y.code("ann")
+	y.types("bob", "", "/link code:"+code)
+	typed := y.newest("bob", "Is that you")
+	y.presses(typed, "Yes, that is me")
+	confirm := y.newest("ann", "wants to be connected")
+
+	y.types("bob", "", "/forgetme")
+	y.presses(y.newest("bob", "Do you want me to forget you"), "Forget me")
+	y.newest("bob", "I have forgotten you")
+	for _, m := range []bottest.Message{asked, typed} {
+		if over := y.stand.changed(m, "Nothing was connected"); len(over.Buttons) != 0 {
+			t.Errorf("%s", shown(over))
+		}
+	}
+	y.presses(confirm, "Yes, connect")
+	y.newest("ann", "Type ")
+	if now := y.member("ann").ID; now != ann {
+		t.Errorf("ann was member %d and is %d", ann, now)
+	}
+	y.sound()
+}
+
+// What is asked about one account is not done to two.
+func TestForgettingAsksAnewWhenAccountsHaveChanged(t *testing.T) {
+	y := openYard(t, withLinks)
+	y.mints("ann", 5*ledger.Credit)
+	y.types("bob", "", "/forgetme")
+	ask := y.newest("bob", "Do you want me to forget you")
+	asked, code := y.code("ann")
+	y.types("bob", "", "/link code:"+code)
+	y.presses(y.newest("bob", "Is that you"), "Yes, that is me")
+	y.presses(y.newest("ann", "wants to be connected"), "Yes, connect")
+	y.stand.changed(asked, "Connected.")
+	y.presses(ask, "Forget me")
+	if m := y.stand.changed(ask, "Type /forgetme again"); len(m.Buttons) != 0 || y.member("ann").ID != y.member("bob").ID {
+		t.Errorf("%s", shown(m))
+	}
+	y.sound()
+}

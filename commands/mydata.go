@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"potluck/bot"
+	"potluck/community"
 	"potluck/fault"
+	"potluck/ledger"
 )
 
 const actionForget = "forget_me"
@@ -25,7 +28,8 @@ func (h House) mydata() bot.Command {
 
 // farewell is what a Forget button does besides.
 type farewell struct {
-	Unlink bool `json:"unlink"` // the machines, too
+	Unlink bool               `json:"unlink"` // the machines, too
+	Shown  []community.UserID `json:"shown"`  // whom the question was about
 }
 
 func (h House) forgetme() bot.Command {
@@ -38,24 +42,22 @@ func (h House) forgetme() bot.Command {
 		if err != nil {
 			return fmt.Errorf("balance: %w", err)
 		}
+		all, err := h.Members.Identities(ctx, in.Member.ID)
+		if err != nil {
+			return fmt.Errorf("connected accounts: %w", err)
+		}
 		parts := []bot.Text{in.Say("forget.ask"), in.Say("forget.erased"), in.Say("forget.stays", "amount", b.Spendable+b.Pending)}
-		button := func(key string, f farewell) bot.NewButton {
-			data, _ := json.Marshal(f) // of a bool
+		button := func(key string, unlink bool) bot.NewButton {
+			data, _ := json.Marshal(farewell{Unlink: unlink, Shown: all}) // of a bool and texts
 			return bot.NewButton{Action: actionForget, Label: in.Say(key), Style: bot.Danger, Data: data}
 		}
-		reply := bot.Reply{Buttons: []bot.NewButton{button("button.forget", farewell{Unlink: true})}}
+		reply := bot.Reply{Buttons: []bot.NewButton{button("button.forget", true)}}
 		if len(mine) > 0 {
 			parts = append(parts, in.Say("forget.machines", "n", len(mine)))
-			reply.Buttons = append(reply.Buttons, button("button.forget_keep", farewell{}))
+			reply.Buttons = append(reply.Buttons, button("button.forget_keep", false))
 		}
-		if h.Links != nil {
-			all, err := h.Links.Connected(ctx, in.Member.ID)
-			if err != nil {
-				return fmt.Errorf("connected accounts: %w", err)
-			}
-			if len(all) > 1 {
-				parts = append(parts, in.Say("forget.connected", "n", len(all)))
-			}
+		if len(all) > 1 {
+			parts = append(parts, in.Say("forget.connected", "n", len(all)))
 		}
 		if in.Member.Operator {
 			parts = append(parts, in.Say("forget.operator"))
@@ -70,20 +72,37 @@ func (h House) forgetConfirmed(ctx context.Context, in *bot.Invocation, a bot.Ac
 	if err := json.Unmarshal(a.Data, &f); err != nil {
 		return fault.Wrap(err, fault.Gone, "command", "forgetme")
 	}
+	given, err := h.farewell(ctx, in, f)
+	if fault.Has(err, fault.Gone) {
+		return in.Reply.Final(ctx, bot.Reply{Text: in.Say("forget.changed")})
+	}
+	if err != nil {
+		return err
+	}
+	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("forget.done", "amount", given)})
+}
+
+// farewell erases exactly whom the question was about: an account that is being connected stays out of it, or all is as before. fault.Gone: it is somebody
+// else by now.
+func (h House) farewell(ctx context.Context, in *bot.Invocation, f farewell) (given ledger.Amount, err error) {
+	if h.Links != nil {
+		if err := h.Links.Leave(ctx, in.Member.ID, f.Shown, time.Now()); err != nil {
+			return 0, fmt.Errorf("end what is being connected: %w", err)
+		}
+	}
 	if f.Unlink {
 		mine, err := h.Pool.Workers(ctx, in.Member.ID)
 		if err != nil {
-			return fmt.Errorf("look up workers: %w", err)
+			return 0, fmt.Errorf("look up workers: %w", err)
 		}
 		for _, w := range mine {
 			if err := h.Pool.Revoke(ctx, w.ID, in.Member); err != nil {
-				return fmt.Errorf("unlink worker %d: %w", w.ID, err)
+				return 0, fmt.Errorf("unlink worker %d: %w", w.ID, err)
 			}
 		}
 	}
-	given, err := h.Running.Erase(ctx, in.Member.ID, in.Request.Chat.Community, in.Request.Reply)
-	if err != nil {
-		return fmt.Errorf("forget a member: %w", err)
+	if given, err = h.Running.Erase(ctx, in.Member.ID, f.Shown, in.Request.Chat.Community, in.Request.Reply); err != nil {
+		return 0, fmt.Errorf("forget a member: %w", err)
 	}
-	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("forget.done", "amount", given)})
+	return given, nil
 }

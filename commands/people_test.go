@@ -94,9 +94,9 @@ func (y *yard) Download(_ context.Context, m community.MemberID, language string
 	return fmt.Sprintf("https://potluck.example.org/mydata/%d-%s", m, language), noon.Add(10 * time.Minute), nil
 }
 
-func (y *yard) Erase(ctx context.Context, m community.MemberID, heir community.CommunityID, keep []community.MessageID) (ledger.Amount, error) {
+func (y *yard) Erase(ctx context.Context, m community.MemberID, shown []community.UserID, heir community.CommunityID, keep []community.MessageID) (ledger.Amount, error) {
 	y.kept = keep
-	f, err := y.people.Forget(ctx, m, heir, noon)
+	f, err := y.people.Forget(ctx, m, shown, heir, noon)
 	return f.Given, err
 }
 

@@ -78,16 +78,24 @@ func (p *People) Trace(ctx context.Context, m community.MemberID) (t Trace, err 
 // Forget erases a member: texts, turns, requests, buttons, identities, name. The ledger's postings stay and point to a member without a name, whose
 // credits (also those that are released later) go to the pool of heir. Machines that are still linked stay linked, without a name to show. The
 // member's jobs must have ended before; one that has not loses its text when it does. Nobody is member afterwards: whoever comes back is new.
-func (p *People) Forget(ctx context.Context, m community.MemberID, heir community.CommunityID, now time.Time) (f Forgotten, err error) {
+//
+// fault.Gone, and nobody is erased, when the member's identities are others than those that were shown: they may be somebody else's, too, by now.
+func (p *People) Forget(ctx context.Context, m community.MemberID, shown []community.UserID, heir community.CommunityID, now time.Time) (f Forgotten, err error) {
 	if heir == "" {
 		return f, errors.New("forget a member: no heir")
 	}
 	m = p.current(ctx, m)
+	if err := p.DB.write(ctx, "whom to forget", func(t *tx) error { return t.onlyThese(m, shown) }); err != nil { // before texts of jobs go
+		return f, err
+	}
 	jobs := Jobs{DB: p.DB}
 	if f.Blobs, err = jobs.erase(ctx, `SELECT id, key, result_sealed FROM jobs WHERE member IN `+persons+` AND ended_ms IS NOT NULL AND NOT erased`, m); err != nil {
 		return f, err
 	}
 	err = p.DB.write(ctx, "forget a member", func(t *tx) error {
+		if err := t.onlyThese(m, shown); err != nil {
+			return err
+		}
 		before, err := t.balance(ledger.SpendOf(m))
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -274,6 +275,41 @@ func (l *Links) Refuse(ctx context.Context, request string, by community.UserID,
 			WHERE request = ? AND (asker = ? OR typer = ?) AND state IN ('open', 'typed', 'agreed')`, ms(now), request, by, by)
 		return err
 	})
+}
+
+// Leave ends every link that waits for an identity of a member. fault.Gone, and nothing ends, when the member's identities are others than those that were
+// shown.
+func (l *Links) Leave(ctx context.Context, m community.MemberID, shown []community.UserID, now time.Time) error {
+	return l.DB.write(ctx, "leave all links", func(t *tx) error {
+		m, err := t.person(m)
+		if err != nil {
+			return err
+		}
+		if err := t.onlyThese(m, shown); err != nil {
+			return err
+		}
+		t.afterCommit(l.ring)
+		const mine = `(SELECT id FROM identities WHERE member = ?2)`
+		_, err = t.exec(`UPDATE links SET state = 'refused', code = NULL, ended_ms = ?1
+			WHERE (asker IN `+mine+` OR typer IN `+mine+`) AND state IN ('open', 'typed', 'agreed')`, ms(now), m)
+		return err
+	})
+}
+
+// onlyThese is fault.Gone when a member has other identities than these.
+func (t *tx) onlyThese(m community.MemberID, shown []community.UserID) error {
+	rows, err := t.rows(`SELECT id FROM identities WHERE member = ? ORDER BY id`, m)
+	var have []community.UserID
+	err = each(rows, err, func(r *sql.Rows) error {
+		var id community.UserID
+		err := r.Scan(&id)
+		have = append(have, id)
+		return err
+	})
+	if err == nil && !slices.Equal(have, slices.Sorted(slices.Values(shown))) {
+		err = fault.New(fault.Gone, "command", "forgetme")
+	}
+	return err
 }
 
 // Join makes one member of the two whose identities are linked, by the word of the asker after that of the typer, and returns that member. Again changes

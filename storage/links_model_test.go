@@ -241,7 +241,7 @@ func TestAnyConnectingKeepsTheLedgerSound(t *testing.T) {
 				}
 				s := meet(anyone.Draw(r, "who"))
 				before := outstanding()
-				if _, err := p.people.Forget(ctx, s.member, home, clock); err != nil {
+				if _, err := p.people.Forget(ctx, s.member, p.identities(s.member), home, clock); err != nil {
 					r.Fatal(err)
 				}
 				if after := outstanding(); after != before {

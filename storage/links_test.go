@@ -298,10 +298,44 @@ func TestBothSidesConfirm(t *testing.T) {
 	p.ok(p.links.Refuse(ctx, no, annDiscord, now))
 	p.refused(join(no, annDiscord, now), fault.Gone, "")
 	gone := p.agreed(annDiscord, "telegram:666", now)
-	if _, err := p.people.Forget(ctx, p.of("telegram:666").ID, home, now); err != nil {
+	if _, err := p.people.Forget(ctx, p.of("telegram:666").ID, []community.UserID{"telegram:666"}, home, now); err != nil {
 		t.Fatal(err)
 	}
 	p.refused(join(gone, annDiscord, now), fault.Gone, "")
+	p.sound()
+}
+
+// The Forget button of one account erased the other, too, when the two were connected while it worked.
+func TestForgettingErasesOnlyWhomItShowed(t *testing.T) {
+	p := newPairing(t)
+	ctx := t.Context()
+	for _, id := range []community.UserID{annDiscord, annTelegram, annPage} {
+		p.member(id, "x")
+	}
+	older, younger := p.of(annDiscord).ID, p.of(annTelegram).ID
+	shown := p.identities(younger)
+	waits := []string{p.agreed(annDiscord, annTelegram, now), p.begin(annTelegram, now)}
+	other := p.agreed(annDiscord, annPage, now)
+	waits = append(waits, p.agreed(annPage, annTelegram, now))
+	p.refused(p.links.Leave(ctx, older, shown, now), fault.Gone, "")
+	p.ok(p.links.Leave(ctx, younger, shown, now))
+	for _, request := range waits {
+		if l, _, err := p.links.Link(ctx, request, now); err != nil || l.State != community.LinkRefused {
+			t.Errorf("left %+v %v", l, err)
+		}
+	}
+	if l, _, err := p.links.Link(ctx, other, now); err != nil || l.State != community.LinkAgreed {
+		t.Errorf("that of others is %+v %v", l, err)
+	}
+
+	p.connect(annDiscord, annTelegram, now)
+	p.give(older, 3*ledger.Credit)
+	p.refused(p.links.Leave(ctx, younger, shown, now), fault.Gone, "")
+	_, err := p.people.Forget(ctx, younger, shown, home, now) // as it was asked before the two became one
+	p.refused(err, fault.Gone, "")
+	if b := p.balance(older, ledger.Payer{}, now); p.of(annDiscord).ID != older || b.Spendable != 3*ledger.Credit {
+		t.Errorf("member %d has %+v", p.of(annDiscord).ID, b)
+	}
 	p.sound()
 }
 
@@ -529,7 +563,7 @@ func TestDataOfConnectedAccounts(t *testing.T) {
 	}
 	m = p.connect(annDiscord, annTelegram, now)
 	p.give(m, 3*ledger.Credit)
-	if _, err := p.people.Forget(ctx, m, home, now); err != nil {
+	if _, err := p.people.Forget(ctx, m, p.identities(m), home, now); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []community.UserID{annDiscord, annTelegram} {

@@ -66,6 +66,13 @@ func (w *world) member(id community.UserID, name string) community.MemberID {
 	return m.ID
 }
 
+func (w *world) identities(m community.MemberID) []community.UserID {
+	w.t.Helper()
+	ids, err := w.people.Identities(w.t.Context(), m)
+	w.ok(err)
+	return ids
+}
+
 func (w *world) enrol(owner community.MemberID, key []byte) workers.Worker {
 	w.t.Helper()
 	var hash [32]byte

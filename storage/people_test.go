@@ -170,7 +170,7 @@ func TestForgottenMemberIsGoneButTheLedgerIsSound(t *testing.T) {
 
 	trace, err := s.people.Trace(ctx, s.owner)
 	same(t, "trace", storage.Trace{Messages: map[string][]community.MessageID{"lobby": {"m1", "m2"}}, Pictures: []string{"p.png"}}, trace, err)
-	f, err := s.people.Forget(ctx, s.owner, home, now)
+	f, err := s.people.Forget(ctx, s.owner, s.identities(s.owner), home, now)
 	same(t, "given", storage.Forgotten{Given: 7 * ledger.Credit}, f, err)
 	s.sound()
 	for table, want := range map[string]int{

@@ -119,7 +119,7 @@ func TestWhoIsForgottenIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := people.Forget(t.Context(), m.ID, tb.Community(), time.Now()); err != nil {
+	if _, err := people.Forget(t.Context(), m.ID, []community.UserID{user.User}, tb.Community(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tb.Send(t.Context(), bot.Outgoing{Chat: "page:lobby", Only: user.User, Text: bot.Plain("forgotten " + string(asked)), Final: true}); err != nil {
