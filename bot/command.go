@@ -45,6 +45,8 @@ type Option struct {
 	Min, Max int      // Integer: range (both 0 = none); String: Max is the longest length in characters (0 = 2000)
 	Choices  []string // Choice: allowed values
 	Person   bool     // it names somebody: in reply to a message, without it, that is whoever wrote the message
+	// Check tells, as a fault, what is wrong with a value of a String, from memory; nil: any is right.
+	Check func(v string) error
 	// Suggest completes what is typed so far, from memory, at most 25 answers.
 	Suggest func(typed string) []string
 }

@@ -404,6 +404,11 @@ func (o *Option) canonical(v string) (string, error) {
 	if n := utf8.RuneCountInString(v); n > most {
 		return "", fault.New(fault.TooLong, "option", o.Name, "length", n, "max", most)
 	}
+	if o.Check != nil {
+		if err := o.Check(v); err != nil {
+			return "", err
+		}
+	}
 	return v, nil
 }
 

@@ -361,6 +361,19 @@ func TestLanguage(t *testing.T) {
 	golden(t, "language", b.String())
 }
 
+// A language that there is not was told of only after its text had been asked for.
+func TestUnknownLanguageIsToldBeforeTheTextIsAskedFor(t *testing.T) {
+	all := commands.All(commands.House{})
+	for typed, want := range map[string]fault.Code{
+		`/translate to:"Good morning dear friends"`: fault.UnknownLang, "/translate to:klingonish hello": fault.UnknownLang,
+		"/translate to:de from:elvish hallo": fault.UnknownLang, "/translate to:Español": fault.MissingOption, `/translate to:"Ｅｎｇｌｉｓｈ"`: fault.MissingOption,
+	} {
+		if _, err := bot.ParseCommand(all, bot.Plain(typed)); !fault.Has(err, want) {
+			t.Errorf("%s: %v, want %s", typed, err, want)
+		}
+	}
+}
+
 func TestImagineDrawsAndReRollTakesAnotherSeed(t *testing.T) {
 	s := open(t)
 	s.draw = func(_ context.Context, r imagegen.Request, progress func(workers.Event)) (imagegen.Drawing, error) {

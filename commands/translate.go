@@ -18,25 +18,30 @@ func (h House) translate() bot.Command {
 		Name:   "translate",
 		Costly: true,
 		Options: []bot.Option{
-			{Name: "to", Kind: bot.String, Required: true, Max: 50, Suggest: h.suggestTarget},
-			{Name: "from", Kind: bot.String, Max: 50, Suggest: h.suggestSource},
+			{Name: "to", Kind: bot.String, Required: true, Max: 50, Check: knownLanguage, Suggest: h.suggestTarget},
+			{Name: "from", Kind: bot.String, Max: 50, Check: knownLanguage, Suggest: h.suggestSource},
 			{Name: "text", Kind: bot.String, Required: true, Rest: true, Max: 4000},
 		},
 		Run: h.translateText,
 	}
 }
 
+// knownLanguage is fault.UnknownLang for what names no language.
+func knownLanguage(typed string) error {
+	typed = plainForm(typed)
+	if _, ok := translate.Parse(typed); !ok && typed != "" {
+		return fault.New(fault.UnknownLang, "value", typed)
+	}
+	return nil
+}
+
 func (h House) translateText(ctx context.Context, in *bot.Invocation) error {
 	r := translate.Request{Origin: h.origin(in), Text: in.Rest.Plain, Fixed: fixed(in.Rest), Language: in.Language}
 	for name, tag := range map[string]*string{"to": &r.To, "from": &r.From} {
-		typed := plainForm(in.Options[name])
-		if typed == "" {
-			continue
+		if err := knownLanguage(in.Options[name]); err != nil { // of a version that knew it
+			return err
 		}
-		var ok bool
-		if *tag, ok = translate.Parse(typed); !ok {
-			return fault.New(fault.UnknownLang, "value", typed)
-		}
+		*tag, _ = translate.Parse(plainForm(in.Options[name]))
 	}
 	notice, seen, err := h.firstUse(ctx, in)
 	if err != nil {

@@ -3,6 +3,7 @@ package telegram_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -206,6 +207,45 @@ func TestForms(t *testing.T) {
 		}
 		pass(3 * time.Second)
 	})
+}
+
+// A form for an option that was typed without its value ("/credits why:") had that name twice, and whatever was replied, it was asked again.
+func TestFormsOfNamesWithoutValues(t *testing.T) {
+	for _, c := range []struct{ typed, form, reply, want string }{
+		{"/credits why:", "/credits why:", "1", "[credits] map[why:1]"},
+		{"/credits why", "/credits why:", "why: 1", "[credits] map[why:1]"},
+		{"/credits Why：", "/credits why:", "7", "[credits] map[why:7]"},
+		{"/ask model: hi there", "/ask hi there model:", "llama", "[ask] map[model:llama question:hi there]"},
+		{"/imagine prompt:", "/imagine", "a red cat", "[imagine] map[prompt:a red cat]"},
+		{"/imagine style:photo prompt:", "/imagine style:photo", "prompt: a red cat", "[imagine] map[prompt:a red cat style:photo]"},
+	} {
+		t.Run(c.typed, func(t *testing.T) {
+			bubble(t, func(cfg *telegram.Config) {
+				credits := bot.Command{Name: "credits", Options: []bot.Option{{Name: "why", Kind: bot.Integer, Min: 1, Max: 1000}}, Run: nothing}
+				cfg.Commands = append(slices.Clone(cfg.Commands), credits)
+			}, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+				s.Say(fakebotapi.Say{Chat: club, From: boris, Text: c.typed})
+				pass(time.Second)
+				if len(s.FromBot(club)) != 1 {
+					if got := r.Taken(bot.MessageNew); len(got) == 1 {
+						t.Fatalf("no form: %s", asked(got[0]))
+					}
+					t.Fatalf("%+v", s.FromBot(club))
+				}
+				form := s.FromBot(club)[0]
+				if !strings.HasPrefix(form.Text, c.form+"\n") {
+					t.Errorf("the form is %q", form.Text)
+				}
+				s.Say(fakebotapi.Say{Chat: club, From: boris, Text: c.reply, ReplyTo: form.ID})
+				p, err := bot.ParseCommand(append(slices.Clone(commands), bot.Command{
+					Name: "credits", Options: []bot.Option{{Name: "why", Kind: bot.Integer, Min: 1, Max: 1000}}, Run: nothing,
+				}), r.one(bot.MessageNew).Text)
+				if got := fmt.Sprint(p.Path, " ", p.Options); got != c.want {
+					t.Errorf("read as %s, %v", got, err)
+				}
+			})
+		})
+	}
 }
 
 // Administrators are known; those who write as the group are one, too; channels are nobody's.

@@ -3,6 +3,7 @@ package telegram
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -54,6 +55,7 @@ func (p *Platform) form(ctx context.Context, e *bot.Event, m *rawMessage, args m
 	if o == nil {
 		return false, nil
 	}
+	typed = withoutName(typed, *o, bot.RestOption(c) != nil)
 	for _, v := range choicesOf(*o) {
 		if data := formMark + o.Name + ":" + quoteValue(v); len(data) <= maxData && len(choices) < maxChoices {
 			choices = append(choices, models.InlineKeyboardButton{Text: cut(v, maxLabel), CallbackData: data})
@@ -69,6 +71,22 @@ func (p *Platform) form(ctx context.Context, e *bot.Event, m *rawMessage, args m
 	}
 	b.Code(typed).Add("\n").Append(say("telegram.fill", "what", what))
 	return true, p.showForm(ctx, m, e, b.Text(), nil)
+}
+
+var typedWords = regexp.MustCompile(`\S+`)
+
+// withoutName takes an option's name that stands without a value out of what was typed ("/credits why:"), for the form asks for that value. In text
+// the name of an option that is not required may be followed by words, of which nobody knows whether they are its value: "/ask model: hi".
+func withoutName(typed string, o bot.Option, hasRest bool) string {
+	for _, at := range typedWords.FindAllStringIndex(typed, -1) {
+		word, last := typed[at[0]:at[1]], at[1] == len(typed)
+		called := strings.Trim(word, "-—–－:：=＝")
+		marked := len(called) < len(word)
+		if strings.EqualFold(called, o.Name) && (last && (marked || !hasRest) || marked && !o.Required) {
+			return strings.TrimSpace(typed[:at[0]] + strings.TrimLeft(typed[at[1]:], " "))
+		}
+	}
+	return typed
 }
 
 // choicesOf lists the values that an option offers.
@@ -140,6 +158,10 @@ func filledIn(m *rawMessage, self int64) (bot.Text, bool) {
 		return bot.Text{}, false
 	}
 	if strings.HasSuffix(typed, ":") {
+		called := typed[strings.LastIndexByte(typed, ' ')+1:]
+		if n := len(called); len(value.Plain) >= n && strings.EqualFold(value.Plain[:n], called) { // typed once more: "why:1"
+			value = trimmed(value.Slice(n, len(value.Plain)))
+		}
 		return bot.Plain(typed + quoteValue(value.Plain)), true
 	}
 	return bot.Join(bot.Plain(" "), bot.Plain(typed), value), true
