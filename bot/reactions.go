@@ -10,7 +10,7 @@ import (
 
 // ReactionHandler does what people ask for by an emoji on a message. Its run is a Request like a command's, whose Source is that message and
 // whose Rest is the emoji, but nobody is told of what is not done: an emoji may be meant for people only. The first handler whose Wish is not
-// empty gets the reaction, on platforms that are a Reader. Handlers share the names of Commands, Listeners and ActionHandlers.
+// empty gets the reaction, on platforms that are a Reader. On an answer of the bot that still grows it is passed over. Handlers share the names of Commands, Listeners and ActionHandlers.
 type ReactionHandler struct {
 	Name string
 	// Wish names what the emoji asks for ("fr"), empty if nothing. The same wish on the same message is done once, whoever reacts how often.
@@ -73,6 +73,9 @@ func (r *Router) reacted(ctx context.Context, e Event) error {
 				return err
 			}
 		}
+		if grows, err := r.grows(ctx, e); err != nil || grows {
+			return err // half an answer is not what people want; they can ask for it again once it is whole
+		}
 		if !r.mayReact(m.ID, h.Every) {
 			return nil
 		}
@@ -80,6 +83,19 @@ func (r *Router) reacted(ctx context.Context, e Event) error {
 		return r.accept(ctx, wish{event: e, member: &m, command: h.Name, args: Parsed{Rest: e.Text}, quiet: true})
 	}
 	return nil
+}
+
+// grows tells whether the message of an event is an answer of the bot that is not final yet.
+func (r *Router) grows(ctx context.Context, e Event) (bool, error) {
+	request, err := r.answers(ctx, e.Chat.ID, e.Message)
+	if err != nil || request == "" {
+		return false, err
+	}
+	q, ok, err := r.store.Request(ctx, request)
+	if err != nil {
+		return false, fmt.Errorf("find how far an answer is: %w", err)
+	}
+	return ok && q.State != Delivered, nil
 }
 
 // mayReact tells whether a member's last reaction was long enough ago, and counts this one if so.

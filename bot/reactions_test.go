@@ -3,6 +3,7 @@ package bot_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,5 +102,29 @@ func TestReactionsAreRefusedWithoutAWord(t *testing.T) {
 		h.react("carl", "nowhere", "📢")
 		h.settle()
 		h.want("fault." + string(fault.Gone))
+	})
+}
+
+// A flag on an answer that still grew had half a sentence translated, and the whole one never: the wish was done.
+func TestReactionOnAGrowingAnswerIsPassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		var begun atomic.Int32
+		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}, Reactions: []bot.ReactionHandler{shouter()}})
+		h.say("ann", "/slow a")
+		h.settle()
+		answer := h.p.Messages("lobby")[0].ID
+		h.p.Write(answer, bot.Plain("half of a"))
+		h.react("bob", answer, "📢")
+		h.settle()
+		if got := h.texts(); len(got) != 1 || got[0] != "half of a" {
+			t.Errorf("shown %q", got)
+		}
+		close(gate)
+		h.settle()
+		h.p.Write(answer, bot.Plain("done a"))
+		h.react("bob", answer, "📢")
+		h.settle()
+		h.want("done a", "DONE A https://chat.example/"+string(answer)+" for bob")
 	})
 }
