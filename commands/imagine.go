@@ -193,6 +193,9 @@ func (h House) pictureNotes(in *bot.Invocation, asked imagegen.Request, d imageg
 	case s.nudge != "":
 		add("picture.varied", "nudge", s.nudge)
 	}
+	if c := in.Request.Chat; h.Trusted != nil && !h.Trusted(d.Result.Worker, c) {
+		add("picture.covered", "id", d.Result.Worker, "place", c.Community != "")
+	}
 	return append(notes, h.footer(in, "picture.footer", d.Result, "seed", d.Seed, "width", d.Width, "height", d.Height, "steps", d.Steps))
 }
 
