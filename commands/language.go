@@ -35,7 +35,22 @@ func (h House) language() bot.Command {
 				}
 				say = h.Texts.Say(chosen) // the confirmation speaks the new language already
 			}
-			return in.Reply.Final(ctx, bot.Reply{Text: say(key, "language", chosen)})
+			text := say(key, "language", chosen)
+			if in.Options["language"] == "" {
+				text = joined("\n", text, h.otherLanguages(in))
+			}
+			return in.Reply.Final(ctx, bot.Reply{Text: text})
 		},
 	}
+}
+
+// otherLanguages lists what to type for another language, each in its own: somebody may be here who cannot read this one.
+func (h House) otherLanguages(in *bot.Invocation) bot.Text {
+	lines := []bot.Text{in.Say("language.others")}
+	for _, code := range Languages() {
+		if code != in.Language {
+			lines = append(lines, h.Texts.Say(code)("language.other", "language", code))
+		}
+	}
+	return joined("\n", lines...)
 }

@@ -337,13 +337,13 @@ func limitsTyped(l workers.Limits, typed map[string]string) (_ workers.Limits, c
 		changed = true
 		var ok bool
 		if l.From, l.Until, ok = hours(s); !ok {
-			return l, false, bad("hours", "22:00-07:00, all")
+			return l, false, bad("hours", "hours")
 		}
 	}
 	if s := plainForm(typed["zone"]); s != "" {
 		changed, l.Zone = true, s
 		if _, err := workers.Zone(s); err != nil {
-			return l, false, bad("zone", "Europe/Berlin, Asia/Tokyo, America/New_York, +2")
+			return l, false, bad("zone", "zone")
 		}
 	}
 	return l, changed, l.Check()
