@@ -362,6 +362,28 @@ func (o limiter) Limit(_ context.Context, id int64, l workers.Limits, _ communit
 	return nil
 }
 
+// What only admins can use stood below an admin's /pool show for the whole chat.
+func TestHintForAdminsIsForThemAlone(t *testing.T) {
+	y := openYard(t)
+	const hint = "As an admin"
+	if got := y.as("eve", community.Admin, "/pool show").Text.Plain; strings.Contains(got, hint) {
+		t.Errorf("shown to everybody: %s", got)
+	}
+	y.emit(bot.Event{Text: bot.Plain("/pool show"), User: y.platform.User("eve"), Name: "Eve", Role: community.Admin, Private: true})
+	if got := y.final(); got.Only == "" || !strings.Contains(got.Text.Plain, hint) {
+		t.Errorf("for %q: %s", got.Only, got.Text.Plain)
+	}
+}
+
+// "Possible: 22:00-07:00, all" read as if there were no other hours.
+func TestHoursAreAnExample(t *testing.T) {
+	y := openYard(t)
+	y.links("rita", "Attic PC", false)
+	if got := y.say("/worker limits hours:25:00-07:00").Text.Plain; strings.Contains(got, "Possible") || !strings.Contains(got, "such as 22:00-07:00") {
+		t.Error(got)
+	}
+}
+
 // A gift that is no whole number of credits "still needed a number of credits".
 func TestGiftOfNoWholeNumber(t *testing.T) {
 	y := openYard(t)

@@ -61,7 +61,7 @@ func (h House) poolShow(ctx context.Context, in *bot.Invocation) error {
 		line = joined("\n", line, in.Say("pool.fund", "amount", b))
 	}
 	parts = append(parts, line)
-	if in.Request.Role >= community.Admin {
+	if in.Request.Role >= community.Admin && (in.Request.Private || in.Request.Chat.Private) { // nobody else in the chat needs it
 		parts = append(parts, small(in.Say("pool.admins")))
 	}
 	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n", parts...)})
