@@ -6,6 +6,7 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 .PHONY: demo check build bench release-worker fuzz clean
 
 ## demo: set up what is needed, start Potluck with a page, a database and one worker, print the address
+## (POTLUCK_HTTP_ADDR=127.0.0.1:9090 POTLUCK_DATA_DIR=/srv/potluck make demo: another address, another folder)
 demo: build
 	@scripts/install.sh demo
 	@exec bin/potluck demo

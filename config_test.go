@@ -132,3 +132,19 @@ func TestEnvironmentWinsOverFile(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// potluck demo -h showed no way to another address or folder, although the program has defaults for both.
+func TestHelpNamesTheVariablesThatMatter(t *testing.T) {
+	c := defaultConfig()
+	for _, args := range [][]string{nil, {"help"}, {"demo", "-h"}, {"serve", "-h"}} {
+		said := &transcript{}
+		if code := run(t.Context(), args, nil, said, said); code != 0 {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+		for _, want := range []string{"-config", "POTLUCK_HTTP_ADDR=" + c.HTTP.Addr, "POTLUCK_DATA_DIR=" + c.DataDir} {
+			if !strings.Contains(said.String(), want) {
+				t.Errorf("%v does not say %q: %s", args, want, said)
+			}
+		}
+	}
+}

@@ -107,6 +107,11 @@ func dispatch(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 	if cmd.flags != nil {
 		cmd.flags(flags, &c)
 	}
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, "potluck %s: %s\n\n", cmd.name, cmd.does)
+		flags.PrintDefaults()
+		fmt.Fprintln(stderr, "\n"+variables)
+	}
 	if err := flags.Parse(args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -140,8 +145,14 @@ func usage(w io.Writer) {
 	for _, s := range subcommands() {
 		fmt.Fprintf(w, "  potluck %-8s %s\n", s.name, s.does)
 	}
-	fmt.Fprintln(w, "\nEach takes -config FILE. The worker is a program of its own: potluck-worker help.")
+	fmt.Fprintln(w, "\nEach takes -config FILE.", variables)
+	fmt.Fprintln(w, "The worker is a program of its own: potluck-worker help.")
 }
+
+// variables are those of the environment that a newcomer needs first.
+const variables = `Each key of config.example.yaml is an environment variable, too; the first that matter:
+  POTLUCK_HTTP_ADDR=127.0.0.1:8080   the address of the page
+  POTLUCK_DATA_DIR=./data            the folder of everything that is kept`
 
 func newLog(c LogConfig, w io.Writer) *slog.Logger {
 	level, err := logLevel(c.Level)
