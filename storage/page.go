@@ -212,6 +212,12 @@ func (s *Page) Events(ctx context.Context, chat string, user community.UserID, a
 	return events, wrap("page events", err)
 }
 
+// NewestEvent is the largest id that an event ever had; 0: there was none.
+func (s *Page) NewestEvent(ctx context.Context) (id int64, err error) {
+	err = s.DB.reads.QueryRowContext(ctx, `SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'page_events'`).Scan(&id)
+	return id, wrap("newest page event", err)
+}
+
 // Forget deletes messages older than before with their events, and sessions that nobody used since then. The session of somebody who has
 // linked a machine stays: nobody else could look after that machine.
 func (s *Page) Forget(ctx context.Context, before time.Time) error {

@@ -554,6 +554,50 @@ func TestLastEventIDWinsOverAfter(t *testing.T) {
 	}
 }
 
+// After an older backup was restored, open pages were connected and deaf: the ids of all new events were below the last one they had seen.
+func TestWhoSawMoreThanEverHappenedBeginsAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "potluck.db")
+	db := storagetest.OpenPath(t, path)
+	before := layOver(t, db)
+	before.visitor("Anna").says("lobby", "hello")
+	before.stop()
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tb := layOver(t, storagetest.OpenPath(t, path)) // the hub knows no event yet
+	anna := tb.visitor("Anna")
+	for _, query := range []string{"chat=lobby", "chat=lobby&brief=1"} {
+		w := anna.watch(query + "&after=7000")
+		if first, second := w.must(), w.must(); first.event != "anew" || first.id != 0 || second.Text != "hello" {
+			t.Errorf("%s: %+v, %+v", query, first, second)
+		}
+	}
+	old := anna.watch("chat=lobby&brief=1&after=7000")
+	for old.must().event != "ready" {
+	}
+	anna.says("lobby", "news")
+	for e := old.must(); e.Text != "news"; e = old.must() {
+		if e.event == "message" {
+			t.Errorf("got %q", e.Text)
+		}
+	}
+	// Who has seen the newest event goes on there, also when that event is forgotten meanwhile.
+	w := anna.watch("chat=lobby&after=1")
+	if e := w.must(); e.event != "message" || e.Text != "news" {
+		t.Errorf("going on after the first event: %+v", e)
+	}
+	newest, err := tb.store.NewestEvent(t.Context())
+	if err != nil || newest < 2 {
+		t.Fatalf("newest event %d, %v", newest, err)
+	}
+	if err := tb.store.Forget(t.Context(), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := tb.store.NewestEvent(t.Context()); err != nil || after != newest {
+		t.Errorf("after forgetting, the newest event is %d (%v), not %d", after, err, newest)
+	}
+}
+
 func TestBriefReplayShowsEachTextOnce(t *testing.T) {
 	tb := lay(t)
 	anna := tb.visitor("Anna")

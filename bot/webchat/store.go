@@ -77,6 +77,8 @@ type Store interface {
 	// Events returns at most limit events of a chat with id > after, oldest first, only those that user may see. For a message that was edited
 	// since, its first event carries the newest text (a replay needs only the end), and of its edits the newest event is left.
 	Events(ctx context.Context, chat string, user community.UserID, after int64, limit int) ([]PageEvent, error)
+	// NewestEvent is the largest id that an event ever had, also one that is forgotten; 0: there was none.
+	NewestEvent(ctx context.Context) (int64, error)
 	// Forget deletes messages and events older than before, and sessions that were not used since, but not those of people who lend a machine.
 	Forget(ctx context.Context, before time.Time) error
 }

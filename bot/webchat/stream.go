@@ -22,7 +22,8 @@ const replayPage = 200
 
 // events serves GET /webchat/events?chat=NAME&after=EVENT_ID. Chat may be given several times; event ids rise over all chats. With brief=1,
 // which the page itself uses, edits that repeat what the replay has shown are left out, a replay from the start may begin with the newest
-// briefMessages of each chat, "ready" follows the replay, and the heartbeat is an event "beat", because scripts cannot see comments.
+// briefMessages of each chat, "ready" follows the replay, and the heartbeat is an event "beat", because scripts cannot see comments. Who has seen
+// events that were never here (an older backup was restored meanwhile) gets "anew", and then everything from the start.
 func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 	query := r.URL.Query()
 	var chats []string
@@ -138,6 +139,9 @@ func (st *stream) run(ctx context.Context) error {
 	if err := st.write([]byte("retry: 2000\n\n")); err != nil {
 		return err
 	}
+	if err := st.beginAnew(ctx); err != nil {
+		return err
+	}
 	if st.brief {
 		st.sent = map[community.MessageID][32]byte{}
 		if st.last == 0 {
@@ -221,6 +225,22 @@ func (st *stream) run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// beginAnew tells who has seen more than ever happened here to forget it. The ids of what comes now would be too small for such a reader.
+func (st *stream) beginAnew(ctx context.Context) error {
+	if st.last <= st.page.hub.shown() {
+		return nil
+	}
+	newest, err := st.page.config.Store.NewestEvent(ctx)
+	if err != nil {
+		return fmt.Errorf("read page events: %w", err)
+	}
+	if st.last <= newest {
+		return nil
+	}
+	st.last = 0
+	return st.write([]byte("id: 0\nevent: anew\ndata: {}\n\n"))
 }
 
 // knows tells whether the replay has shown a frame.

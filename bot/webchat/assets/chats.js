@@ -212,7 +212,7 @@ function remove(chat, e) {
   if (chat.reply?.id === e.m.id || chat.edit?.id === e.m.id) does.forget(chat);
 }
 
-// clearChats empties all chats but for what is on its way to the server: somebody else is about to read here.
+// clearChats empties all chats but for what is on its way to the server: somebody else is about to read here, or an older history.
 export function clearChats() {
   seat.replayed = false;
   for (const chat of chats.values()) {

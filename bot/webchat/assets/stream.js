@@ -1,6 +1,6 @@
 // The event stream: one for all chats, taken up where it broke off.
 import { $ } from "./dom.js";
-import { chats, offerExamples, seat, take, toEnd } from "./chats.js";
+import { chats, clearChats, offerExamples, seat, take, toEnd } from "./chats.js";
 import { call, door } from "./net.js";
 import { showPool, showPurse } from "./glance.js";
 import { say } from "./words.js";
@@ -42,6 +42,12 @@ export function connect() {
     const pool = JSON.parse(e.data);
     showPool(pool);
     offerExamples(pool);
+  });
+  // An older backup was restored: what this page shows may never have happened.
+  s.addEventListener("anew", () => {
+    if (s !== source) return;
+    last = 0;
+    clearChats();
   });
   s.addEventListener("gone", () => { if (s === source) door.seat(); });
   s.addEventListener("purse", (e) => showPurse(JSON.parse(e.data)));
