@@ -39,7 +39,7 @@ type Event struct {
 	// Private is set when only User can see what this event is about (the message, or the one with the button): so is the answer then.
 	Private bool
 	// Whisper makes the answer to this event one that only User sees, and tells whether that is possible yet; nil: it never is. The Router
-	// calls it when it refuses something, before its Handle returns.
+	// calls it when it refuses something, before its Handle returns or, of what is found wrong by the run, before the first Send.
 	Whisper func() bool
 }
 
@@ -118,6 +118,15 @@ type Speaker interface {
 // Whisperer is a Platform that can show a message in a chat to one person only, without a trace for the others. What is refused to one person is
 // then shown to that person only.
 type Whisperer interface{ Whispers() bool }
+
+// Selfish is a Platform that knows the bot's own account there; empty while it does not.
+type Selfish interface{ Self() community.UserID }
+
+// IsSelf tells whether an identity is the bot's own.
+func (in *Invocation) IsSelf(user community.UserID) bool {
+	p, ok := in.Reply.platform.(Selfish)
+	return ok && user != "" && p.Self() == user
+}
 
 // Inspector is a Platform that can tell what keeps the bot from working in a community.
 type Inspector interface {

@@ -57,7 +57,7 @@ func (h House) unblock(ctx context.Context, in *bot.Invocation) error {
 }
 
 func (h House) setBlocked(ctx context.Context, in *bot.Invocation, blocked bool) error {
-	m, err := h.person(ctx, in, in.Rest)
+	m, err := h.anybody(ctx, in, in.Rest)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,14 @@ type gift struct {
 	Amount int64                 `json:"amount"` // credits
 }
 
+// receiver chooses the words for who gets it.
+func (g gift) receiver() string {
+	if g.To != 0 {
+		return "member"
+	}
+	return "pool"
+}
+
 func (g gift) account() ledger.Account {
 	if g.To != 0 {
 		return ledger.SpendOf(g.To)
@@ -78,7 +86,7 @@ func (h House) giveAsk(ctx context.Context, in *bot.Invocation) error {
 		return err
 	}
 	return in.Reply.Final(ctx, bot.Reply{
-		Text:    in.Say("give.ask", "amount", ledger.Amount(amount)*ledger.Credit, "name", name, "left", b.Spendable-ledger.Amount(amount)*ledger.Credit),
+		Text:    in.Say("give.ask", "to", g.receiver(), "amount", ledger.Amount(amount)*ledger.Credit, "name", name, "left", b.Spendable-ledger.Amount(amount)*ledger.Credit),
 		Buttons: []bot.NewButton{{Action: actionGive, Label: in.Say("button.give"), Style: bot.Primary, Data: data}},
 	})
 }
@@ -135,5 +143,5 @@ func (h House) giveConfirmed(ctx context.Context, in *bot.Invocation, a bot.Acti
 	if g.To != 0 {
 		name = h.called(ctx, in, g.To)
 	}
-	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("give.done", "amount", amount, "name", name, "left", b.Spendable)})
+	return in.Reply.Final(ctx, bot.Reply{Text: in.Say("give.done", "to", g.receiver(), "amount", amount, "name", name, "left", b.Spendable)})
 }

@@ -45,6 +45,8 @@ type Figures interface {
 type Members interface {
 	// Known lists who can be named in a community; an empty one is everywhere.
 	Known(ctx context.Context, c community.CommunityID) ([]community.Known, error)
+	// MemberOf makes no member: ok is false for somebody who is none.
+	MemberOf(ctx context.Context, identity community.UserID) (m community.Member, ok bool, err error)
 	// Identities are all that a member has.
 	Identities(ctx context.Context, id community.MemberID) ([]community.UserID, error)
 	SetBlocked(ctx context.Context, id community.MemberID, blocked bool) error

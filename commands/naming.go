@@ -14,13 +14,58 @@ import (
 )
 
 // person finds whom somebody means: by a mention that the platform made, by the name that the chat shows ("@Rita"), or by name and number
-// ("@Rita#12", "#12") where several have that name. Only people who use the bot in the same community can be named; an operator can name anybody.
+// ("@Rita#12", "#12") where several have that name. Only people who use the bot in the same community can be named; an operator can name anybody. Whoever
+// never used the bot is fault.UnknownMember, and so is the bot itself.
 func (h House) person(ctx context.Context, in *bot.Invocation, typed bot.Text) (community.Member, error) {
-	for _, s := range typed.Spans {
-		if s.Kind == bot.Mention && s.Value != "" {
-			return h.People.Member(ctx, community.UserID(s.Value), "", h.Now())
-		}
+	s, mentioned := mention(typed)
+	if !mentioned {
+		return h.byName(ctx, in, typed)
 	}
+	m, known, err := h.mentioned(ctx, in, typed, s)
+	if err == nil && (!known || m.Name == "") { // one without a name was only ever mentioned
+		err = fault.New(fault.UnknownMember, "name", strings.TrimPrefix(cut(typed.Plain[s.Start:s.End], shownName), "@"), "nearest", "")
+	}
+	return m, err
+}
+
+// anybody is the same, but a mention may also be of somebody who never used the bot, and then begins as a member under the name that the platform shows.
+func (h House) anybody(ctx context.Context, in *bot.Invocation, typed bot.Text) (community.Member, error) {
+	s, mentioned := mention(typed)
+	if !mentioned {
+		return h.byName(ctx, in, typed)
+	}
+	m, known, err := h.mentioned(ctx, in, typed, s)
+	if err != nil || known {
+		return m, err
+	}
+	name := strings.TrimPrefix(typed.Plain[s.Start:s.End], "@")
+	if name == community.Local(community.UserID(s.Value)) { // the platform knows no name, either
+		name = ""
+	}
+	return h.People.Member(ctx, community.UserID(s.Value), cut(name, shownName), h.Now())
+}
+
+// mention finds the first mention that the platform has made of somebody.
+func mention(typed bot.Text) (s bot.Span, ok bool) {
+	i := slices.IndexFunc(typed.Spans, func(s bot.Span) bool { return s.Kind == bot.Mention && s.Value != "" })
+	if i < 0 {
+		return s, false
+	}
+	return typed.Spans[i], true
+}
+
+// mentioned is who was mentioned, if that one is known and not the bot itself.
+func (h House) mentioned(ctx context.Context, in *bot.Invocation, typed bot.Text, s bot.Span) (m community.Member, known bool, err error) {
+	if in.IsSelf(community.UserID(s.Value)) {
+		return m, false, fault.New(fault.UnknownMember, "name", strings.TrimPrefix(typed.Plain[s.Start:s.End], "@"), "nearest", "", "self", true)
+	}
+	if m, known, err = h.Members.MemberOf(ctx, community.UserID(s.Value)); err != nil {
+		return m, false, fmt.Errorf("who was mentioned: %w", err)
+	}
+	return m, known, nil
+}
+
+func (h House) byName(ctx context.Context, in *bot.Invocation, typed bot.Text) (community.Member, error) {
 	scope := in.Request.Chat.Community
 	if in.Member.Operator {
 		scope = ""

@@ -680,3 +680,46 @@ func TestMachineAndOwnerAreNamedAsTheLanguageDoes(t *testing.T) {
 		}
 	}
 }
+
+// A gift to somebody whom the bot did not know said that it went to the pool, and went to a member without a name; so did one to the bot itself.
+func TestMentionsOfNobodyAndOfTheBot(t *testing.T) {
+	y := openYard(t, func(h *commands.House) { h.Setups = h.Members.(commands.Setups) })
+	y.mints("rita", 10*ledger.Credit)
+	if err := y.people.MakeOperator(y.ctx, y.member("rita").ID); err != nil {
+		t.Fatal(err)
+	}
+	said := func(command, shown, local string) string {
+		t.Helper()
+		at := len(command) + 1
+		y.emit(bot.Event{Role: community.Admin, Text: bot.Text{Plain: command + " " + shown, Spans: []bot.Span{
+			{Start: at, End: at + len(shown), Kind: bot.Mention, Value: string(y.platform.User(local))},
+		}}})
+		return y.final().Text.Plain
+	}
+	for _, c := range []struct{ command, shown, local, want string }{
+		{"/give 1", "@Mia", "100", "I know nobody called Mia here."},
+		{"/give 1", "@100", "100", "I know nobody called 100 here."},
+		{"/give 1", "@Potluck", "potluck", "That is me."},
+		{"/setup block", "@Potluck", "potluck", "That is me."},
+		{"/admin block", "@Potluck", "potluck", "That is me."},
+	} {
+		if got := said(c.command, c.shown, c.local); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s %s: %q", c.command, c.shown, got)
+		}
+	}
+	for _, local := range []string{"100", "potluck"} {
+		if m, ok, err := y.people.MemberOf(y.ctx, y.platform.User(local)); ok || err != nil {
+			t.Errorf("a mention made a member: %+v %v", m, err)
+		}
+	}
+	if got := said("/setup block", "@Mia", "100"); !strings.HasPrefix(got, "Mia (number ") {
+		t.Errorf("%q", got)
+	}
+	if got := said("/setup block", "@101", "101"); !strings.HasPrefix(got, "Number ") || !strings.Contains(got, "can no longer use me here") {
+		t.Errorf("%q", got)
+	}
+	if got := said("/give 1", "@101", "101"); !strings.HasPrefix(got, "I know nobody called 101 here.") {
+		t.Errorf("%q", got)
+	}
+	y.sound()
+}

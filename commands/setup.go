@@ -218,7 +218,7 @@ func (h House) setupBlock(ctx context.Context, in *bot.Invocation, blocked bool)
 	if err != nil {
 		return err
 	}
-	m, err := h.person(ctx, in, in.Rest)
+	m, err := h.anybody(ctx, in, in.Rest)
 	if err != nil {
 		return err
 	}

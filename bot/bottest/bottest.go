@@ -79,6 +79,9 @@ func (p *Platform) Set(h Hooks) {
 	p.hooks = h
 }
 
+// Self is the bot's own account, local id "potluck".
+func (p *Platform) Self() community.UserID { return p.User("potluck") }
+
 func (p *Platform) Name() string { return p.name }
 
 // Whispers is as the hooks say.

@@ -296,6 +296,15 @@ func (p *Platform) intents() int {
 	return int(i)
 }
 
+// Self is the bot's own account.
+func (p *Platform) Self() community.UserID {
+	_, self := p.ids()
+	if self == "" {
+		return ""
+	}
+	return community.UserID(name + ":" + self)
+}
+
 func (p *Platform) ids() (app, self string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -205,6 +205,14 @@ func (p *Platform) introduce(ctx context.Context) error {
 	}
 }
 
+// Self is the bot's own account.
+func (p *Platform) Self() community.UserID {
+	if me := p.self(); me.ID != 0 {
+		return userID(me.ID)
+	}
+	return ""
+}
+
 func (p *Platform) self() self {
 	p.mu.Lock()
 	defer p.mu.Unlock()
