@@ -201,8 +201,6 @@ func (r *report) publicURL(url string) {
 		r.say("todo", "http.public_url is empty: %s. docs/publishing.md shows how to get an address", serveOnly)
 	case protocol.Loopback(url):
 		r.say("todo", "http.public_url is an address that only this machine reaches: %s. See docs/publishing.md", serveOnly)
-	case protocol.CheckServer(url) != nil:
-		r.say("todo", "http.public_url is public and has no TLS: workers refuse it. See docs/publishing.md")
 	case strings.HasPrefix(url, "http://"):
 		r.say("note", "http.public_url has no TLS: fine inside a home network or VPN only")
 	default:

@@ -49,7 +49,7 @@ func TestCheckSaysAllThatIsWrong(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	code, said = checked("POTLUCK_HTTP_ADDR="+l.Addr().String(), "POTLUCK_HTTP_PUBLIC_URL=http://potluck.example.org", "POTLUCK_CREDITS_RATES_FILE=/nowhere/rates.yaml")
+	code, said = checked("POTLUCK_HTTP_ADDR="+l.Addr().String(), "POTLUCK_HTTP_PUBLIC_URL=http://192.168.1.5", "POTLUCK_CREDITS_RATES_FILE=/nowhere/rates.yaml")
 	if code != 1 {
 		t.Errorf("exit code %d: %s", code, said)
 	}

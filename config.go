@@ -19,6 +19,7 @@ import (
 	"potluck/failpoint"
 	"potluck/ledger"
 	"potluck/nearest"
+	"potluck/workers/protocol"
 )
 
 // Config is everything that an operator can set. Each key stands in config.example.yaml with its default and a sentence; each is also an
@@ -271,8 +272,10 @@ func (c Config) Validate() error {
 	}
 	if c.HTTP.PublicURL != "" {
 		u, err := url.Parse(c.HTTP.PublicURL)
-		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Trim(u.Path, "/") != "" {
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Trim(u.Path, "/") != "" || u.User != nil || strings.ContainsAny(c.HTTP.PublicURL, "?#") {
 			bad("http.public_url", `an address without a path, such as "https://potluck.example.org"`, strconv.Quote(c.HTTP.PublicURL))
+		} else if protocol.CheckServer(c.HTTP.PublicURL) != nil {
+			bad("http.public_url", "https, because it is public and workers refuse it without TLS (docs/publishing.md)", strconv.Quote(c.HTTP.PublicURL))
 		}
 	}
 	for _, p := range c.HTTP.TrustedProxies {

@@ -54,6 +54,8 @@ func TestConfigErrorsSayWhatToDo(t *testing.T) {
 		"not YAML":          {file: "http: [\n", want: []string{"1:"}},
 		"bad address":       {file: "http:\n  addr: nowhere\n", want: []string{"http.addr", "127.0.0.1:8080"}},
 		"bad public URL":    {file: "http:\n  public_url: potluck.example.org\n", want: []string{"http.public_url", "https://potluck.example.org"}},
+		"public, no TLS":    {file: "http:\n  public_url: http://potluck.example.org\n", want: []string{"http.public_url", "want https"}},
+		"public, a query":   {file: "http:\n  public_url: https://potluck.example.org?a=b\n", want: []string{"http.public_url", "an address without a path"}},
 		"bad log level":     {file: "log:\n  level: loud\n", want: []string{"log.level", "debug, info, warn or error"}},
 		"two at once":       {file: "limits: {running: 0, queued: 0}\n", want: []string{"limits.running", "limits.queued"}},
 		"chat twice":        {file: "page:\n  chats: [a, a]\n", want: []string{"page.chats", `"a" is listed twice`}},
