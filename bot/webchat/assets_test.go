@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -47,6 +48,21 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 		}
 		if len(shapes[l]) != len(shapes["en"]) {
 			t.Errorf("%s has %d texts, English %d", l, len(shapes[l]), len(shapes["en"]))
+		}
+	}
+}
+
+// "That is too long." told nobody how much fits.
+func TestTooLongSaysWhatFits(t *testing.T) {
+	want := strconv.Itoa(Limits{}.withDefaults().TextLength)
+	for _, l := range Languages() {
+		words, err := readWords(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := words["error"].(map[string]any)["too_long"].(string)
+		if digits := regexp.MustCompile(`\D`).ReplaceAllString(text, ""); digits != want {
+			t.Errorf("%s: %s", l, text)
 		}
 	}
 }
