@@ -143,6 +143,19 @@ func TestThePageSpeaksTheReadersLanguage(t *testing.T) {
 }
 
 // A first visit loads everything once. The budget is for what goes over the wire.
+// Who came too late with a link of potluck operator read that it lasts until the program stops; it lasts 10 minutes.
+func TestAUsedLinkTellsHowLongLinksLast(t *testing.T) {
+	for _, l := range Languages() {
+		words, err := readWords(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := words["used_text"].(string); !strings.Contains(text, "10") || strings.Count(text, "potluck operator") != 2 {
+			t.Errorf("%s: %q", l, text)
+		}
+	}
+}
+
 func TestThePageIsSmall(t *testing.T) {
 	a, err := loadAssets("Potluck")
 	if err != nil {
