@@ -38,6 +38,15 @@ export function buildChats(names) {
   for (const c of chats.values()) { keep.observe(c.table); keep.observe(c.log); }
 }
 
+// On a phone the tabs may be wider than it is: they fade at the end where more of them are.
+function showEnds() {
+  const t = $("tabs");
+  t.classList.toggle("before", t.scrollLeft > 1);
+  t.classList.toggle("behind", t.scrollLeft + t.clientWidth < t.scrollWidth - 1);
+}
+$("tabs").addEventListener("scroll", showEnds, { passive: true });
+new ResizeObserver(showEnds).observe($("tabs"));
+
 $("tabs").addEventListener("keydown", (e) => {
   const all = [...chats.values()], at = all.indexOf(seat.chat);
   const to = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[e.key];
@@ -128,6 +137,7 @@ function showUnread(chat) {
   chat.count.hidden = !chat.unread;
   chat.count.textContent = chat.unread > 99 ? "99+" : chat.unread;
   chat.tab.setAttribute("aria-label", chat.unread ? `${chat.name}, ${say("unread", { n: chat.unread })}` : chat.name);
+  showEnds(); // the tab may be wider now
   const all = [...chats.values()].reduce((n, c) => n + c.unread, 0);
   document.title = (all ? `(${all}) ` : "") + title;
 }

@@ -97,6 +97,7 @@ function showPrint(e, m) {
   e.print.hidden = !small.length;
   e.print.replaceChildren(...small.flatMap((n, i) => (i ? ["\n", ...n.childNodes] : [...n.childNodes])));
   for (const n of small) n.remove();
+  e.body.normalize(); // what stood around a note is one text now
   const last = e.body.lastChild;
   if (small.length && last?.nodeType === Node.TEXT_NODE) last.data = last.data.trimEnd();
 }
