@@ -153,6 +153,8 @@ func key(t *testing.T, tab context.Context, init string) {
 func TestThePageInABrowser(t *testing.T) {
 	chromium := browser(t)
 	t.Run("talk", func(t *testing.T) { talk(t, chromium) })
+	t.Run("cards", func(t *testing.T) { cards(t, chromium) })
+	t.Run("tabs", func(t *testing.T) { tabsFade(t, chromium) })
 	t.Run("screenshots", func(t *testing.T) { screenshots(t, chromium) })
 }
 
@@ -275,6 +277,48 @@ func talk(t *testing.T, chromium context.Context) {
 }
 
 // screenshots lays a full table and takes its picture in four ways, into POTLUCK_SCREENSHOTS or a folder that goes away.
+// The cards behind the two buttons opened without the focus and stood behind the whole history, out of reach of Tab.
+func cards(t *testing.T, chromium context.Context) {
+	tb := lay(t)
+	tab, complaints := openTab(t, chromium)
+	enter(t, tab, tb, "Anna")
+	press := func(keys string) {
+		t.Helper()
+		if err := chromedp.Do(tab, chromedp.KeyEvent(keys)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, tab, `document.querySelector("#me").focus()`)
+	press("\r")
+	until(t, tab, `document.querySelector("#settings").matches(":popover-open") && document.activeElement.id === "settings"`)
+	press("\t")
+	until(t, tab, `document.activeElement.id === "rename"`)
+	press("\t")
+	until(t, tab, `document.activeElement.id === "language"`)
+	press("\x1b")
+	until(t, tab, `!document.querySelector("#settings").matches(":popover-open") && document.activeElement.id === "me"`)
+	if err := chromedp.Do(tab, chromedp.Click(chromedp.CSS("#me"))); err != nil {
+		t.Fatal(err)
+	}
+	until(t, tab, `document.activeElement.id === "settings"`)
+	for _, c := range complaints() {
+		t.Error(c)
+	}
+}
+
+// At 360 px the tabs could be scrolled, and nothing told so.
+func tabsFade(t *testing.T, chromium context.Context) {
+	tb := lay(t, func(c *webchat.Config) { c.Chats = []string{"lobby", "english", "español", "deutsch", "mathematics"} })
+	tab, _ := openTab(t, chromium)
+	if err := chromedp.Do(tab, chromedp.EmulateViewport(360, 740)); err != nil {
+		t.Fatal(err)
+	}
+	enter(t, tab, tb, "Anna")
+	until(t, tab, `document.querySelector("#tabs").className === "tabs behind"`)
+	run(t, tab, `document.querySelector("#tabs").scrollLeft = 9999`)
+	until(t, tab, `document.querySelector("#tabs").className === "tabs before"`)
+}
+
 func screenshots(t *testing.T, chromium context.Context) {
 	folder := os.Getenv("POTLUCK_SCREENSHOTS")
 	if folder == "" {

@@ -38,15 +38,20 @@ $("menu").addEventListener("toggle", (e) => {
   if (e.newState === "closed" && (document.activeElement === document.body || $("menu").contains(document.activeElement))) owner?.focus();
 });
 
-// asPopover opens a card at its button, and closes it there again.
+// asPopover opens a card at its button, and closes it there again. The focus goes along: into the card, and back to the button. The cards stand
+// far from their buttons in the page; as its source, the button tells the browser where they come in the order of Tab.
 export function asPopover(button, card, before) {
   let openAtPress = false;
   button.addEventListener("pointerdown", () => { openAtPress = card.matches(":popover-open"); });
   button.addEventListener("click", () => {
     if (openAtPress) { openAtPress = false; return; } // the press has closed it
     before?.();
-    card.showPopover();
+    card.showPopover({ source: button });
     place(card, button);
+    card.focus({ preventScroll: true });
   });
-  card.addEventListener("toggle", (e) => button.setAttribute("aria-expanded", String(e.newState === "open")));
+  card.addEventListener("toggle", (e) => {
+    button.setAttribute("aria-expanded", String(e.newState === "open"));
+    if (e.newState === "closed" && (document.activeElement === document.body || card.contains(document.activeElement))) button.focus();
+  });
 }
