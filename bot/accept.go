@@ -74,7 +74,7 @@ func (r *Router) message(ctx context.Context, e Event) error {
 			f, p, err = parse(r.commands, e.Text)
 		}
 		want.needs, want.costly, want.private = f.needs, f.costly, f.private || e.Private
-		want.command = strings.Join(f.path, " ")
+		want.command, want.always = strings.Join(f.path, " "), f.command != nil && f.command.Always
 		if want.args, want.refused = p, err; err != nil {
 			want.costly = false
 		}
@@ -113,6 +113,7 @@ type wish struct {
 	args    any
 	costly  bool
 	private bool
+	always  bool // also of somebody who is blocked
 	needs   community.Role
 	refused error
 	reply   []community.MessageID // messages of the bot that the answer is to take the place of, see ActionHandler.InPlace
@@ -148,7 +149,7 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 		}
 		w.member = &m
 	}
-	if w.member.Blocked {
+	if w.member.Blocked && !w.always {
 		return r.tellBlocked(w.event, *w.member, w.private)
 	}
 	if w.event.Role < w.needs { // also when an argument is wrong: whoever may not do it need not learn how

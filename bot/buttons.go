@@ -26,10 +26,10 @@ func (r *Router) pressed(ctx context.Context, e Event) error {
 	if err != nil {
 		return err
 	}
-	if member.Blocked {
+	if member.Blocked && !handler.Always {
 		return r.tellBlocked(e, member, true)
 	}
-	want.event, want.member = e, &member
+	want.event, want.member, want.always = e, &member, handler.Always
 	moderates := e.Role >= community.Admin && (handler.Moderators || a.Name == stopAction)
 	if a.Owner != 0 && a.Owner != member.ID && !moderates {
 		want.refused = fault.New(fault.NotYours, "what", a.Name)

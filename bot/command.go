@@ -20,6 +20,8 @@ type Command struct {
 	Private bool
 	// Costly commands count against the limits of running and queued requests of a member.
 	Costly bool
+	// Always commands are also for members whom the operator has blocked.
+	Always bool
 	// OnReply commands act upon the message that they reply to. Where a command is no message, and so replies to none, they are not offered.
 	OnReply bool
 	Run     func(ctx context.Context, in *Invocation) error
@@ -102,6 +104,7 @@ type ActionHandler struct {
 	Name    string
 	Private bool // see Command
 	Costly  bool // see Command
+	Always  bool // see Command
 	// Moderators (Admin and up) may press it although they did not ask.
 	Moderators bool
 	// Needs is the lowest role that may press it, whosever it is.

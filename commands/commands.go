@@ -131,7 +131,7 @@ func Actions(h House) []bot.ActionHandler {
 		{Name: actionGive, Private: true, InPlace: true, Command: "give", Run: h.giveConfirmed},
 		{Name: actionHistory, Private: true, InPlace: true, Command: "credits", Run: h.history},
 		{Name: actionBalance, Private: true, InPlace: true, Command: "credits", Run: h.balanceAgain},
-		{Name: actionForget, Private: true, InPlace: true, Command: "forgetme", Run: h.forgetConfirmed},
+		{Name: actionForget, Private: true, Always: true, InPlace: true, Command: "forgetme", Run: h.forgetConfirmed},
 		{Name: actionRetryFlag, Costly: true, Moderators: true, Anew: true, Command: "translate", Run: h.retryFlag},
 		{Name: actionAnnounce, Private: true, InPlace: true, Command: "admin announce", Run: h.announceConfirmed},
 	}...)

@@ -15,7 +15,7 @@ import (
 const actionForget = "forget_me"
 
 func (h House) mydata() bot.Command {
-	return bot.Command{Name: "mydata", Private: true, Run: func(ctx context.Context, in *bot.Invocation) error {
+	return bot.Command{Name: "mydata", Private: true, Always: true, Run: func(ctx context.Context, in *bot.Invocation) error {
 		url, until, err := h.Running.Download(ctx, in.Member.ID, in.Language)
 		if err != nil {
 			return fmt.Errorf("my data: %w", err)
@@ -33,7 +33,7 @@ type farewell struct {
 }
 
 func (h House) forgetme() bot.Command {
-	return bot.Command{Name: "forgetme", Private: true, Run: func(ctx context.Context, in *bot.Invocation) error {
+	return bot.Command{Name: "forgetme", Private: true, Always: true, Run: func(ctx context.Context, in *bot.Invocation) error {
 		mine, err := h.Pool.Workers(ctx, in.Member.ID)
 		if err != nil {
 			return fmt.Errorf("look up workers: %w", err)

@@ -658,6 +658,11 @@ func TestBlockedMemberIsToldSo(t *testing.T) {
 	if m := y.as("ken", community.Everyone, "/language"); !strings.HasPrefix(m.Text.Plain, "The operator has blocked you") {
 		t.Errorf("%s", m.Text.Plain)
 	}
+	for text, want := range map[string]string{"/privacy": "Who sees what you ask", "/mydata": "Everything that I keep", "/forgetme": "Do you want me to forget you"} {
+		if m := y.as("ken", community.Everyone, text); !strings.HasPrefix(m.Text.Plain, want) { // blocked or not, one may know and be forgotten
+			t.Errorf("%s: %s", text, m.Text.Plain)
+		}
+	}
 	if m := y.as("olga", community.Everyone, "/admin unblock @ken"); !strings.Contains(m.Text.Plain, "may use me again") {
 		t.Errorf("%s", m.Text.Plain)
 	}

@@ -11,6 +11,7 @@ func (h House) privacy() bot.Command {
 	return bot.Command{
 		Name:    "privacy",
 		Private: true,
+		Always:  true,
 		Run: func(ctx context.Context, in *bot.Invocation) error {
 			return in.Reply.Final(ctx, bot.Reply{Text: joined("\n\n",
 				in.Say("privacy.sees"),
