@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +34,7 @@ func TestThePageInABrowser(t *testing.T) {
 	t.Run("pictures", func(t *testing.T) { pictures(on(t, anna), on(t, ben)) })
 	t.Run("nothing that people write is more than text", func(t *testing.T) { textStaysText(k, on(t, anna)) })
 	t.Run("the bot is killed and started again", func(t *testing.T) { comeBack(k, on(t, anna), on(t, ben)) })
+	t.Run("an older backup is restored", func(t *testing.T) { restoreOlder(k, on(t, anna), on(t, ben)) })
 	t.Run("language and colours are a choice", func(t *testing.T) { chooseLooks(on(t, ben)) })
 	t.Run("who is forgotten takes a new seat", func(t *testing.T) { beForgotten(on(t, anna)) })
 	for name, p := range map[string]*tab{"Anna": anna, "Ben": ben} {
@@ -331,6 +334,51 @@ func comeBack(k *kitchen, anna, ben *tab) {
 	if len(ids) != before+2 {
 		anna.t.Errorf("%d messages, before the kill %d", len(ids), before)
 	}
+}
+
+// Open pages were connected and deaf after an older backup was restored, and went on showing what never happened.
+func restoreOlder(k *kitchen, anna, ben *tab) {
+	const unsaid = "Nobody will remember this."
+	k.bot.kill()
+	backup := k.t.TempDir() // it stays the data folder
+	if err := os.CopyFS(backup, os.DirFS(k.data)); err != nil {
+		anna.t.Fatal(err)
+	}
+	for _, name := range []string{"server.key", "secret.key"} {
+		if err := os.Chmod(filepath.Join(backup, name), 0o600); err != nil {
+			anna.t.Fatal(err)
+		}
+	}
+	for _, p := range []*tab{anna, ben} {
+		p.until(`document.documentElement.dataset.state === "lost"`)
+	}
+	k.startBot()
+	anna.live()
+	ben.live()
+	for range 3 {
+		anna.say(unsaid)
+	}
+	ben.until(messages + `.filter((m) => m.text === "` + unsaid + `").length === 3`)
+	ben.replace("#text", "half a word")
+	k.bot.kill()
+	for _, p := range []*tab{anna, ben} {
+		p.until(`document.documentElement.dataset.state === "lost"`)
+	}
+	k.data = backup
+	k.startBot()
+	for _, p := range []*tab{anna, ben} {
+		p.live()
+		p.until(`!` + messages + `.some((m) => m.text === "` + unsaid + `")`)
+		p.await(`m.text === "Of course."`)
+	}
+	k.operator.say("What did I miss?")
+	for _, p := range []*tab{anna, ben} {
+		p.await(`m.text === "What did I miss?"`)
+	}
+	if got := value[string](ben, `document.querySelector("#text").value`); got != "half a word" {
+		ben.t.Errorf("of what was half written, %q is left", got)
+	}
+	ben.replace("#text", "")
 }
 
 func chooseLooks(ben *tab) {
