@@ -189,7 +189,7 @@ func (r *Router) accept(ctx context.Context, w wish) error {
 		}
 		return nil
 	}
-	inv := &invocation{request: q, member: *w.member, costly: w.costly && w.refused == nil, counted: verdict == counted}
+	inv := &invocation{request: q, member: *w.member, costly: w.costly && w.refused == nil, counted: verdict == counted, whisper: w.event.Whisper}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.enqueue(inv) // when the Router has closed meanwhile, the request runs at the next start

@@ -75,6 +75,55 @@ func TestRefusalsWhisperWhereTheEventCan(t *testing.T) {
 	})
 }
 
+// A wrong value that only the run finds ("seed:-5") was refused for everybody to see, below "One moment…". What is no mistake of the asker, or comes
+// when something is shown already, stays in the open.
+func TestMistakesThatTheRunFindsWhisper(t *testing.T) {
+	wrong := fault.New(fault.BadOption, "option", "seed")
+	for name, c := range map[string]struct {
+		costly, can bool
+		after       time.Duration
+		shows       bot.Reply
+		err         error
+		private     bool
+		edits       int // what stood there before the refusal
+	}{
+		"at once":           {can: true, err: wrong, private: true},
+		"costly":            {costly: true, can: true, err: wrong, private: true},
+		"behind a status":   {costly: true, can: true, shows: bot.Reply{Text: bot.Plain("in line"), Status: true}, err: wrong, private: true},
+		"behind an answer":  {costly: true, can: true, shows: bot.Reply{Text: bot.Plain("half")}, after: time.Second, err: wrong, edits: 2},
+		"late":              {costly: true, can: true, after: time.Second, err: wrong, edits: 1},
+		"all see it":        {costly: true, err: wrong},
+		"nobody's mistake":  {costly: true, can: true, err: fault.New(fault.NoWorker)},
+		"an internal error": {can: true, err: errors.New("the disk is on fire")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				look := echo("look")
+				look.Costly = c.costly
+				look.Run = func(ctx context.Context, in *bot.Invocation) error {
+					if c.shows.Text.Plain != "" {
+						in.Reply.Show(c.shows)
+					}
+					pass(c.after)
+					return c.err
+				}
+				h := open(t, bot.Config{Commands: []bot.Command{look}})
+				e := bot.Event{
+					Chat: h.p.Chat("lobby"), User: h.p.User("ann"), Name: "ann", Text: bot.Plain("/look x"), Handle: "h", Whisper: func() bool { return c.can },
+				}
+				if err := h.p.Emit(t.Context(), e); err != nil {
+					t.Fatal(err)
+				}
+				pass(2 * time.Second)
+				all := h.p.Messages("lobby")
+				if len(all) != 1 || all[0].Only != "" != c.private || all[0].Edits != c.edits {
+					t.Errorf("shown %+v", all)
+				}
+			})
+		})
+	}
+}
+
 // What a place does not want was begun first, with "One moment…" for everybody to see.
 func TestGateRefusesBeforeAnythingIsShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -34,6 +34,8 @@ type Reply struct {
 	Asks bool
 	// beside tells that a run that was to change a message in place failed: its own message says so, and that one stays.
 	beside bool
+	// mistake tells that the asker typed something wrong, which the others need not read.
+	mistake bool
 }
 
 // NewButton is a button to be made: the Responder gives it a random id and saves its Action before the message that carries it is sent.
@@ -53,7 +55,9 @@ const (
 	// A command that is not Costly answers without a placeholder when it is ready within this time.
 	placeholderAfter = time.Second
 	// A final waits this long for an edit on its way before it abandons that edit: an abandoned one could still arrive after the final.
-	editGrace    = 3 * time.Second
+	editGrace = 3 * time.Second
+	// A placeholder that all would see is held back this long where a mistake found meanwhile can still be told to the asker alone.
+	mistakeAfter = 150 * time.Millisecond
 	firstBackoff = 500 * time.Millisecond
 	lastBackoff  = 30 * time.Second
 )
@@ -74,6 +78,8 @@ type Responder struct {
 	claim chan struct{} // closed by the final: no Show is written any more
 	post  func()        // tells the chat's queue that the first message is up, or could not be sent at once
 	done  chan struct{} // closed when show has returned
+	// whisper: see Event; nil: the answer cannot become private, or is.
+	whisper func() bool
 	// withdrawn: see invocation
 	withdrawn *atomic.Bool
 
@@ -96,8 +102,12 @@ type Responder struct {
 }
 
 func (r *Router) responder(inv *invocation, p Platform, say Say) *Responder {
+	whisper := inv.whisper
+	if inv.request.Private {
+		whisper = nil
+	}
 	return &Responder{
-		router: r, platform: p, request: inv.request, say: say, costly: inv.costly, rerun: inv.rerun,
+		whisper: whisper, router: r, platform: p, request: inv.request, say: say, costly: inv.costly, rerun: inv.rerun,
 		inPlace: r.actions[inv.request.Command].InPlace,
 		wake:    make(chan struct{}, 1), claim: make(chan struct{}), post: inv.post, done: make(chan struct{}), withdrawn: &inv.withdrawn,
 		parts: inv.request.Reply, doubtful: inv.rerun, actions: make(map[string]string),
@@ -171,6 +181,9 @@ func (r *Responder) final(rep Reply) error {
 	defer r.post()
 	if !r.take(rep) {
 		return errFinal
+	}
+	if rep.mistake && r.whisper != nil && len(r.parts) == 0 && !r.doubtful && r.whisper() {
+		r.request.Private = true
 	}
 	if !r.withdrawn.Load() {
 		if err := r.settle(ctx, rep); err != nil {
@@ -280,6 +293,9 @@ func (r *Responder) show(base context.Context) {
 	if len(r.parts) > 0 {
 		r.post()
 	} else if r.costly || r.rerun {
+		if r.whisper != nil && !r.holdBack(base) {
+			return
+		}
 		if err := r.write(Reply{Text: r.say("reply.working"), Status: true}); err != nil {
 			r.router.log.Debug("show the placeholder", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
 		}
@@ -343,6 +359,37 @@ func (r *Responder) show(base context.Context) {
 		}
 		r.mu.Unlock()
 	}
+}
+
+// holdBack waits until the first message may be shown to all: the run has more to show than that it begins, or found no mistake in mistakeAfter. The
+// chat's queue does not wait for that. False: there is a final, or base ended.
+func (r *Responder) holdBack(base context.Context) bool {
+	r.post()
+	held := time.NewTimer(mistakeAfter)
+	defer held.Stop()
+	for waits := true; waits; {
+		select {
+		case <-r.claim:
+			return false
+		case <-base.Done():
+			return false
+		case <-held.C:
+			waits = false
+		case <-r.wake:
+			r.mu.Lock()
+			waits = r.next == nil || r.next.Status && !r.next.Working && !r.next.Asks
+			r.mu.Unlock()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next != nil {
+		select {
+		case r.wake <- struct{}{}:
+		default:
+		}
+	}
+	return true
 }
 
 // write is put for what is not final: an edit of it may be abandoned by the final, a first message never (its id would be lost).
@@ -526,7 +573,7 @@ func (r *Responder) failed(f *fault.Error) Reply {
 	if !shown.Status {
 		line = Join(Plain("\n\n"), shown.Text, line)
 	}
-	return Reply{Text: Join(Plain("\n"), line, below), Buttons: ways, beside: true}
+	return Reply{Text: Join(Plain("\n"), line, below), Buttons: ways, beside: true, mistake: f.Code.Mistake()}
 }
 
 func (r *Responder) isClaimed() bool {

@@ -28,6 +28,7 @@ type invocation struct {
 	posted  chan struct{} // closed by post
 	post    func()        // may be called often
 	counted bool          // in the member's pending
+	whisper func() bool   // Event.Whisper; nil after a restart
 	// withdrawn is set when the message that asks was deleted: nothing is to stay as its answer.
 	withdrawn atomic.Bool
 }

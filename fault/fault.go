@@ -87,6 +87,16 @@ func Codes() []Code {
 	}
 }
 
+// mistakes are what somebody typed that cannot be meant so: nothing is amiss with the pool, and it concerns that person only.
+var mistakes = map[Code]bool{
+	UnknownCommand: true, MissingOption: true, BadOption: true, UnknownOption: true, TooLong: true, UnknownJob: true, UnknownWorker: true,
+	UnknownLang: true, SameLanguage: true, LanguageUnsure: true, NotYours: true, NoModel: true, NoPair: true, BadJoinCode: true, NameTaken: true,
+	WhichWorker: true, UnknownMachine: true, UnknownMember: true, ManyMembers: true, NotEnough: true, NotHere: true, BadLinkCode: true, OwnLinkCode: true,
+}
+
+// Mistake tells whether a failure is one of the person who asked alone.
+func (c Code) Mistake() bool { return mistakes[c] }
+
 // Error is a failure that people are told about. Args fill the named places of the Code's text; Cause is for the log only.
 type Error struct {
 	Code  Code

@@ -15,6 +15,7 @@ import (
 	"potluck/bot/bottest"
 	"potluck/bot/discord"
 	"potluck/bot/discord/fakediscord"
+	"potluck/fault"
 	"potluck/storage"
 	"potluck/storage/storagetest"
 )
@@ -36,6 +37,12 @@ func openHouse(t *testing.T, s *fakediscord.Server, path string) *house {
 	db := storagetest.OpenPath(t, path)
 	ask := commands[1]
 	ask.Run = func(ctx context.Context, in *bot.Invocation) error {
+		if how, wrong := strings.CutPrefix(in.Rest.Plain, "wrong"); wrong {
+			if how != "" {
+				pass(time.Second)
+			}
+			return fault.New(fault.BadOption, "option", "seed")
+		}
 		in.Reply.Show(bot.Reply{Text: bot.Plain("Once upon a time")})
 		select {
 		case end := <-h.tale:
@@ -120,6 +127,27 @@ func TestButtonsWorkAfterAMonth(t *testing.T) {
 		h.pressLast(general)
 		if got := fmt.Sprint(h.shows(general)); got != "[the end the end again the end again the end again]" {
 			t.Errorf("shows %s\n%s", got, h.log)
+		}
+		h.stop()
+		s.Close()
+	})
+}
+
+// A wrong value that only the run of a command finds is refused to the asker alone, though the interaction was kept already; the slow one, which all
+// see thinking by then, in the open.
+func TestMistakeFoundByTheRunIsPrivate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, path := world(t), filepath.Join(t.TempDir(), "potluck.db")
+		h := openHouse(t, s, path)
+		token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "wrong"}})
+		pass(2 * time.Second)
+		if in := s.Seen(token); !strings.Contains(in.Original.Content, "option=seed") || len(s.FromBot(general, boris)) != 0 {
+			t.Errorf("answered %+v, others see %+v", in.Original, s.FromBot(general, boris))
+		}
+		token = s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "wrong, told late"}})
+		pass(2 * time.Second)
+		if in := s.Seen(token); !strings.Contains(in.Original.Content, "option=seed") || len(s.FromBot(general, boris)) != 1 {
+			t.Errorf("answered %+v, others see %+v", in.Original, s.FromBot(general, boris))
 		}
 		h.stop()
 		s.Close()

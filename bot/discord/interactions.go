@@ -20,7 +20,8 @@ import (
 
 const (
 	// Discord shows "the application did not respond" after 3 s. What is asked is saved before it is acknowledged, so that a kill in between
-	// loses nothing; when saving takes longer than this, it is acknowledged meanwhile.
+	// loses nothing, and once something is to be shown, for the acknowledgement settles who sees it; when that takes longer than this, it is
+	// acknowledged meanwhile.
 	ackAfter  = 400 * time.Millisecond
 	ackLimit  = 3 * time.Second
 	tokenLife = 15 * time.Minute
@@ -119,6 +120,8 @@ type interactions struct {
 type openInteraction struct {
 	handle    handle
 	acked     chan struct{} // closed when Discord has the acknowledgement, or never will
+	wanted    func()        // somebody waits for acked; may be called often
+	isWanted  chan struct{} // closed by wanted
 	void      bool          // the token opens nothing; set before acked is closed, or later with mu
 	begun     bool          // the acknowledgement is on its way, and with it who will see the answer
 	only      bool          // that is the asker alone
@@ -133,12 +136,13 @@ func newInteractions() *interactions {
 func (i *interactions) begin(h handle) *openInteraction {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	o := &openInteraction{handle: h, acked: make(chan struct{})}
+	o := &openInteraction{handle: h, acked: make(chan struct{}), isWanted: make(chan struct{})}
+	o.wanted = sync.OnceFunc(func() { close(o.isWanted) })
 	i.open[h.ID] = o
 	return o
 }
 
-// usable waits until an interaction is acknowledged and tells whether its token can be used. One of an earlier process may be.
+// usable has an interaction acknowledged, waits for that and tells whether its token can be used. One of an earlier process may be.
 func (i *interactions) usable(ctx context.Context, h handle) bool {
 	if h.age() > tokenLife-tokenMargin {
 		return false
@@ -149,6 +153,7 @@ func (i *interactions) usable(ctx context.Context, h handle) bool {
 	if o == nil {
 		return true
 	}
+	o.wanted()
 	select {
 	case <-o.acked:
 	case <-ctx.Done():
@@ -284,7 +289,7 @@ func (p *Platform) interaction(ctx context.Context, data json.RawMessage) error 
 	return nil
 }
 
-// accept hands the event over and acknowledges it, whichever is first within ackAfter.
+// accept hands the event over and acknowledges it when it is safe and the first answer comes, or after ackAfter.
 func (p *Platform) accept(ctx context.Context, in rawInteraction, e bot.Event) {
 	h, _ := parseHandle(e.Handle)
 	o := p.requests.begin(h)
@@ -305,10 +310,15 @@ func (p *Platform) accept(ctx context.Context, in rawInteraction, e bot.Event) {
 			defer close(o.acked)
 			wait := time.NewTimer(ackAfter - min(ackAfter, max(0, time.Since(snowflakeTime(in.ID)))))
 			defer wait.Stop()
-			if room {
+			before := []<-chan struct{}{handled}
+			if h.Kind != interactionComponent && !h.Private { // else it is settled who sees the answer
+				before = append(before, o.isWanted)
+			}
+			for i := 0; room && i < len(before); i++ {
 				select {
-				case <-handled:
+				case <-before[i]:
 				case <-wait.C:
+					i = len(before)
 				}
 			}
 			p.acknowledge(ctx, o, room, e.Locale)
