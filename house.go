@@ -86,7 +86,7 @@ func build(ctx context.Context, config Config, log *slog.Logger, demo bool) (_ *
 	if err != nil {
 		return nil, err
 	}
-	h.people, h.credits = &storage.People{DB: h.db}, &storage.Credits{DB: h.db}
+	h.people, h.credits = &storage.People{DB: h.db, Alias: func(id community.UserID) community.UserID { return aliasOf(secret, id) }}, &storage.Credits{DB: h.db}
 	h.knobs, h.alias = newKnobs(config), secret
 	h.knobs.people = h.people
 	if err := h.knobs.load(ctx); err != nil {
@@ -241,6 +241,13 @@ func (h *house) buildPage(album *imagegen.Album, all []bot.Command, texts *comma
 		},
 		Commands: func(ctx context.Context, user community.UserID, locale string) any {
 			return completions(all, h.pageRole(ctx, user), texts.Say(texts.Match(locale)))
+		},
+		Language: func(ctx context.Context, user community.UserID, name, language string) error {
+			m, err := h.people.Member(ctx, user, name, time.Now())
+			if err != nil {
+				return err
+			}
+			return h.people.SetLanguage(ctx, m.ID, language)
 		},
 		Suggest: func(_, command, option, typed string) []string { return suggest(all, command, option, typed) },
 		Pool:    func() webchat.Pool { return h.poolGlance(community.Chat{ID: "page:" + communityName}) },

@@ -21,6 +21,7 @@ func (p *Page) Handler() http.Handler {
 	mux.HandleFunc("GET /webchat/assets/{version}/{name}", p.file)
 	mux.HandleFunc("GET /webchat/session", p.whoAmI)
 	mux.HandleFunc("POST /webchat/session", p.enter)
+	mux.HandleFunc("POST /webchat/language", p.withSession(p.chooseLanguage))
 	mux.HandleFunc("POST /webchat/messages", p.withSession(p.postMessage))
 	mux.HandleFunc("POST /webchat/messages/edit", p.withSession(p.editMessage))
 	mux.HandleFunc("POST /webchat/messages/delete", p.withSession(p.deleteMessage))

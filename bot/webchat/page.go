@@ -51,6 +51,8 @@ type Config struct {
 	// Commands returns what the page completes after "/" for that visitor (empty: without a session), who reads that locale (BCP 47, may be
 	// empty): a list of {"name", "description"} objects, or any other JSON.
 	Commands func(ctx context.Context, user community.UserID, locale string) any
+	// Language keeps in which language (one of Languages) a visitor wants the bot's answers: who chooses one for the page wants both. nil: nobody does.
+	Language func(ctx context.Context, user community.UserID, name, language string) error
 	// Suggest completes what is typed so far as the value of an option ("worker link", "name"), at most 25 answers; nil: nothing.
 	Suggest func(locale, command, option, typed string) []string
 	// Pool says from memory what the machines can do now, Purse what a visitor may spend. Nil: the page does not show it.
@@ -189,6 +191,9 @@ func New(c Config) (*Page, error) {
 	}
 	if c.Commands == nil {
 		c.Commands = func(context.Context, community.UserID, string) any { return nil }
+	}
+	if c.Language == nil {
+		c.Language = func(context.Context, community.UserID, string, string) error { return nil }
 	}
 	if c.Suggest == nil {
 		c.Suggest = func(string, string, string, string) []string { return nil }

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -595,6 +596,30 @@ func TestWhoSawMoreThanEverHappenedBeginsAnew(t *testing.T) {
 	}
 	if after, err := tb.store.NewestEvent(t.Context()); err != nil || after != newest {
 		t.Errorf("after forgetting, the newest event is %d (%v), not %d", after, err, newest)
+	}
+}
+
+// Who had once typed /language had a chooser on the page that no longer moved the bot.
+func TestThePagesLanguageIsTheBotsToo(t *testing.T) {
+	var chosen []string
+	tb := lay(t, func(c *webchat.Config) {
+		c.Language = func(_ context.Context, user community.UserID, name, language string) error {
+			chosen = append(chosen, string(user)+" "+name+" "+language)
+			return nil
+		}
+	})
+	anna := tb.visitor("Anna")
+	if status, _, _ := anna.post("/webchat/language", map[string]string{"language": "de"}); status != http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+	if status, _, _ := anna.post("/webchat/language", map[string]string{"language": "xx"}); status != http.StatusBadRequest {
+		t.Errorf("an unknown language: %d", status)
+	}
+	if status, _, _ := tb.stranger().post("/webchat/language", map[string]string{"language": "de"}); status != http.StatusUnauthorized {
+		t.Errorf("without a session: %d", status)
+	}
+	if want := []string{anna.user + " Anna de"}; !slices.Equal(chosen, want) {
+		t.Errorf("chosen: %q, want %q", chosen, want)
 	}
 }
 

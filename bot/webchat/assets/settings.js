@@ -1,9 +1,9 @@
 // Who somebody is on this page: name, language, light or dark.
 import { $, remember } from "./dom.js";
 import { asPopover } from "./menu.js";
-import { call } from "./net.js";
+import { call, complain } from "./net.js";
 import { dressAvatar } from "./people.js";
-import { say, sentence } from "./words.js";
+import { pageLanguage, say, sentence } from "./words.js";
 
 export function showMe(me) {
   $("me").hidden = false;
@@ -45,7 +45,11 @@ export function askName(me, why = "") {
   });
 }
 
-$("language").addEventListener("change", () => {
+$("language").addEventListener("change", async () => {
+  try { await call("language", { language: $("language").value }); } catch (error) { // then nothing changes, neither here nor there
+    $("language").value = pageLanguage;
+    return complain(error);
+  }
   document.cookie = `potluck_language=${$("language").value}; path=/; max-age=31536000; samesite=lax`;
   location.reload();
 });
