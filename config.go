@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -324,6 +325,7 @@ func (c Config) Validate() error {
 	if c.Workers.LeaseMax < c.Workers.LeaseMin {
 		bad("workers.lease_max", "at least workers.lease_min", c.Workers.LeaseMax)
 	}
+	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) }) // the same at every start
 	return errors.Join(wrong...)
 }
 
