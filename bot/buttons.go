@@ -91,6 +91,9 @@ func (r *Router) deleted(ctx context.Context, e Event) error {
 		}
 		// Buttons below an answer of the bot have it as their source; it goes by itself when pictures are taken away, say.
 		if of, err := r.answers(ctx, e.Chat.ID, m); err != nil || of != "" {
+			if err == nil {
+				err = r.answerDeleted(ctx, e, m, of)
+			}
 			if err != nil {
 				return err
 			}
@@ -109,6 +112,19 @@ func (r *Router) deleted(ctx context.Context, e Event) error {
 		}
 	}
 	return nil
+}
+
+// answerDeleted stops a request whose growing answer was deleted: whoever may do that does not want it to come back.
+func (r *Router) answerDeleted(ctx context.Context, e Event, m community.MessageID, request string) error {
+	q, ok, err := r.store.Request(ctx, request)
+	if err != nil {
+		return fmt.Errorf("find whose answer was deleted: %w", err)
+	}
+	may := e.User == "" || q.User == e.User || e.Role >= community.Admin
+	if !ok || !may || q.State == Delivered || !slices.Contains(q.Reply, m) || r.actions[q.Command].InPlace {
+		return nil
+	}
+	return r.withdraw(ctx, q)
 }
 
 // withdraw stops a request as its Stop does, and sees to it that no answer stays.

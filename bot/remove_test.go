@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"potluck/bot"
 	"potluck/bot/bottest"
@@ -98,6 +99,45 @@ func TestRemoveTakesAMessageOfOnesOwnAway(t *testing.T) {
 		emit(bot.Event{Chat: private, ReplyTo: "anything"}, "ann", "/delete", "")
 		if got := fmt.Sprint(h.p.Messages("ann")[0].Text.Plain); got != "gone" {
 			t.Errorf("in private: %s", got)
+		}
+	})
+}
+
+// A moderator who deleted a growing answer saw it posted again, whole.
+func TestDeletedGrowingAnswerStaysAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		var begun atomic.Int32
+		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun), echo("echo")}})
+		gone := func(user string) {
+			t.Helper()
+			e := bot.Event{ID: "test:gone:" + user, Kind: bot.MessagesDeleted, Chat: h.p.Chat("lobby"), Deleted: []community.MessageID{h.p.Messages("lobby")[0].ID}}
+			if user != "" {
+				e.User = h.p.User(user)
+			} else if err := h.p.Delete(t.Context(), e.Chat.ID, e.Deleted); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.p.Emit(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+			h.settle()
+		}
+		h.say("ann", "/slow a")
+		h.settle()
+		gone("bob") // may not
+		if n := h.m.states()[bot.Delivered]; n != 0 {
+			t.Error("somebody else stopped it")
+		}
+		gone("") // the platform does not tell who it was, and lets nobody else
+		pass(time.Minute)
+		h.say("ann", "/echo still here")
+		h.settle()
+		var seen []string
+		for _, m := range h.p.Visible("lobby", "ann") {
+			seen = append(seen, m.Text.Plain)
+		}
+		if fmt.Sprint(seen) != "[still here]" || h.m.states()[bot.Delivered] != 2 {
+			t.Errorf("shows %q, states %v", seen, h.m.states())
 		}
 	})
 }

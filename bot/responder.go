@@ -248,10 +248,13 @@ func (r *Responder) settle(ctx context.Context, rep Reply) error {
 		case errors.Is(err, ErrRejected):
 			return nil // not even that: there is nothing to be shown
 		case fault.Has(err, fault.Gone) && r.sends <= 3:
-			continue // put forgot the parts and sends a new message
+			wait = firstBackoff // put forgot the parts and sends a new message, unless the platform tells soon that somebody deleted the old one
 		}
 		if !sleep(ctx, wait) {
 			return err
+		}
+		if r.withdrawn.Load() {
+			return nil
 		}
 	}
 }
@@ -395,6 +398,9 @@ func (r *Responder) holdBack(base context.Context) bool {
 // write is put for what is not final: an edit of it may be abandoned by the final, a first message never (its id would be lost).
 func (r *Responder) write(rep Reply) error {
 	ctx := r.router.deliver
+	if r.withdrawn.Load() {
+		return nil
+	}
 	if len(r.parts) > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)

@@ -385,6 +385,9 @@ func (p *Platform) whole(m rawMessage) bot.Text {
 	return trimmed(bot.Join(bot.Plain("\n\n"), parts...))
 }
 
+// deletion is the id of the event that tells of a deleted message.
+func deletion(message string) string { return name + ":d:" + message }
+
 func (p *Platform) deleted(data json.RawMessage) error {
 	var d struct {
 		ID      snowflake   `json:"id"`
@@ -401,7 +404,7 @@ func (p *Platform) deleted(data json.RawMessage) error {
 	if len(d.IDs) == 0 || d.Channel == 0 {
 		return nil
 	}
-	e := bot.Event{ID: name + ":d:" + d.IDs[0].String(), Kind: bot.MessagesDeleted, At: time.Now()}
+	e := bot.Event{ID: deletion(d.IDs[0].String()), Kind: bot.MessagesDeleted, At: time.Now()}
 	for _, id := range d.IDs {
 		e.Deleted = append(e.Deleted, community.MessageID(id.String()))
 	}

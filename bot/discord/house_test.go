@@ -154,6 +154,27 @@ func TestMistakeFoundByTheRunIsPrivate(t *testing.T) {
 	})
 }
 
+// A moderator who deleted a growing answer saw it posted again, whole. What the bot deletes itself stops nothing.
+func TestDeletedAnswerStaysAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, path := world(t), filepath.Join(t.TempDir(), "potluck.db")
+		h := openHouse(t, s, path)
+		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
+		pass(2 * time.Second)
+		all := s.FromBot(general, boris)
+		if len(all) != 1 || !strings.Contains(all[0].Content, "Once upon a time") {
+			t.Fatalf("shows %+v", all)
+		}
+		s.Remove(general, all[0].ID)
+		pass(time.Minute)
+		if got := h.shows(general); len(got) != 0 {
+			t.Errorf("shows %q", got)
+		}
+		h.stop()
+		s.Close()
+	})
+}
+
 // Bad input: rights are revoked, the channel is deleted, the guild removes the bot, each in the middle of an answer. The request ends, other
 // channels go on, and once all is mended so does this one. Behaviour 39: that a right is missing is told once.
 func TestTroubleInTheMiddleOfAnAnswer(t *testing.T) {

@@ -600,6 +600,7 @@ func (t target) remove(ctx context.Context, id community.MessageID) error {
 	} else if prefix == ephemeralID {
 		return nil // it goes by itself
 	}
+	t.p.seen.First(deletion(local), struct{}{}) // what the bot deletes itself is no event
 	err := t.p.api.do(ctx, request{method: "DELETE", path: path, interaction: t.byToken}, nil)
 	if codeOf(err) == codeUnknownMessage || codeOf(err) == codeUnknownChannel {
 		return nil
