@@ -76,7 +76,7 @@ func (p *People) Trace(ctx context.Context, m community.MemberID) (t Trace, err 
 }
 
 // Forget erases a member: texts, turns, requests, buttons, identities, name. The ledger's postings stay and point to a member without a name, whose
-// credits (also those that are released later) go to the pool of heir. Machines that are still linked stay linked, without a name to show. The
+// credits (also those that are released later) go to the pool of heir. Blocks stay, see People.Alias. Machines that are still linked stay linked, without a name to show. The
 // member's jobs must have ended before; one that has not loses its text when it does. Nobody is member afterwards: whoever comes back is new.
 //
 // fault.Gone, and nobody is erased, when the member's identities are others than those that were shown: they may be somebody else's, too, by now.
@@ -101,6 +101,9 @@ func (p *People) Forget(ctx context.Context, m community.MemberID, shown []commu
 			return err
 		}
 		if err := saveCommunity(t, heir); err != nil {
+			return err
+		}
+		if err := p.keepMarks(t, m, shown, now); err != nil {
 			return err
 		}
 		for _, q := range forgetting {

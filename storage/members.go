@@ -11,7 +11,11 @@ import (
 )
 
 // People is the community.Store.
-type People struct{ DB *DB }
+type People struct {
+	DB *DB
+	// Alias is a keyed hash of an identity, which stays the same for ever: under it blocks and the day's counts outlive a forgetting. nil: they end with it.
+	Alias func(community.UserID) community.UserID
+}
 
 var _ community.Store = (*People)(nil)
 
@@ -41,7 +45,9 @@ func (p *People) Member(ctx context.Context, identity community.UserID, name str
 				return err
 			}
 			m = community.Member{ID: community.MemberID(id), Name: name}
-			_, err = t.exec(`INSERT INTO identities (id, member, name, created_ms) VALUES (?, ?, ?, ?)`, identity, m.ID, name, ms(now))
+			if _, err = t.exec(`INSERT INTO identities (id, member, name, created_ms) VALUES (?, ?, ?, ?)`, identity, m.ID, name, ms(now)); err == nil {
+				m.Blocked, err = p.blockAgain(t, identity, m.ID, now)
+			}
 		case err == nil && name == "":
 			name = known
 		case err == nil && name != known:

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -316,4 +317,73 @@ func TestOwnersWordsAreKept(t *testing.T) {
 	if err := w.jobs.Rename(ctx, id, "x"); err == nil {
 		t.Error("a machine that is unlinked was renamed")
 	}
+}
+
+// Who was blocked, or had asked enough for a day, was free of that after /forgetme.
+func TestBlocksAndCountsOutliveAForgetting(t *testing.T) {
+	s := newStores(t)
+	s.people.Alias = func(id community.UserID) community.UserID {
+		return community.UserID(fmt.Sprintf("%s:%x", community.Platform(id), sha256.Sum256([]byte("key"+id))))
+	}
+	ctx := t.Context()
+	const eve, room = community.UserID("discord:666"), community.CommunityID("discord:1")
+	chat := community.Chat{ID: "discord:10", Community: room}
+	asks := func(n int) {
+		t.Helper()
+		m, err := s.people.Member(ctx, eve, "Eve", now)
+		s.ok(err)
+		q := bot.Request{Chat: chat, User: eve, Member: m.ID, Name: "Eve", Command: "ask", Args: []byte(`{}`), Created: now}
+		q.ID, q.Event = fmt.Sprintf("%016d", n), fmt.Sprint("discord:e", n)
+		s.ok(errOf(s.requests.Accept(ctx, q)))
+	}
+	forgotten := func() community.Member {
+		t.Helper()
+		old, err := s.people.Member(ctx, eve, "", now)
+		s.ok(err)
+		s.ok(errOf(s.people.Forget(ctx, old.ID, s.identities(old.ID), home, now)))
+		var clear int
+		s.ok(rawOpen(t, s.db.Path()).QueryRow(`SELECT (SELECT count(*) FROM forgotten_blocks WHERE alias LIKE '%666') + (SELECT count(*) FROM forgotten_asked WHERE alias LIKE '%666')`).Scan(&clear))
+		if clear != 0 {
+			t.Errorf("%d rows tell whose they are", clear)
+		}
+		m, err := s.people.Member(ctx, eve, "Eve", now)
+		s.ok(err)
+		if m.ID == old.ID {
+			t.Fatal("not forgotten")
+		}
+		return m
+	}
+	asked := func(since time.Time, want int) {
+		t.Helper()
+		m, err := s.people.Member(ctx, eve, "", now)
+		s.ok(err)
+		if n, err := s.people.Asked(ctx, m.ID, room, since, "ask", "imagine"); n != want || err != nil {
+			t.Errorf("asked %d, want %d: %v", n, want, err)
+		}
+	}
+	today := now.Truncate(24 * time.Hour)
+	asks(1)
+	asks(2)
+	m, err := s.people.Member(ctx, eve, "", now)
+	s.ok(err)
+	s.ok(s.people.SetSetting(ctx, room, community.BlockSetting(m.ID), "1", s.owner, now))
+	s.ok(s.people.SetBlocked(ctx, m.ID, true))
+	m = forgotten()
+	asked(today, 2)
+	asks(3)
+	asked(today, 3)
+	m = forgotten()
+	asked(today, 3)
+	asked(today.Add(24*time.Hour), 0)
+	here, _, err := s.people.Setting(ctx, room, community.BlockSetting(m.ID))
+	if err != nil || here != "1" || !m.Blocked {
+		t.Errorf("back as %+v, blocked %q in the place: %v", m, here, err)
+	}
+	s.ok(s.people.SetBlocked(ctx, m.ID, false))
+	s.ok(s.people.SetSetting(ctx, room, community.BlockSetting(m.ID), "", s.owner, now))
+	m = forgotten()
+	if here, _, err := s.people.Setting(ctx, room, community.BlockSetting(m.ID)); err != nil || here != "" || m.Blocked {
+		t.Errorf("pardoned, and back as %+v, blocked %q in the place: %v", m, here, err)
+	}
+	s.sound()
 }

@@ -8,7 +8,7 @@ import (
 	"potluck/community"
 )
 
-// Asked counts the requests of a member in a community since a time whose command is one of these.
+// Asked counts the requests of a member in a community since a time whose command is one of these, those of the same day before a forgetting, too.
 func (p *People) Asked(ctx context.Context, m community.MemberID, c community.CommunityID, since time.Time, commands ...string) (n int, err error) {
 	if len(commands) == 0 {
 		return 0, nil
@@ -20,5 +20,9 @@ func (p *People) Asked(ctx context.Context, m community.MemberID, c community.Co
 	err = p.DB.reads.QueryRowContext(ctx, `
 		SELECT count(*) FROM requests r JOIN chats c ON c.row = r.chat
 		WHERE r.member IN `+persons+` AND c.community = ? AND r.created_ms >= ? AND r.command IN (?`+strings.Repeat(", ?", len(commands)-1)+`)`, args...).Scan(&n)
-	return n, wrap("count requests", err)
+	if err != nil {
+		return 0, wrap("count requests", err)
+	}
+	before, err := p.askedBefore(ctx, m, c, since, commands)
+	return n + before, err
 }
