@@ -248,6 +248,29 @@ func TestFormsOfNamesWithoutValues(t *testing.T) {
 	}
 }
 
+// Somebody who may not use a command was asked in the group what it needs, and refused only afterwards.
+func TestFormsAreForThoseWhoMay(t *testing.T) {
+	who := bot.Option{Name: "who", Kind: bot.String, Rest: true, Required: true, Person: true}
+	bubble(t, func(cfg *telegram.Config) {
+		setup := bot.Command{Name: "setup", Needs: community.Admin, Subcommands: []bot.Command{{Name: "block", Options: []bot.Option{who}, Run: nothing}}}
+		cfg.Commands = []bot.Command{commands[0], setup}
+	}, func(t *testing.T, s *fakebotapi.Server, r *rig) {
+		for _, text := range []string{"/setup", "/setup block"} {
+			s.Say(fakebotapi.Say{Chat: club, From: boris, Text: text})
+			pass(2 * time.Second)
+			if n, taken := len(s.FromBot(club)), r.Taken(bot.MessageNew); n != 0 || len(taken) == 0 || taken[len(taken)-1].Text.Plain != text {
+				t.Errorf("%s of a member: %d forms, the core got %+v", text, n, taken)
+			}
+		}
+		s.Say(fakebotapi.Say{Chat: club, From: olga, Text: "/setup"})
+		s.Say(fakebotapi.Say{Chat: club, From: olga, Text: "/setup block"})
+		pass(5 * time.Second)
+		if n := len(s.FromBot(club)); n != 2 {
+			t.Errorf("%d forms for an administrator", n)
+		}
+	})
+}
+
 // Administrators are known; those who write as the group are one, too; channels are nobody's.
 func TestRoles(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {

@@ -30,8 +30,8 @@ func (p *Platform) form(ctx context.Context, e *bot.Event, m *rawMessage, args m
 	typed := strings.TrimSpace(e.Text.Plain)
 	path := strings.Fields(strings.TrimPrefix(args["command"], "/"))
 	c, _ := bot.CommandAt(p.config.Commands, path)
-	if c == nil || utf8.RuneCountInString(typed) > maxTyped || e.FromBot {
-		return false, nil
+	if c == nil || utf8.RuneCountInString(typed) > maxTyped || e.FromBot || e.Role < p.needs(path) {
+		return false, nil // the core refuses who may not, and knows who is an operator
 	}
 	say := p.say(e.Locale)
 	var b bot.Builder
@@ -71,6 +71,16 @@ func (p *Platform) form(ctx context.Context, e *bot.Event, m *rawMessage, args m
 	}
 	b.Code(typed).Add("\n").Append(say("telegram.fill", "what", what))
 	return true, p.showForm(ctx, m, e, b.Text(), nil)
+}
+
+// needs is the lowest role that may use a command, by itself and those above it.
+func (p *Platform) needs(path []string) (role community.Role) {
+	for i := range path {
+		if c, _ := bot.CommandAt(p.config.Commands, path[:i+1]); c != nil {
+			role = max(role, c.Needs)
+		}
+	}
+	return role
 }
 
 var typedWords = regexp.MustCompile(`\S+`)
