@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -122,6 +123,28 @@ func TestMistakesThatTheRunFindsWhisper(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A mistyped code stood as a warning in the operator's log.
+func TestMistakesAreNoWarnings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		link := echo("link")
+		link.Run = func(_ context.Context, in *bot.Invocation) error {
+			return fault.Wrap(errors.New("checksum"), fault.Code(in.Options["text"]))
+		}
+		h := open(t, bot.Config{Commands: []bot.Command{link}})
+		h.say("ann", "/link "+string(fault.BadLinkCode))
+		h.say("ann", "/link "+string(fault.UnknownMachine))
+		h.settle()
+		if h.log.String() != "" {
+			t.Errorf("log %s", h.log.String())
+		}
+		h.say("ann", "/link "+string(fault.BadResult))
+		h.settle()
+		if !strings.Contains(h.log.String(), "checksum") {
+			t.Errorf("log %s", h.log.String())
+		}
+	})
 }
 
 // What a place does not want was begun first, with "One moment…" for everybody to see.

@@ -313,7 +313,7 @@ func (r *Router) report(inv *invocation, err error) {
 	switch {
 	case f.Code == fault.Internal:
 		level = slog.LevelError
-	case f.Cause != nil:
+	case f.Cause != nil && !f.Code.Mistake():
 		level = slog.LevelWarn
 	}
 	r.log.Log(context.Background(), level, "request", "chat", inv.request.Chat.ID, "user", inv.request.User, "command", inv.request.Command, "err", err)
