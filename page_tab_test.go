@@ -269,6 +269,8 @@ func (p *tab) await(condition string) shownMessage {
 // choose opens the menu of a message and chooses the item with that icon.
 func (p *tab) choose(id, icon string) {
 	p.t.Helper()
+	// On a phone a message that follows another by the same author shows its menu when it is touched.
+	value[bool](p, fmt.Sprintf(`(() => { document.querySelector('[data-id="%s"]').focus(); return true; })()`, id))
 	p.click(fmt.Sprintf(`[data-id="%s"] .tools .icon:last-child`, id))
 	p.until(`document.querySelector("#menu").matches(":popover-open")`)
 	item := fmt.Sprintf(`.menu-item:has([href="#i-%s"])`, icon)
