@@ -220,6 +220,9 @@ func unknownOption(f found, typed string) error {
 	if i := strings.IndexAny(name, ":="); i > 0 {
 		name = name[:i]
 	}
+	if name == "" {
+		name = typed // nothing but a dash
+	}
 	return strange(f, name, meant(strings.ToLower(name), optionNames(f.command)))
 }
 

@@ -333,7 +333,7 @@ func check(f found, p Parsed) (Parsed, error) {
 	for i := range f.command.Options {
 		o := &f.command.Options[i]
 		v, ok := p.Options[o.Name]
-		if !ok || strings.TrimSpace(v) == "" {
+		if !ok || blank(v) {
 			if o.Required {
 				return Parsed{}, missing(f, o)
 			}
@@ -349,6 +349,11 @@ func check(f found, p Parsed) (Parsed, error) {
 		}
 	}
 	return out, nil
+}
+
+// blank: nothing of it can be seen.
+func blank(v string) bool {
+	return strings.TrimFunc(v, func(c rune) bool { return unicode.IsSpace(c) || unicode.Is(unicode.Cf, c) }) == ""
 }
 
 // canonical checks one value; the fault tells what it may be.

@@ -281,3 +281,20 @@ func TestCheckCommands(t *testing.T) {
 func sayLine(key string, args ...any) string {
 	return bottest.Catalogue{}.Say("en")(key, args...).Plain
 }
+
+// A question of nothing that can be seen was said to lack "one of the words question", and a lone dash to be the option "".
+func TestInvisibleValuesAndLoneDashes(t *testing.T) {
+	nothing := func(context.Context, *bot.Invocation) error { return nil }
+	all := []bot.Command{
+		{Name: "ask", Options: []bot.Option{{Name: "question", Kind: bot.String, Rest: true, Required: true}}, Run: nothing},
+		{Name: "credits", Options: []bot.Option{{Name: "why", Kind: bot.String}}, Run: nothing},
+	}
+	_, err := bot.ParseCommand(all, bot.Plain("/ask \u200b\u2060\u200d"))
+	if f := fault.Of(err); f.Code != fault.MissingOption || f.Args["what"] != "option.ask.question" {
+		t.Errorf("%v, %v", err, f.Args)
+	}
+	_, err = bot.ParseCommand(all, bot.Plain("/credits why:— –"))
+	if f := fault.Of(err); f.Code != fault.UnknownOption || f.Args["option"] != "–" {
+		t.Errorf("%v, %v", err, f.Args)
+	}
+}
