@@ -24,6 +24,8 @@ type Command struct {
 	Always bool
 	// OnReply commands act upon the message that they reply to. Where a command is no message, and so replies to none, they are not offered.
 	OnReply bool
+	// OfRoles commands are about the roles of a platform. They are not offered where there are none.
+	OfRoles bool
 	Run     func(ctx context.Context, in *Invocation) error
 }
 

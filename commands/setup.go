@@ -37,6 +37,8 @@ func (h House) setup() bot.Command {
 	sub := func(name string, run func(context.Context, *bot.Invocation) error, options ...bot.Option) bot.Command {
 		return bot.Command{Name: name, Private: true, Needs: community.Admin, Run: run, Options: options}
 	}
+	delegate := sub("delegate", h.setupDelegate, bot.Option{Name: "role", Kind: bot.String, Rest: true, Required: true, Max: 100})
+	delegate.OfRoles = true
 	return bot.Command{
 		Name: "setup", Private: true, Needs: community.Admin,
 		Subcommands: []bot.Command{
@@ -47,7 +49,7 @@ func (h House) setup() bot.Command {
 				bot.Option{Name: "on", Kind: bot.Bool, Required: true},
 				bot.Option{Name: "everywhere", Kind: bot.Bool}),
 			sub("limits", h.setupLimits, bot.Option{Name: "daily", Kind: bot.Integer, Required: true, Min: 0, Max: 100_000}),
-			sub("delegate", h.setupDelegate, bot.Option{Name: "role", Kind: bot.String, Rest: true, Required: true, Max: 100}),
+			delegate,
 			sub("block", func(ctx context.Context, in *bot.Invocation) error { return h.setupBlock(ctx, in, true) },
 				bot.Option{Name: "who", Kind: bot.String, Rest: true, Person: true, Required: true, Max: 100}),
 			sub("unblock", func(ctx context.Context, in *bot.Invocation) error { return h.setupBlock(ctx, in, false) },

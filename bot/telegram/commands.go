@@ -63,7 +63,7 @@ func listed(commands []bot.Command, say bot.Say, role community.Role) (list []mo
 			add(c.Name, "command."+c.Name)
 		}
 		for _, sub := range c.Subcommands {
-			if sub.Needs <= role && len(sub.Subcommands) == 0 {
+			if sub.Needs <= role && len(sub.Subcommands) == 0 && !sub.OfRoles {
 				add(c.Name+"_"+sub.Name, "command."+c.Name+"."+sub.Name)
 			}
 		}

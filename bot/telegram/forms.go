@@ -41,7 +41,9 @@ func (p *Platform) form(ctx context.Context, e *bot.Event, m *rawMessage, args m
 			return false, nil
 		}
 		for _, sub := range c.Subcommands {
-			choices = append(choices, models.InlineKeyboardButton{Text: sub.Name, CallbackData: formMark + sub.Name})
+			if !sub.OfRoles {
+				choices = append(choices, models.InlineKeyboardButton{Text: sub.Name, CallbackData: formMark + sub.Name})
+			}
 		}
 		b.Code(typed).Add("\n").Append(say("telegram.choose", "what", say("command."+strings.Join(path, ".")).Plain))
 		return true, p.showForm(ctx, m, e, b.Text(), choices)
