@@ -122,6 +122,9 @@ func giftTyped(option string, rest bot.Text) (amount int64, to bot.Text, err err
 			return 0, rest, fault.New(fault.BadOption, "option", "amount", "value", cut(fields[i], 40), "want", "credits")
 		}
 	}
+	if _, err := strconv.ParseInt(plainForm(plain), 10, 64); err == nil { // the number is there
+		return 0, rest, fault.New(fault.MissingOption, "command", "/give", "option", "to", "what", "option.give.to", "usage", "/give amount:5 @Rita")
+	}
 	return 0, rest, fault.New(fault.MissingOption, "command", "/give", "option", "amount", "what", "option.give.amount", "usage", "/give amount:5 @Rita")
 }
 
