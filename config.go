@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
 
 	"potluck/bot/webchat"
 	"potluck/failpoint"
@@ -136,7 +138,7 @@ func decodeConfig(b []byte, c *Config) error {
 		return nil
 	case err == nil:
 		*c = read
-		return nil
+		return readWhole(b)
 	}
 	if unknown, ok := errors.AsType[*yaml.UnknownFieldError](err); ok {
 		tok := unknown.GetToken()
@@ -152,6 +154,50 @@ func decodeConfig(b []byte, c *Config) error {
 	}
 	// Line and column stand in the library's own message; its source excerpt could show a secret.
 	return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+}
+
+// readWhole refuses what the decoder passes over in silence: a second document, and the fraction of a number that has to be whole.
+func readWhole(b []byte) error {
+	file, err := parser.ParseBytes(b, 0)
+	if err != nil {
+		return err
+	}
+	if len(file.Docs) > 1 {
+		where := ""
+		if start := file.Docs[1].Start; start != nil {
+			where = fmt.Sprintf("line %d: ", start.Position.Line)
+		}
+		return errors.New(where + "a second document begins here, and only the first would be read: keep one, without lines of --- or ... between")
+	}
+	for _, doc := range file.Docs {
+		if err := wholeNumbers(doc.Body, reflect.TypeFor[Config]()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wholeNumbers finds a fraction in a value that is read into a whole number.
+func wholeNumbers(n ast.Node, t reflect.Type) error {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		for _, v := range n.Values {
+			if err := wholeNumbers(v, t); err != nil {
+				return err
+			}
+		}
+	case *ast.MappingValueNode:
+		for f := range t.Fields() {
+			if f.Tag.Get("yaml") == n.Key.String() {
+				return wholeNumbers(n.Value, f.Type)
+			}
+		}
+	case *ast.FloatNode:
+		if t.Kind() == reflect.Int {
+			return fmt.Errorf("line %d: %q is not %s", n.GetToken().Position.Line, n.GetToken().Value, wanted(t))
+		}
+	}
+	return nil
 }
 
 // wanted names a type in the words of somebody who edits a file.
