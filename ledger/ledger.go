@@ -24,7 +24,7 @@ const (
 	Spend     AccountKind = "spend"     // a member's own credits; Owner is the MemberID
 	Escrow    AccountKind = "escrow"    // a member's earnings that are not released yet; Owner is the MemberID
 	Allowance AccountKind = "allowance" // today's free credits; Owner is an identity (UserID), or a CommunityID where visitors share one
-	PoolFund  AccountKind = "pool"      // a community's pool, which pays for auto-translation; Owner is the CommunityID
+	PoolFund  AccountKind = "pool"      // a community's pool: what members gave to it; Owner is the CommunityID
 	Mint      AccountKind = "mint"      // where credits come from (negative or zero)
 	Burn      AccountKind = "burn"      // where credits end
 	Hold      AccountKind = "hold"      // what running jobs may cost at most
