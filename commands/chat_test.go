@@ -380,7 +380,6 @@ func TestFaultsReadWell(t *testing.T) {
 		{fault.BadResult, []any{"kind", "something new"}},
 		{fault.Cancelled, nil},
 		{fault.PublicURL, []any{"url", "http://127.0.0.1:8080"}},
-		{fault.BadJoinCode, nil},
 		{fault.TooManyWorkers, []any{"max", 10}},
 		{fault.TooManyWorkers, []any{"max", 1}},
 		{fault.NameTaken, []any{"name", "Attic PC"}},

@@ -56,7 +56,6 @@ const (
 
 	// Linking a worker.
 	PublicURL      Code = "public_url"       // url: /worker link would hand out an address nobody can reach
-	BadJoinCode    Code = "bad_join_code"    // (none)
 	TooManyWorkers Code = "too_many_workers" // max
 	NameTaken      Code = "name_taken"       // name: another machine of the same owner has it
 	WhichWorker    Code = "which_worker"     // workers: more than one could be meant
@@ -82,7 +81,7 @@ func Codes() []Code {
 	return []Code{
 		UnknownCommand, MissingOption, BadOption, UnknownOption, TooLong, UnknownJob, UnknownWorker, UnknownLang, SameLanguage,
 		LanguageUnsure, Forbidden, NotYours, Gone, Blocked, RateLimited, TooMany, NoCredit, Busy, Storage, SwitchedOff, Unwanted, EnoughToday, NoWorker, NoModel, NoPair,
-		NoPrivateWorker, NoFit, Expired, WorkerFailed, EngineRefused, BadResult, Cancelled, GivenUp, Erased, PublicURL, BadJoinCode, TooManyWorkers, NameTaken, WhichWorker, UnknownMachine,
+		NoPrivateWorker, NoFit, Expired, WorkerFailed, EngineRefused, BadResult, Cancelled, GivenUp, Erased, PublicURL, TooManyWorkers, NameTaken, WhichWorker, UnknownMachine,
 		UnknownMember, ManyMembers, NotEnough, NotHere, BadLinkCode, OwnLinkCode, LinkTries, LinkRefused, Internal,
 	}
 }
@@ -90,7 +89,7 @@ func Codes() []Code {
 // mistakes are what somebody typed that cannot be meant so: nothing is amiss with the pool, and it concerns that person only.
 var mistakes = map[Code]bool{
 	UnknownCommand: true, MissingOption: true, BadOption: true, UnknownOption: true, TooLong: true, UnknownJob: true, UnknownWorker: true,
-	UnknownLang: true, SameLanguage: true, LanguageUnsure: true, NotYours: true, NoModel: true, NoPair: true, BadJoinCode: true, NameTaken: true,
+	UnknownLang: true, SameLanguage: true, LanguageUnsure: true, NotYours: true, NoModel: true, NoPair: true, NameTaken: true,
 	WhichWorker: true, UnknownMachine: true, UnknownMember: true, ManyMembers: true, NotEnough: true, NotHere: true, BadLinkCode: true, OwnLinkCode: true,
 }
 
