@@ -25,7 +25,6 @@ var (
 
 const (
 	maxPixels        = 4_000_000
-	maxPreview       = 512 << 10 // bytes
 	maxPreviewPixels = 1024 * 1024
 )
 
@@ -121,10 +120,10 @@ func oneColour(m *image.RGBA) bool {
 	return true
 }
 
-// SafePreview makes a worker's preview of an unfinished picture fit to show: at most 512 KiB and 1 MP, decoded and encoded anew as JPEG with the
+// SafePreview makes a worker's preview of an unfinished picture fit to show: at most protocol.MaxPreview bytes and 1 MP, decoded and encoded anew as JPEG with the
 // visible mark and no metadata.
 func SafePreview(preview []byte) ([]byte, error) {
-	m, err := decoded(preview, maxPreview, maxPreviewPixels, func(image.Config) error { return nil })
+	m, err := decoded(preview, protocol.MaxPreview, maxPreviewPixels, func(image.Config) error { return nil })
 	if err != nil {
 		return nil, fmt.Errorf("preview: %w", err)
 	}

@@ -165,7 +165,7 @@ func TestSafePreview(t *testing.T) {
 	if c, err := jpeg.DecodeConfig(bytes.NewReader(got)); err != nil || c.Width != 64 || c.Height != 48 {
 		t.Errorf("%+v, %v", c, err)
 	}
-	for name, data := range map[string][]byte{"bomb": bomb(60_000, 60_000), "text": []byte("x"), "large": append(asJPEG(painted(64, 64)), make([]byte, maxPreview)...), "many pixels": asPNG(flat(1100, 1000, color.Black))} {
+	for name, data := range map[string][]byte{"bomb": bomb(60_000, 60_000), "text": []byte("x"), "large": append(asJPEG(painted(64, 64)), make([]byte, protocol.MaxPreview)...), "many pixels": asPNG(flat(1100, 1000, color.Black))} {
 		if _, err := SafePreview(data); err == nil {
 			t.Errorf("%s passes", name)
 		}

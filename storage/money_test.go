@@ -94,7 +94,7 @@ func (w *world) job(key string) workers.Job {
 	temperature := 0.5
 	return workers.Job{
 		Origin: workers.Origin{Key: key, Class: workers.Public, Community: "page:potluck", Member: w.asker, Payer: w.payer, Quality: protocol.Rough},
-		Kind:   protocol.Chat, Model: "qwen3-8b", Features: []string{protocol.FeatureJSON},
+		Kind:   protocol.Chat, Model: "qwen3-8b", Features: []string{protocol.FeatureVision},
 		Chat: &protocol.ChatJob{Messages: []protocol.Message{{Role: "user", Text: "the plain question"}}, MaxTokens: 64, Temperature: &temperature},
 		Work: ledger.Work{Kind: "chat", InTokens: 10, OutTokens: 64}, Wait: time.Minute, Input: [][]byte{[]byte("picture bytes")},
 	}

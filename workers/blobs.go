@@ -71,13 +71,13 @@ func (l *link) upload(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(blobTimeout)) // not every ResponseWriter can
 	if n >= firstPreview {
-		data, err := io.ReadAll(&tolled{http.MaxBytesReader(w, r.Body, maxPreview), b})
+		data, err := io.ReadAll(&tolled{http.MaxBytesReader(w, r.Body, protocol.MaxPreview), b})
 		if errors.Is(err, errTooMuch) {
 			http.Error(w, "too many bytes for one job", http.StatusRequestEntityTooLarge)
 			return
 		}
 		if err != nil {
-			http.Error(w, "a preview has at most 256 KiB", http.StatusRequestEntityTooLarge)
+			http.Error(w, fmt.Sprintf("a preview has at most %d KiB", protocol.MaxPreview>>10), http.StatusRequestEntityTooLarge)
 			return
 		}
 		b.keep(n, data)

@@ -267,7 +267,7 @@ var attacks = map[string]struct {
 			_ = a.say(ctx, conn, protocol.Accept{Lease: as.Lease})
 			a.put(ctx, w.Token, as.Lease, 1, io.LimitReader(zeros{}, 64<<20))
 			for n := range 50 {
-				a.put(ctx, w.Token, as.Lease, firstPreview+n, io.LimitReader(zeros{}, maxPreview))
+				a.put(ctx, w.Token, as.Lease, firstPreview+n, io.LimitReader(zeros{}, protocol.MaxPreview))
 				_ = a.say(ctx, conn, protocol.Event{Lease: as.Lease, Seq: n + 1, Kind: protocol.EventPreview, Preview: firstPreview + n})
 			}
 			if as.Image != nil {

@@ -59,7 +59,6 @@ type binding struct {
 
 const (
 	firstPreview = 1000 // blob numbers from here are previews
-	maxPreview   = 256 << 10
 	keptPreviews = 2
 )
 

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
-	"net/netip"
 	"net/url"
 	"path"
 	"reflect"
@@ -236,21 +234,8 @@ func checkBackend(base string, force bool) error {
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("%q is not an address: want http://127.0.0.1:8080/v1", base)
 	}
-	if force || privateHost(u.Hostname()) {
+	if force || protocol.PrivateHost(u.Hostname()) {
 		return nil
 	}
 	return fmt.Errorf("%s is neither on this machine nor in a private network: set force: true if other people's texts may go there", u.Host)
-}
-
-func privateHost(h string) bool {
-	if h == "localhost" || strings.HasSuffix(h, ".local") {
-		return true
-	}
-	ip, err := netip.ParseAddr(h)
-	if err != nil {
-		// A name without dots can only be answered by the owner's own network.
-		return net.ParseIP(h) == nil && !strings.Contains(h, ".") && !strings.Contains(h, ":")
-	}
-	ip = ip.Unmap()
-	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()
 }

@@ -26,6 +26,7 @@ const (
 	MaxFrame     = 256 << 10             // bytes of one frame from a worker, and of one to it except an assign
 	MaxAssign    = 1 << 20               // bytes of one frame to a worker
 	MaxBlob      = 8 << 20               // bytes of one picture
+	MaxPreview   = 256 << 10             // bytes of one preview of an unfinished picture
 	MaxText      = 64 << 10              // bytes of a whole answer
 	MaxSlots     = 64                    // jobs at once on one worker
 	MaxOffers    = 512                   // offers of one worker
@@ -277,12 +278,8 @@ type Pair struct {
 
 // Features that jobs may need and offers may list.
 const (
-	FeatureVision   = "vision"
-	FeatureTools    = "tools"
-	FeatureJSON     = "json"
-	FeatureLogprobs = "logprobs"
-	FeatureEmbed    = "embed"
-	FeatureInit     = "init" // start a picture from another
+	FeatureVision = "vision"
+	FeatureInit   = "init" // start a picture from another
 )
 
 type (

@@ -18,11 +18,8 @@ import (
 	"unicode/utf8"
 )
 
-// JoinLifetime is how long a join code works; JoinTries is how many wrong proofs one code survives.
-const (
-	JoinLifetime = 10 * time.Minute
-	JoinTries    = 5
-)
+// JoinLifetime is how long a join code works.
+const JoinLifetime = 10 * time.Minute
 
 // Join is what an owner copies from the chat to the machine: potluck1.<server URL>.<fingerprint>.<code>, the first two in base64url.
 type Join struct {
@@ -102,7 +99,7 @@ func CheckServer(server string) error {
 		strings.ContainsFunc(server, func(c rune) bool { return c == utf8.RuneError || c == ' ' || !unicode.IsGraphic(c) }) {
 		return fmt.Errorf("%q is not a server address: want https://host", server)
 	}
-	if u.Scheme == "http" && !privateHost(u.Hostname()) {
+	if u.Scheme == "http" && !PrivateHost(u.Hostname()) {
 		return fmt.Errorf("%s is public and has no TLS: ask the operator for an https address", server)
 	}
 	return nil
@@ -121,14 +118,17 @@ func Loopback(server string) bool {
 	return ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
-func privateHost(h string) bool {
+// PrivateHost tells whether a host name or IP address (without brackets) is this machine or in a private network.
+func PrivateHost(h string) bool {
 	if h == "localhost" || strings.HasSuffix(h, ".local") {
 		return true
 	}
 	ip, err := netip.ParseAddr(h)
 	if err != nil {
-		return false
+		// A name without dots can only be answered by one's own network. It begins with a letter, for some resolvers read 134744072 as 8.8.8.8.
+		return h != "" && unicode.IsLetter(rune(h[0])) && !strings.ContainsAny(h, ".:")
 	}
+	ip = ip.Unmap()
 	// 100.64.0.0/10 is what overlay networks such as Tailscale give to machines.
 	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || netip.MustParsePrefix("100.64.0.0/10").Contains(ip)
 }

@@ -56,8 +56,8 @@ func TestDamagedJoinStrings(t *testing.T) {
 
 func TestCheckServer(t *testing.T) {
 	for server, ok := range map[string]bool{
-		"https://potluck.example.org": true, "http://127.0.0.1:8080": true, "http://[::1]:8080": true, "http://192.168.1.2": true, "http://100.100.1.1": true, "http://nas.local": true,
-		"http://8.8.8.8": false, "http://localhost.example.org": false, "ws://127.0.0.1": false, "https://": false, "": false, "http://[::ffff:8.8.8.8]": false,
+		"https://potluck.example.org": true, "http://127.0.0.1:8080": true, "http://[::1]:8080": true, "http://192.168.1.2": true, "http://100.100.1.1": true, "http://nas.local": true, "http://nas:8080": true,
+		"http://8.8.8.8": false, "http://134744072": false, "http://0x8080808": false, "http://nas.": false, "http://localhost.example.org": false, "ws://127.0.0.1": false, "https://": false, "": false, "http://[::ffff:8.8.8.8]": false,
 		// What a link's path behind it would make another address, and what would not look on a terminal like what it is.
 		"https://:443": false, "https://x.org?y": false, "https://x.org/#y": false, "https://x.org/\u202ey": false, "https://a\u009bb": false, "https://a b": false, "https://x\xff": false,
 		"https://bücher.example/potluck": true,
@@ -121,7 +121,7 @@ func FuzzParseJoin(f *testing.F) {
 		if CheckServer(j.Server) != nil || err != nil || u.Hostname() == "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.ContainsAny(j.Server, "?#") || !printable(j.Server) {
 			t.Errorf("%q was accepted: %v, %v", j.Server, CheckServer(j.Server), err)
 		}
-		if u.Scheme == "http" && !privateHost(u.Hostname()) {
+		if u.Scheme == "http" && !PrivateHost(u.Hostname()) {
 			t.Errorf("%q is public and has no TLS", j.Server)
 		}
 		if code, err := CleanCode(j.Code); err != nil || code != j.Code {
