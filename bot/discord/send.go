@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,20 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bwmarrin/discordgo"
-
 	"potluck/bot"
 	"potluck/community"
 	"potluck/fault"
-)
-
-const (
-	maxContent = 2000 // UTF-16 units of a message
-	maxButtons = 25
-	maxLabel   = 80
-	maxFiles   = 10
-	// mentionRoom is left in the first part of an answer that mentions who asked.
-	mentionRoom = 30
 )
 
 // Ids of messages that do not simply stand in the chat of their request. Each is unique in that chat, as a MessageID must be.
@@ -34,103 +22,6 @@ const (
 	ephemeralID = "e" // "e123": only the asker sees it, and only the interaction's token changes it
 	directID    = "d" // "d45/123": in the DM channel 45
 )
-
-// message is the body of every call that writes a message.
-type message struct {
-	Content     string       `json:"content"`
-	Allowed     mentions     `json:"allowed_mentions"`
-	Components  []row        `json:"components"`
-	Attachments []attachment `json:"attachments"`
-	Flags       int          `json:"flags"`
-	Nonce       string       `json:"nonce,omitempty"`
-	Enforce     bool         `json:"enforce_nonce,omitempty"`
-	Reference   *reference   `json:"message_reference,omitempty"`
-
-	files []file
-}
-
-type row struct {
-	Type       discordgo.ComponentType `json:"type"`
-	Components []discordgo.Button      `json:"components"`
-}
-
-type attachment struct {
-	ID          string `json:"id"`
-	Filename    string `json:"filename"`
-	Description string `json:"description,omitempty"`
-}
-
-type reference struct {
-	MessageID string `json:"message_id"`
-	MustExist bool   `json:"fail_if_not_exists"`
-}
-
-// parts renders m as the messages that it needs: texts split, pictures and buttons at the last one. room is kept free in the first.
-func parts(m bot.Outgoing, room, fileLimit int) ([]message, error) {
-	texts := split(expanded(m.Text), maxContent-room)
-	if len(texts) == 0 {
-		texts = []bot.Text{{}}
-	}
-	all := make([]message, len(texts))
-	for i, t := range texts {
-		all[i] = message{
-			Content: render(t), Allowed: nobody, Components: []row{}, Attachments: []attachment{}, Flags: flagSupress,
-		}
-	}
-	last := &all[len(all)-1]
-	last.Components = rows(m.Buttons, m.Nonce)
-	return all, last.attach(m.Pictures, fileLimit)
-}
-
-// rows puts buttons into rows of five. The nonce behind an id lets a message be found again whose own id got lost in a kill.
-func rows(buttons []bot.Button, nonce string) []row {
-	all := []row{}
-	for i, b := range buttons[:min(len(buttons), maxButtons)] {
-		if i%5 == 0 {
-			all = append(all, row{Type: discordgo.ActionsRowComponent})
-		}
-		style := map[bot.ButtonStyle]discordgo.ButtonStyle{bot.Primary: discordgo.PrimaryButton, bot.Danger: discordgo.DangerButton}[b.Style]
-		if style == 0 {
-			style = discordgo.SecondaryButton
-		}
-		id := b.ID
-		if nonce != "" {
-			id += "." + nonce
-		}
-		at := &all[len(all)-1]
-		at.Components = append(at.Components, discordgo.Button{CustomID: id, Label: cut(b.Label, maxLabel), Style: style})
-	}
-	return all
-}
-
-func (m *message) attach(pictures []bot.Picture, limit int) error {
-	for i, pic := range pictures[:min(len(pictures), maxFiles)] {
-		data, kind, err := fitting(pic, limit)
-		if err != nil {
-			return fmt.Errorf("picture %d: %w", i+1, err)
-		}
-		base, _, _ := strings.Cut(pic.Name, ".")
-		called := base + map[string]string{"image/png": ".png", "image/jpeg": ".jpg"}[kind]
-		if pic.Spoiler {
-			called = "SPOILER_" + called
-		}
-		m.files = append(m.files, file{name: called, kind: kind, data: data})
-		m.Attachments = append(m.Attachments, attachment{ID: strconv.Itoa(i), Filename: called, Description: cut(pic.Alt, 1000)})
-	}
-	return nil
-}
-
-// hash tells whether two messages look the same.
-func (m message) hash() [32]byte {
-	h := sha256.New()
-	m.Nonce, m.Reference = "", nil
-	b, _ := json.Marshal(m) // strings and numbers always encode
-	h.Write(b)
-	for _, f := range m.files {
-		h.Write(f.data)
-	}
-	return [32]byte(h.Sum(nil))
-}
 
 // target is where and how a message is written.
 type target struct {
@@ -381,180 +272,6 @@ func (t target) since(ctx context.Context, after string) ([]rawMessage, error) {
 	return list, nil
 }
 
-// Edit makes the parts show m. The final of an interaction whose token is over comes as a new message that mentions who asked, since nobody
-// looks at the old one any more; the old one then points to it.
-func (p *Platform) Edit(ctx context.Context, ids []community.MessageID, m bot.Outgoing) ([]community.MessageID, error) {
-	now, err := p.edit(ctx, ids, m)
-	if err != nil {
-		p.tellRefusal(m.Chat, err)
-		return nil, fmt.Errorf("edit on Discord: %w", explain(err))
-	}
-	return now, nil
-}
-
-func (p *Platform) edit(ctx context.Context, ids []community.MessageID, m bot.Outgoing) ([]community.MessageID, error) {
-	channel, err := localChannel(m.Chat)
-	if err != nil {
-		return nil, err
-	}
-	if len(ids) == 0 {
-		return nil, fault.New(fault.Gone)
-	}
-	h, ok := parseHandle(m.Handle)
-	t := target{p: p, chat: channel, h: h, only: m.Only != ""}
-	t.chat, t.prefix = place(ids[0], channel)
-	if ok {
-		t.start = snowflakeTime(h.ID)
-		t.byToken = t.prefix != directPrefix(t.prefix) && p.requests.usable(ctx, h)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-	}
-	if ok && !t.byToken && m.Final && t.prefix == "" && h.Kind != interactionComponent && h.overBefore(ids[0]) {
-		return t.late(ctx, ids, m)
-	}
-	if !m.Final && !t.byToken {
-		if err := p.edits.wait(ctx, t.chat); err != nil {
-			return nil, err
-		}
-	}
-	all, err := parts(m, 0, t.fileLimit())
-	if err != nil {
-		return nil, err
-	}
-	return t.replace(ctx, ids, all)
-}
-
-// directPrefix returns the prefix if it is that of a DM, else something that no prefix is.
-func directPrefix(prefix string) string {
-	if strings.HasPrefix(prefix, directID) {
-		return prefix
-	}
-	return "none"
-}
-
-func boolToInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// replace changes what is there, adds what is missing and deletes what is too much.
-func (t target) replace(ctx context.Context, ids []community.MessageID, all []message) (now []community.MessageID, err error) {
-	for i, one := range all {
-		if i < len(ids) {
-			if was, _ := t.p.shown.Get(string(ids[i])); was == one.hash() {
-				now = append(now, ids[i])
-				continue
-			}
-			if err := t.change(ctx, ids[i], one); err != nil {
-				return nil, err
-			}
-			now = append(now, ids[i])
-			continue
-		}
-		key := "more" + string(ids[0]) + "/" + strconv.Itoa(i)
-		if had, _ := t.p.sent.Get(key); len(had) > 0 { // of an edit that failed behind it
-			if err := t.change(ctx, had[0], one); err != nil {
-				return nil, err
-			}
-			now = append(now, had[0])
-			continue
-		}
-		id, err := t.more(ctx, one, key)
-		if err != nil {
-			return nil, err
-		}
-		t.p.sent.Put(key, []community.MessageID{id})
-		now = append(now, id)
-	}
-	for _, id := range ids[min(len(all), len(ids)):] {
-		if err := t.remove(ctx, id); err != nil {
-			return nil, err
-		}
-	}
-	return now, nil
-}
-
-// more posts a further part behind those that are there.
-func (t target) more(ctx context.Context, one message, key string) (community.MessageID, error) {
-	if t.byToken {
-		id, err := t.followUp(ctx, one)
-		if err == nil || !tokenGone(err) && codeOf(err) != codeTooManyFollowUps || t.prefix != "" {
-			return id, err
-		}
-		t.byToken = false
-	}
-	if t.prefix == ephemeralID {
-		return "", &refusal{status: 404, code: codeUnknownMessage} // the Router sends it anew: as a DM
-	}
-	one.Nonce, one.Enforce = partNonce(key, 0), true
-	return t.write(ctx, request{method: "POST", path: "/channels/" + t.chat + "/messages"}, one)
-}
-
-// change edits one message: by the token if that can be, else as its author.
-func (t target) change(ctx context.Context, id community.MessageID, one message) error {
-	chat, prefix := place(id, t.chat)
-	local := strings.TrimPrefix(string(id), prefix)
-	one.Nonce, one.Enforce, one.Reference = "", false, nil
-	if t.byToken && !strings.HasPrefix(prefix, directID) {
-		_, err := t.write(ctx, request{method: "PATCH", path: t.h.path("/messages/" + local)}, one)
-		if err == nil {
-			t.p.shown.Put(string(id), one.hash())
-			return nil
-		}
-		if prefix != "" || !tokenGone(err) && codeOf(err) != codeUnknownMessage {
-			return err
-		}
-	}
-	if prefix == ephemeralID {
-		return &refusal{status: 404, code: codeUnknownMessage, text: "the token is over"}
-	}
-	t.byToken = false
-	_, err := t.write(ctx, request{method: "PATCH", path: "/channels/" + chat + "/messages/" + local}, one)
-	if err == nil {
-		t.p.shown.Put(string(id), one.hash())
-	}
-	return err
-}
-
-// late posts the final answer of an interaction whose token is over.
-func (t target) late(ctx context.Context, ids []community.MessageID, m bot.Outgoing) ([]community.MessageID, error) {
-	m.Nonce = "late" + string(ids[0])
-	now, err := t.post(ctx, m, string(ids[0]), true)
-	if fault.Has(explain(err), fault.Forbidden) {
-		t.only, m.Only = true, userID(t.h.User)
-		now, err = t.direct(ctx, m)
-	}
-	if err != nil {
-		return nil, err
-	}
-	t.point(ctx, ids, now[0])
-	return now, nil
-}
-
-// point makes the old placeholder lead to where the answer is.
-func (t target) point(ctx context.Context, old []community.MessageID, to community.MessageID) {
-	chat, prefix := place(to, t.chat)
-	link := t.p.link(chat, strings.TrimPrefix(string(to), prefix))
-	one := message{Content: "⤵ " + link, Allowed: nobody, Components: []row{}, Attachments: []attachment{}, Flags: flagSupress}
-	if err := t.change(ctx, old[0], one); err != nil {
-		t.p.log.Debug("point to a late answer", "err", err)
-	}
-	for _, id := range old[1:] {
-		if err := t.remove(ctx, id); err != nil {
-			t.p.log.Debug("remove an old part", "err", err)
-		}
-	}
-}
-
-// overBefore tells whether the token is over now and lived yet when the message was made: an answer behind it is late.
-func (h handle) overBefore(id community.MessageID) bool {
-	end := snowflakeTime(h.ID).Add(tokenLife - tokenMargin)
-	return time.Now().After(end) && snowflakeTime(string(id)).Before(end)
-}
-
 // place reads the channel and the prefix of an id.
 func place(id community.MessageID, chat string) (channel, prefix string) {
 	s := string(id)
@@ -574,38 +291,6 @@ func (t target) fileLimit() int {
 		return t.h.Limit
 	}
 	return defaultFileLimit
-}
-
-// Delete takes messages away. What is gone already is no error.
-func (p *Platform) Delete(ctx context.Context, chat community.ChatID, ids []community.MessageID) error {
-	channel, err := localChannel(chat)
-	if err != nil {
-		return fmt.Errorf("delete on Discord: %w", err)
-	}
-	t := target{p: p, chat: channel}
-	for _, id := range ids {
-		if err := t.remove(ctx, id); err != nil {
-			return fmt.Errorf("delete on Discord: %w", explain(err))
-		}
-	}
-	return nil
-}
-
-func (t target) remove(ctx context.Context, id community.MessageID) error {
-	chat, prefix := place(id, t.chat)
-	local := strings.TrimPrefix(string(id), prefix)
-	path := "/channels/" + chat + "/messages/" + local
-	if t.byToken && !strings.HasPrefix(prefix, directID) {
-		path = t.h.path("/messages/" + local)
-	} else if prefix == ephemeralID {
-		return nil // it goes by itself
-	}
-	t.p.seen.First(deletion(local), struct{}{}) // what the bot deletes itself is no event
-	err := t.p.api.do(ctx, request{method: "DELETE", path: path, interaction: t.byToken}, nil)
-	if codeOf(err) == codeUnknownMessage || codeOf(err) == codeUnknownChannel {
-		return nil
-	}
-	return err
 }
 
 // tellRefusal tells the operator that the bot lacks a permission, once per channel and day.
