@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"reflect"
@@ -22,6 +23,7 @@ import (
 	"potluck/failpoint"
 	"potluck/ledger"
 	"potluck/nearest"
+	"potluck/web/caller"
 	"potluck/workers/protocol"
 )
 
@@ -326,7 +328,7 @@ func (c Config) Validate() error {
 		}
 	}
 	for _, p := range c.HTTP.TrustedProxies {
-		if _, err := parsePrefix(p); err != nil {
+		if _, err := caller.ParsePrefix(p); err != nil {
 			bad("http.trusted_proxies", `addresses or ranges, such as "127.0.0.1" or "10.0.0.0/8"`, strconv.Quote(p))
 		}
 	}
@@ -390,6 +392,18 @@ func (p PageConfig) validate() (wrong []error) {
 		wrong = append(wrong, fmt.Errorf("page.chats: %w", err))
 	}
 	return wrong
+}
+
+// proxies are the ranges whose X-Forwarded-For is believed.
+func (c HTTPConfig) proxies() (ranges []netip.Prefix, err error) {
+	for _, s := range c.TrustedProxies {
+		p, err := caller.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("http.trusted_proxies: %w", err)
+		}
+		ranges = append(ranges, p)
+	}
+	return ranges, nil
 }
 
 func credits(n int) ledger.Amount { return ledger.Amount(n) * ledger.Credit }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +30,7 @@ import (
 	"potluck/translate"
 	"potluck/translate/detect"
 	"potluck/web"
+	"potluck/web/caller"
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
@@ -49,6 +49,7 @@ type house struct {
 	people   *storage.People
 	credits  *storage.Credits
 	pool     *workers.Pool
+	caller   *caller.Caller // whose request one is, behind the proxies that the operator trusts
 	router   *bot.Router
 	knobs    *knobs
 	alias    []byte // turns identities into names that the ledger may keep
@@ -68,6 +69,11 @@ func build(ctx context.Context, config Config, log *slog.Logger, demo bool) (_ *
 			h.close()
 		}
 	}()
+	proxies, err := config.HTTP.proxies()
+	if err != nil {
+		return nil, err // Validate has refused it already
+	}
+	h.caller = caller.New(proxies)
 	if err := makeFolders(config.DataDir, "blobs", "pictures"); err != nil {
 		return nil, err
 	}
@@ -109,14 +115,7 @@ func (h *house) buildPool(key ed25519.PrivateKey, rates *ledger.Rates, demo bool
 	cfg.MaxPerOwner, cfg.MaxAttempts = w.MaxPerOwner, w.Attempts
 	cfg.Beat, cfg.Silence, cfg.Reconnect, cfg.RestartGrace = w.Heartbeat, w.Silence, w.Lost, w.RestartGrace
 	cfg.LeaseMin, cfg.LeaseMax, cfg.EscrowFor = w.LeaseMin, w.LeaseMax, h.config.Credits.Escrow
-	cfg.TrustedProxies = nil
-	for _, s := range h.config.HTTP.TrustedProxies {
-		p, err := parsePrefix(s)
-		if err != nil {
-			return err // Validate has refused it already
-		}
-		cfg.TrustedProxies = append(cfg.TrustedProxies, p.String())
-	}
+	cfg.Address = h.caller.Of
 	pool, err := workers.New(cfg, &storage.Jobs{DB: h.db}, rates, h.log)
 	if err != nil {
 		return fmt.Errorf("set up the pool: %w", err)
@@ -255,7 +254,7 @@ func (h *house) buildPage(album *imagegen.Album, all []bot.Command, texts *comma
 			return h.purse(ctx, user, "page:"+communityName)
 		},
 		Secure:  func(*http.Request) bool { return strings.HasPrefix(h.config.HTTP.PublicURL, "https://") },
-		Address: h.clientAddress,
+		Address: h.caller.Of,
 		Origins: []string{h.publicURL()},
 		Now:     time.Now, Log: h.log,
 	})
@@ -333,53 +332,12 @@ func (h *house) publicURL() string {
 	return "http://" + reachable(h.listener.Addr())
 }
 
-// clientAddress is whose request it is, for limits: the last address that a trusted proxy did not add itself. One household has a whole
-// /64 of IPv6, so that counts as one address.
-func (h *house) clientAddress(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(forwarded) - 1; i >= 0 && h.trusted(host); i-- {
-		next := strings.TrimSpace(forwarded[i])
-		if _, err := netip.ParseAddr(next); err != nil {
-			break
-		}
-		host = next
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if ip = ip.Unmap().WithZone(""); ip.Is6() {
-		prefix, err := ip.Prefix(64)
-		if err == nil {
-			return prefix.String()
-		}
-	}
-	return ip.String()
-}
-
 // trustedWorker: pictures of workers that are the operator's, or vouched for in that community, are shown uncovered. Nobody has looked at
 // a stranger's.
 func (h *house) trustedWorker(worker int64, c community.Chat) bool {
 	for _, w := range h.pool.Overview().Workers {
 		if w.ID == worker {
 			return w.Operator || w.Vouched[c.Community] != ""
-		}
-	}
-	return false
-}
-
-func (h *house) trusted(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	for _, s := range h.config.HTTP.TrustedProxies {
-		if p, err := parsePrefix(s); err == nil && p.Contains(ip.Unmap()) {
-			return true
 		}
 	}
 	return false
@@ -473,18 +431,6 @@ func reachable(a net.Addr) string {
 		return net.JoinHostPort("127.0.0.1", fmt.Sprint(tcp.Port))
 	}
 	return tcp.String()
-}
-
-// parsePrefix reads a range, or one address as the range of itself.
-func parsePrefix(s string) (netip.Prefix, error) {
-	if p, err := netip.ParsePrefix(s); err == nil {
-		return p, nil
-	}
-	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	return a.Prefix(a.BitLen())
 }
 
 func loadRates(path string) (*ledger.Rates, error) {

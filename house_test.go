@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"potluck/storage"
+	"potluck/web/caller"
 	"potluck/workers/protocol"
 )
 
@@ -66,26 +67,23 @@ func TestStopLeavesWaitingRequestsToTheNextStart(t *testing.T) {
 	}
 }
 
-func TestClientAddress(t *testing.T) {
-	h := &house{config: Config{HTTP: HTTPConfig{TrustedProxies: []string{"127.0.0.1", "10.0.0.0/8"}}}}
-	for _, tt := range []struct{ remote, forwarded, want string }{
-		{"203.0.113.9:1234", "", "203.0.113.9"},
-		{"203.0.113.9:1234", "198.51.100.1", "203.0.113.9"}, // no proxy of ours: anybody can write this header
-		{"127.0.0.1:1234", "198.51.100.1", "198.51.100.1"},
-		{"127.0.0.1:1234", "198.51.100.1, 10.1.2.3", "198.51.100.1"},
-		{"127.0.0.1:1234", "192.0.2.7, 198.51.100.1", "198.51.100.1"}, // what stands before may be made up
-		{"127.0.0.1:1234", "rubbish", "127.0.0.1"},
-		{"[2001:db8:1:2::3]:1234", "", "2001:db8:1:2::/64"},
-		{"[2001:db8:1:2:ffff::9]:1234", "", "2001:db8:1:2::/64"},
-		{"[::ffff:203.0.113.9]:1234", "", "203.0.113.9"},
-	} {
+// What the configuration says of proxies reaches the parts that count addresses.
+func TestTrustedProxiesOfTheConfiguration(t *testing.T) {
+	c := HTTPConfig{TrustedProxies: []string{"127.0.0.1", "10.0.0.0/8"}}
+	proxies, err := c.proxies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for remote, want := range map[string]string{"127.0.0.1:1": "198.51.100.1", "10.4.5.6:1": "198.51.100.1", "203.0.113.9:1": "203.0.113.9"} {
 		r := httptest.NewRequest("GET", "/", nil)
-		r.RemoteAddr = tt.remote
-		if tt.forwarded != "" {
-			r.Header.Set("X-Forwarded-For", tt.forwarded)
+		r.RemoteAddr = remote
+		r.Header.Set("X-Forwarded-For", "198.51.100.1")
+		if got := caller.New(proxies).Of(r); got != want {
+			t.Errorf("%s: %s, want %s", remote, got, want)
 		}
-		if got := h.clientAddress(r); got != tt.want {
-			t.Errorf("%s with %q: %s, want %s", tt.remote, tt.forwarded, got, tt.want)
-		}
+	}
+	c.TrustedProxies = append(c.TrustedProxies, "everybody")
+	if _, err := c.proxies(); err == nil {
+		t.Error("a proxy that is no address is believed")
 	}
 }

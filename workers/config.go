@@ -3,9 +3,10 @@ package workers
 import (
 	"crypto/ed25519"
 	"fmt"
-	"net/netip"
+	"net/http"
 	"time"
 
+	"potluck/web/caller"
 	"potluck/workers/protocol"
 )
 
@@ -16,11 +17,13 @@ type Config struct {
 	// AllowLoopback lets Link hand out a PublicURL that only this machine can reach to everybody (demo), not to operators only.
 	AllowLoopback bool `yaml:"allow_loopback"`
 	// ExpectWorker says that a worker is about to be linked (demo): what people ask before it is there waits for it, as after a restart.
-	ExpectWorker   bool     `yaml:"expect_worker"`
-	BlobDir        string   `yaml:"blob_dir"`        // where pictures of workers stand until they are fetched
-	TrustedProxies []string `yaml:"trusted_proxies"` // CIDRs whose X-Forwarded-For is believed
-	MaxPerOwner    int      `yaml:"max_per_owner"`   // workers of one member
-	JoinTries      int      `yaml:"join_tries"`      // wrong join codes per minute of one address (an IPv6 /64 is one)
+	ExpectWorker bool   `yaml:"expect_worker"`
+	BlobDir      string `yaml:"blob_dir"`      // where pictures of workers stand until they are fetched
+	MaxPerOwner  int    `yaml:"max_per_owner"` // workers of one member
+	JoinTries    int    `yaml:"join_tries"`    // wrong join codes per minute of one address (an IPv6 /64 is one)
+
+	// Address tells whose connection a request is, for the limits of one address; nil: the connection's own, as behind no proxy.
+	Address func(*http.Request) string `yaml:"-"`
 
 	Beat         time.Duration `yaml:"beat"`          // how often a worker says that it lives
 	Silence      time.Duration `yaml:"silence"`       // without a frame for so long it is gone
@@ -64,6 +67,9 @@ func (c Config) withDefaults() Config {
 	fill(&c.BackOffMax, d.BackOffMax)
 	fill(&c.Affinity, d.Affinity)
 	fill(&c.LoadTime, d.LoadTime)
+	if c.Address == nil {
+		c.Address = caller.New(nil).Of
+	}
 	return c // EscrowFor 0 is a value of its own: earnings can be spent at once
 }
 
@@ -99,18 +105,5 @@ func (c Config) Validate() error {
 	if c.LeaseMax < c.LeaseMin || c.BackOffMax < c.BackOff {
 		return fmt.Errorf("lease_max and back_off_max must not be below lease_min and back_off")
 	}
-	_, err := c.proxies()
-	return err
-}
-
-func (c Config) proxies() ([]netip.Prefix, error) {
-	var out []netip.Prefix
-	for _, s := range c.TrustedProxies {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			return nil, fmt.Errorf("trusted_proxies: %w", err)
-		}
-		out = append(out, p)
-	}
-	return out, nil
+	return nil
 }

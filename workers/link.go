@@ -4,11 +4,8 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
-	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,10 +19,9 @@ import (
 // link is where workers connect. It proves who they are, keeps them within their limits, and carries frames: text past the loop to the feeds,
 // the rest to the loop. Everything that comes in is hostile.
 type link struct {
-	pool    *Pool
-	proxies []netip.Prefix
-	wg      sync.WaitGroup
-	ids     atomic.Uint64
+	pool *Pool
+	wg   sync.WaitGroup
+	ids  atomic.Uint64
 
 	mu       sync.Mutex
 	ready    bool // Run has begun
@@ -57,8 +53,7 @@ const (
 const everybody = ""
 
 func newLink(p *Pool) *link {
-	proxies, _ := p.cfg.proxies() // Validate has read them
-	return &link{pool: p, proxies: proxies, sessions: map[uint64]*session{}, strange: map[string]int{}, failures: map[string][]time.Time{}, greeted: map[int64]*rate.Limiter{}}
+	return &link{pool: p, sessions: map[uint64]*session{}, strange: map[string]int{}, failures: map[string][]time.Time{}, greeted: map[int64]*rate.Limiter{}}
 }
 
 // Handler serves protocol.Path and protocol.BlobPath. Before Run and after it, workers are told to come again.
@@ -117,49 +112,9 @@ func (l *link) leave(address string) {
 	}
 }
 
-// address is who is limited together: an IPv4 address or an IPv6 /64, the real one behind a trusted proxy.
-func (l *link) address(r *http.Request) string {
-	addr := parseAddr(r.RemoteAddr)
-	if l.trusted(addr) {
-		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-		for i := len(hops) - 1; i >= 0; i-- {
-			hop := parseAddr(strings.TrimSpace(hops[i]))
-			if !hop.IsValid() {
-				break
-			}
-			if addr = hop; !l.trusted(hop) {
-				break
-			}
-		}
-	}
-	if addr.Is6() {
-		if p, err := addr.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return addr.String()
-}
-
-func (l *link) trusted(a netip.Addr) bool {
-	for _, p := range l.proxies {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
-func parseAddr(s string) netip.Addr {
-	if host, _, err := net.SplitHostPort(s); err == nil {
-		s = host
-	}
-	a, _ := netip.ParseAddr(strings.Trim(s, "[]"))
-	return a.Unmap().WithZone("")
-}
-
 // connect serves GET /worker/v1.
 func (l *link) connect(w http.ResponseWriter, r *http.Request) {
-	address := l.address(r)
+	address := l.pool.cfg.Address(r)
 	ok, status := l.enter(address)
 	if !ok {
 		http.Error(w, http.StatusText(status), status)

@@ -442,28 +442,26 @@ func TestNumbersAreNotReusedAfterARestart(t *testing.T) {
 	})
 }
 
-func TestAddressBehindAProxy(t *testing.T) {
+// The limits of one address count the addresses that the configuration tells, not the proxy in front of them.
+func TestLimitsCountTheAddressThatTheConfigurationTells(t *testing.T) {
 	_, key, _ := ed25519.GenerateKey(nil)
-	p, err := New(Config{BlobDir: t.TempDir(), ServerKey: key, TrustedProxies: []string{"10.0.0.0/8"}}, newMemStore(), nil, nil)
+	from := func(r *http.Request) string { return r.Header.Get("X-From") }
+	p, err := New(Config{BlobDir: t.TempDir(), ServerKey: key, Address: from}, newMemStore(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ remote, forwarded, want string }{
-		{"203.0.113.7:1", "", "203.0.113.7"},
-		{"203.0.113.7:1", "198.51.100.1", "203.0.113.7"}, // anybody can write the header
-		{"10.0.0.1:1", "198.51.100.1", "198.51.100.1"},
-		{"10.0.0.1:1", "1.2.3.4, 198.51.100.1, 10.0.0.2", "198.51.100.1"},
-		{"10.0.0.1:1", "garbage", "10.0.0.1"},
-		{"[2001:db8:1:2:3::4]:1", "", "2001:db8:1:2::/64"},
-		{"[::ffff:203.0.113.7]:1", "", "203.0.113.7"},
-	} {
-		r := httptest.NewRequest(http.MethodGet, protocol.Path, nil)
-		r.RemoteAddr = c.remote
-		if c.forwarded != "" {
-			r.Header.Set("X-Forwarded-For", c.forwarded)
+	p.link.open()
+	for range strangersPerAddress {
+		if ok, _ := p.link.enter("anna"); !ok {
+			t.Fatal("refused too early")
 		}
-		if got := p.link.address(r); got != c.want {
-			t.Errorf("%s for %q: %s, want %s", c.remote, c.forwarded, got, c.want)
+	}
+	for from, want := range map[string]int{"anna": http.StatusTooManyRequests, "berta": http.StatusBadRequest} { // what comes is no handshake
+		r, w := httptest.NewRequest(http.MethodGet, protocol.Path, nil), httptest.NewRecorder()
+		r.Header.Set("X-From", from)
+		p.link.connect(w, r)
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d", from, w.Code, want)
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package webchat
 
 import (
-	"net"
-	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -65,23 +62,4 @@ func (r *rates) take(key string, now time.Time) (wait time.Duration, ok bool) {
 	}
 	missing := 1 - l.TokensAt(now)
 	return time.Duration(missing / float64(r.perSecond) * float64(time.Second)), false
-}
-
-// remoteAddress is the address of the connection; an IPv6 visitor owns a /64.
-func remoteAddress(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return a.String()
 }

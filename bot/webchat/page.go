@@ -16,6 +16,7 @@ import (
 	"potluck/bot"
 	"potluck/community"
 	"potluck/fault"
+	"potluck/web/caller"
 	"potluck/web/guard"
 )
 
@@ -61,7 +62,7 @@ type Config struct {
 
 	// Secure tells whether a request came in over TLS (also through a proxy that is trusted): cookies are then sent over TLS only.
 	Secure func(*http.Request) bool
-	// Address returns whose request it is, for the limits per address; default: the connection's remote address.
+	// Address returns whose request it is, for the limits per address; default: the connection's own, as behind no proxy.
 	Address func(*http.Request) string
 	// Origins lists further origins ("https://chat.example.org") whose pages may post, beside the host that the request names.
 	Origins []string
@@ -202,7 +203,7 @@ func New(c Config) (*Page, error) {
 		c.Secure = func(r *http.Request) bool { return r.TLS != nil }
 	}
 	if c.Address == nil {
-		c.Address = remoteAddress
+		c.Address = caller.New(nil).Of
 	}
 	if c.Now == nil {
 		c.Now = time.Now
