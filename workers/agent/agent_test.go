@@ -766,6 +766,29 @@ func TestDemoFillsOnlyWhatIsMissing(t *testing.T) {
 	}
 }
 
+// A server puts out a worker that offers more language pairs than any has.
+func TestNoMorePairsAreOfferedThanServersTake(t *testing.T) {
+	var all []offered
+	for i := range 8 {
+		o := protocol.Offer{Kind: protocol.Translate, Engine: "toy", Model: fmt.Sprint("m", i)}
+		for range protocol.MaxPairs - 100 {
+			o.Pairs = append(o.Pairs, protocol.Pair{From: "en", To: "ca", Quality: protocol.Rough})
+		}
+		all = append(all, offered{&toy{name: "toy"}, o})
+	}
+	all = append(all, offered{&toy{name: "toy"}, protocol.Offer{Kind: protocol.Chat, Engine: "toy", Model: "small"}})
+	routes, offers := DefaultSettings().share(all)
+	pairs := 0
+	for _, o := range offers {
+		if pairs += len(o.Pairs); o.Kind == protocol.Translate && len(o.Pairs) == 0 {
+			t.Errorf("%s is offered for no pair", o.Model)
+		}
+	}
+	if pairs != protocol.MaxAllPairs || len(offers) != 6 || len(routes) != 6 || offers[5].Kind != protocol.Chat {
+		t.Errorf("%d pairs in %d offers", pairs, len(offers))
+	}
+}
+
 func TestBackoffIsFastFirstAndBounded(t *testing.T) {
 	b := backoff{rand: mathrand.New(mathrand.NewPCG(1, 2))}
 	for n, most := range []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, protocol.MaxRetry, protocol.MaxRetry, protocol.MaxRetry} {

@@ -124,10 +124,11 @@ func (a *Agent) ask(ctx context.Context, engines []engine.Engine) []offered {
 	return all
 }
 
-// share picks what the owner's settings let out: never nil, at most protocol.MaxOffers, each route once.
+// share picks what the owner's settings let out: never nil, at most protocol.MaxOffers with protocol.MaxAllPairs, each route once.
 func (s Settings) share(all []offered) (map[route]offered, []protocol.Offer) {
 	routes, offers := map[route]offered{}, []protocol.Offer{}
 	real := map[protocol.Kind]bool{}
+	pairs := protocol.MaxAllPairs // that may still be offered
 	for _, o := range all {
 		if _, ok := s.allowsOffer(o.offer); ok && o.engine.Name() != demoEngine {
 			real[o.offer.Kind] = true
@@ -140,6 +141,12 @@ func (s Settings) share(all []offered) (map[route]offered, []protocol.Offer) {
 		narrowed, ok := s.allowsOffer(o.offer)
 		r := route{o.offer.Kind, o.offer.Engine, o.offer.Model}
 		if _, twice := routes[r]; !ok || twice || len(offers) == protocol.MaxOffers {
+			continue
+		}
+		if n := len(narrowed.Pairs); n > pairs {
+			narrowed.Pairs = narrowed.Pairs[:pairs]
+		}
+		if pairs -= len(narrowed.Pairs); len(narrowed.Pairs) == 0 && len(o.offer.Pairs) > 0 && !narrowed.AnyPair {
 			continue
 		}
 		o.offer = narrowed

@@ -31,6 +31,10 @@ const (
 	MaxSlots     = 64                    // jobs at once on one worker
 	MaxOffers    = 512                   // offers of one worker
 	MaxPairs     = 512                   // language pairs of one offer
+	MaxAllPairs  = 2048                  // and of all offers of one worker together: all of Apertium has some 500
+	MaxList      = 4096                  // entries of one list in a frame: the pieces of a text of 4,000 characters are the most
+	MaxEntries   = 16384                 // and of all lists of one frame together
+	MaxDepth     = 32                    // how deep lists and objects may stand in each other
 	FramesPerSec = 200                   // sustained, per connection; burst is twice that
 	HelloTimeout = 5 * time.Second       // from the upgrade to the hello
 	DialTimeout  = 8 * time.Second       // of a worker: from the first packet to the welcome
@@ -355,6 +359,9 @@ func Name(f Frame) string {
 // ErrUnknownFrame is what Decode returns for a type that this version does not know: ignore the frame.
 var ErrUnknownFrame = errors.New("unknown frame type")
 
+// ErrBulky is what Decode returns for a frame that holds more than its side may ever say.
+var ErrBulky = errors.New("more lists or entries than any frame has")
+
 type envelope struct {
 	Type string          `json:"type"`
 	Data json.RawMessage `json:"data"`
@@ -371,10 +378,33 @@ func Encode(f Frame) ([]byte, error) {
 
 // Decode reads one frame. It returns a value (never a pointer) of one of the frame types.
 func Decode(b []byte) (Frame, error) {
+	if err := weigh(b); err != nil {
+		return nil, err
+	}
 	var e envelope
 	if err := json.Unmarshal(b, &e); err != nil {
 		return nil, fmt.Errorf("decode frame: %w", err)
 	}
+	return e.decode()
+}
+
+// DecodeFromWorker is Decode for a server: what only servers say is an unknown frame, and none of it is read.
+func DecodeFromWorker(b []byte) (Frame, error) {
+	if err := weigh(b); err != nil {
+		return nil, err
+	}
+	var e envelope
+	if err := json.Unmarshal(b, &e); err != nil {
+		return nil, fmt.Errorf("decode frame: %w", err)
+	}
+	switch e.Type {
+	case Challenge{}.frameType(), Welcome{}.frameType(), Assign{}.frameType(), Ack{}.frameType(), Cancel{}.frameType():
+		return nil, ErrUnknownFrame
+	}
+	return e.decode()
+}
+
+func (e envelope) decode() (Frame, error) {
 	read, ok := readers[e.Type]
 	if !ok {
 		return nil, ErrUnknownFrame
@@ -384,6 +414,67 @@ func Decode(b []byte) (Frame, error) {
 		return nil, fmt.Errorf("decode %s: %w", e.Type, err)
 	}
 	return f, nil
+}
+
+// Greeting is the part of a hello that proves who says it.
+type Greeting struct {
+	Protocol  int    `json:"protocol"`
+	Signature []byte `json:"signature"`
+	JoinCode  string `json:"join_code"`
+}
+
+// DecodeGreeting reads who says hello and nothing else of the frame: the rest may be large, and is worth reading only once the signature is right.
+func DecodeGreeting(b []byte) (Greeting, error) {
+	if err := weigh(b); err != nil {
+		return Greeting{}, err
+	}
+	var e struct {
+		Type string   `json:"type"`
+		Data Greeting `json:"data"`
+	}
+	if err := json.Unmarshal(b, &e); err != nil {
+		return Greeting{}, fmt.Errorf("decode hello: %w", err)
+	}
+	if e.Type != (Hello{}).frameType() {
+		return Greeting{}, fmt.Errorf("decode hello: %w", ErrUnknownFrame)
+	}
+	return e.Data, nil
+}
+
+// weigh looks at JSON before it is decoded. Two bytes of it, as in [{},{},…], may become hundreds in memory, so entries are counted and not bytes. What is
+// no JSON is left to the decoder to find.
+func weigh(b []byte) error {
+	var entries [MaxDepth]int // of each list that is open; -1 = an object
+	depth, all, quoted := 0, 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			if depth == MaxDepth {
+				return ErrBulky
+			}
+			if entries[depth] = -1; c == '[' {
+				entries[depth] = 1
+				all++
+			}
+			depth++
+		case c == '}' || c == ']':
+			depth = max(depth-1, 0)
+		case c == ',' && depth > 0 && entries[depth-1] > 0:
+			if entries[depth-1]++; entries[depth-1] > MaxList {
+				return ErrBulky
+			}
+			all++
+		}
+		if all > MaxEntries {
+			return ErrBulky
+		}
+	}
+	return nil
 }
 
 var readers = map[string]func(json.RawMessage) (Frame, error){

@@ -153,3 +153,88 @@ func TestFrameJSONIsStable(t *testing.T) {
 		t.Error("not one line of JSON")
 	}
 }
+
+// A frame of 256 KiB could become 33 MB: 87,000 offers of two bytes each.
+func TestBulkyFramesAreNotDecoded(t *testing.T) {
+	list := func(entry string, n int) string { return "[" + strings.Repeat(entry+",", n-1) + entry + "]" }
+	offers := func(entries string) []byte { return []byte(`{"type":"offer","data":{"offers":` + entries + `}}`) }
+	many := strings.Repeat(`"x":`+list("0", MaxList)+",", MaxEntries/MaxList)
+	for name, c := range map[string]struct {
+		frame []byte
+		bulky bool
+	}{
+		"as many empty offers as fit":  {offers(list("{}", MaxFrame/3-50)), true},
+		"as many nulls":                {offers(list("null", MaxFrame/5-50)), true},
+		"a list as long as may be":     {offers(list("{}", MaxList)), false},
+		"one entry more":               {offers(list("{}", MaxList+1)), true},
+		"many long lists":              {[]byte(`{"type":"future","data":{` + many + `"y":[]}}`), true},
+		"one of them less":             {[]byte(`{"type":"future","data":{` + strings.TrimSuffix(many, ",") + `}}`), false},
+		"very deep":                    {[]byte(`{"type":"event","data":` + strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth) + `}`), true},
+		"an answer full of brackets":   {[]byte(`{"type":"event","data":{"text":"` + strings.Repeat(`[{,\"\\`, 8<<10) + `"}}`), false},
+		"brackets behind a quote mark": {offers(`[{"model":"\\"}` + strings.Repeat(",{}", MaxList) + `]`), true},
+	} {
+		_, err := Decode(c.frame)
+		if errors.Is(err, ErrUnknownFrame) {
+			err = nil
+		}
+		if len(c.frame) > MaxFrame || c.bulky == (err == nil) || c.bulky && !errors.Is(err, ErrBulky) {
+			t.Errorf("%s, %d bytes: %v", name, len(c.frame), err)
+		}
+		if c.bulky {
+			if n := testing.AllocsPerRun(1, func() { _, _ = Decode(c.frame) }); n > 0 {
+				t.Errorf("%s: %v allocations for a frame that is refused", name, n)
+			}
+		}
+	}
+}
+
+// What the largest honest worker says: every offer with long lists, all pairs, every slot at work.
+func TestLargestHonestHelloIsDecoded(t *testing.T) {
+	h := Hello{Protocol: 1, Signature: make([]byte, 64), Slots: MaxSlots}
+	for i := range 280 { // checkpoints, each with every sampler
+		o := Offer{Kind: Image, Engine: "comfyui", Model: strings.Repeat("m", i%40)}
+		for range 45 {
+			o.Samplers = append(o.Samplers, "dpmpp_2m_sde")
+		}
+		h.Offers = append(h.Offers, o)
+	}
+	for range 500 {
+		h.Offers[0].Pairs = append(h.Offers[0].Pairs, Pair{"en", "ca", Postable})
+	}
+	for range MaxSlots {
+		h.Running = append(h.Running, Running{strings.Repeat("0", 32), 1})
+	}
+	b, err := Encode(h)
+	if err != nil || len(b) > MaxFrame {
+		t.Fatalf("%d bytes, %v", len(b), err)
+	}
+	if f, err := Decode(b); err != nil || cmp.Diff(h, f) != "" {
+		t.Errorf("decoded with %v", err)
+	}
+	g, err := DecodeGreeting(b)
+	if err != nil || g.Protocol != 1 || len(g.Signature) != 64 || g.JoinCode != "" {
+		t.Errorf("greeting %+v, %v", g, err)
+	}
+}
+
+func TestServersReadOnlyWhatWorkersSay(t *testing.T) {
+	for _, f := range frames() {
+		b, err := Encode(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := false
+		switch f.(type) {
+		case Challenge, Welcome, Assign, Ack, Cancel:
+			server = true
+		}
+		got, err := DecodeFromWorker(b)
+		if server && !errors.Is(err, ErrUnknownFrame) || !server && (err != nil || cmp.Diff(f, got) != "") {
+			t.Errorf("%T: %#v, %v", f, got, err)
+		}
+		_, err = DecodeGreeting(b)
+		if _, hello := f.(Hello); hello == (err != nil) {
+			t.Errorf("%T as a greeting: %v", f, err)
+		}
+	}
+}
