@@ -154,3 +154,9 @@ func RestOption(c *Command) *Option {
 	}
 	return nil
 }
+
+// RestOf is the RestOption of the command at path.
+func RestOf(commands []Command, path ...string) *Option {
+	c, _ := CommandAt(commands, path)
+	return RestOption(c)
+}

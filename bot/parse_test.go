@@ -244,6 +244,22 @@ func sound(t *testing.T, commands []bot.Command, s string, p bot.Parsed) {
 	}
 }
 
+func TestRestOf(t *testing.T) {
+	commands := []bot.Command{
+		{Name: "ask", Options: []bot.Option{{Name: "model"}, {Name: "question", Rest: true}}},
+		{Name: "worker", Subcommands: []bot.Command{{Name: "name", Options: []bot.Option{{Name: "as", Rest: true}}}, {Name: "list"}}},
+	}
+	for path, want := range map[string]string{"ask": "question", "worker name": "as", "worker list": "", "worker": "", "worker ask": "", "": ""} {
+		got := ""
+		if o := bot.RestOf(commands, strings.Fields(path)...); o != nil {
+			got = o.Name
+		}
+		if got != want {
+			t.Errorf("the rest of %q is %q, want %q", path, got, want)
+		}
+	}
+}
+
 func TestCheckCommands(t *testing.T) {
 	run := func(context.Context, *bot.Invocation) error { return nil }
 	if err := bot.CheckCommands(tree()); err != nil {

@@ -236,7 +236,7 @@ func (r *Router) forget(ctx context.Context) {
 		if err := r.store.Forget(ctx, time.Now().Add(-r.keep)); err != nil && ctx.Err() == nil {
 			r.log.Error("forget old requests", "err", err)
 		}
-		if !sleep(ctx, time.Hour) {
+		if Wait(ctx, time.Hour) != nil {
 			return
 		}
 	}

@@ -297,7 +297,7 @@ func (r *Router) cancelJobs(inv *invocation) bool {
 			return true
 		}
 		r.log.Warn("cancel the jobs of a request", "chat", inv.request.Chat.ID, "command", inv.request.Command, "err", err)
-		if !sleep(r.base, wait) {
+		if Wait(r.base, wait) != nil {
 			return false
 		}
 	}

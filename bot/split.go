@@ -40,7 +40,7 @@ func Split(t Text, max int, measure func(Text) int) []Text {
 				over = at
 			}
 		}
-		end, next := cut(t, fits)
+		end, next := partEnd(t, fits)
 		if part := t.Slice(0, end); strings.TrimSpace(part.Plain) != "" {
 			parts = append(parts, part)
 		}
@@ -49,8 +49,8 @@ func Split(t Text, max int, measure func(Text) int) []Text {
 	return parts
 }
 
-// cut returns where a part of at most fits bytes ends and where the next begins; the next is always > 0.
-func cut(t Text, fits int) (end, next int) {
+// partEnd returns where a part of at most fits bytes ends and where the next begins; the next is always > 0.
+func partEnd(t Text, fits int) (end, next int) {
 	s := t.Plain
 	if fits >= len(s) {
 		return len(s), len(s)
@@ -95,4 +95,13 @@ func cut(t Text, fits int) (end, next int) {
 		end = fits
 	}
 	return end, end
+}
+
+// Cut shortens s to at most n ≥ 2 UTF-16 units, between graphemes, with … behind what is left. White space at the ends goes in any case.
+func Cut(s string, n int) string {
+	t := Plain(strings.TrimSpace(s))
+	if t.Len16() <= n {
+		return t.Plain
+	}
+	return strings.TrimSpace(Split(t, n-1, nil)[0].Plain) + "…"
 }

@@ -137,6 +137,27 @@ func (t Text) Slice(start, end int) Text {
 	return out
 }
 
+// Trimmed is t without white space (blanks, tabs, line breaks) at its ends.
+func (t Text) Trimmed() Text {
+	const space = " \t\r\n"
+	start := len(t.Plain) - len(strings.TrimLeft(t.Plain, space))
+	end := len(strings.TrimRight(t.Plain, space))
+	if start >= end {
+		return Text{}
+	}
+	return t.Slice(start, end)
+}
+
+// RuneBorder is the byte offset behind the first n characters (runes) of s: 0 if n < 1, len(s) if there are no more.
+func RuneBorder(s string, n int) int {
+	for i := range s {
+		if n--; n < 0 {
+			return i
+		}
+	}
+	return len(s)
+}
+
 // Len16 is the length in UTF-16 units, in which platforms count.
 func (t Text) Len16() int {
 	n := 0

@@ -324,6 +324,43 @@ func TestSplitKeepsGraphemes(t *testing.T) {
 	}
 }
 
+// Names and labels are cut between graphemes and stay valid.
+func TestCut(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		n    int
+		want string
+	}{
+		{"short", 10, "short"}, {"exactly", 7, "exactly"}, {"a longer name", 8, "a longe…"}, {"two words", 6, "two…"}, {"", 5, ""}, {" \n", 5, ""},
+		{"  blanks  ", 6, "blanks"}, {strings.Repeat("ა", 40), 20, strings.Repeat("ა", 19) + "…"}, {"👨‍👩‍👧‍👦👨‍👩‍👧‍👦", 12, "👨‍👩‍👧‍👦…"}, {"ab", 2, "ab"}, {"abc", 2, "a…"},
+	} {
+		if got := bot.Cut(c.in, c.n); got != c.want {
+			t.Errorf("Cut(%q, %d) is %q, want %q", c.in, c.n, got, c.want)
+		}
+	}
+}
+
+func TestRuneBorder(t *testing.T) {
+	for _, c := range []struct {
+		in      string
+		n, want int
+	}{{"abc", 2, 2}, {"日本語", 2, 6}, {"日本語", 3, 9}, {"日本語", 9, 9}, {"日本語", 0, 0}, {"日本語", -5, 0}, {"", 1, 0}} {
+		if got := bot.RuneBorder(c.in, c.n); got != c.want {
+			t.Errorf("RuneBorder(%q, %d) is %d, want %d", c.in, c.n, got, c.want)
+		}
+	}
+}
+
+func TestTrimmedKeepsWhatIsInside(t *testing.T) {
+	got := bot.Join(bot.Plain(""), bot.Plain(" \r\n"), bot.Plain("a \n b").In(bot.Bold, ""), bot.Plain("\t c ").In(bot.Italic, "")).Trimmed()
+	if tags(got) != "<bold>a \n b</bold><italic>\t c</italic>" {
+		t.Errorf("%q", tags(got))
+	}
+	if got := bot.Plain(" \n ").In(bot.Code, "").Trimmed(); got.Plain != "" || len(got.Spans) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestBuilder(t *testing.T) {
 	var b bot.Builder
 	b.Add("a ").Bold("b").Append(bot.Plain(" c").In(bot.Italic, "")).Link("d", "https://e.f")

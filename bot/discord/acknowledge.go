@@ -152,7 +152,7 @@ func (i *interactions) withdraw(h handle) bool {
 
 // sweep forgets interactions that are over, and takes back the acknowledgements that nobody answered.
 func (p *Platform) sweep(ctx context.Context) error {
-	for await(ctx, 5*time.Second, nil) == nil {
+	for bot.Wait(ctx, 5*time.Second) == nil {
 		var silent []handle
 		p.requests.mu.Lock()
 		for id, o := range p.requests.open {

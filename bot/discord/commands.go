@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/bwmarrin/discordgo"
@@ -127,7 +126,7 @@ func (p *Platform) options(c bot.Command, path string) []option {
 
 // localized renders a text in the first language, and in every other one for the locales that it serves.
 func (p *Platform) localized(key string, limit int) (text string, others map[string]string) {
-	render := func(lang string) string { return cut(strings.TrimSpace(p.config.Texts.Say(lang)(key).Plain), limit) }
+	render := func(lang string) string { return bot.Cut(p.config.Texts.Say(lang)(key).Plain, limit) }
 	first := p.config.Texts.Match()
 	text = render(first)
 	for _, l := range locales {
@@ -170,7 +169,7 @@ func (p *Platform) syncCommands(ctx context.Context) error {
 			return nil
 		}
 		p.log.Error("tell Discord the commands", "err", err, "again_in", wait)
-		if await(ctx, wait, nil) != nil {
+		if bot.Wait(ctx, wait) != nil {
 			return nil
 		}
 	}

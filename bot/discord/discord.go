@@ -73,6 +73,7 @@ type Platform struct {
 	sent       *bot.Recent[[]community.MessageID] // by nonce: what was posted so far of a message
 	shown      *bot.Recent[[32]byte]              // by message: what it shows
 
+	told     bot.Told // what the bot lacks, once a day
 	speakers speakers
 	deputies deputies
 	acks     chan struct{} // one token per acknowledgement under way
@@ -86,8 +87,7 @@ type Platform struct {
 	readyAt   map[int]bool
 	handler   bot.Handler
 	everReady bool
-	told      map[string]time.Time // permission failures that were told lately
-	expected  map[snowflake]bool   // guilds that the bot is in
+	expected  map[snowflake]bool // guilds that the bot is in
 }
 
 // Name is "discord".
@@ -114,8 +114,8 @@ func New(c Config) (*Platform, error) {
 	p := &Platform{
 		config: c, log: c.Log.With("platform", name), places: newPlaces(), transport: transport, started: time.Now(), content: c.Content,
 		readyAt: make(map[int]bool), requests: newInteractions(), edits: newPacer(), seen: bot.NewRecent[struct{}](8192), sent: bot.NewRecent[[]community.MessageID](2048),
-		shown: bot.NewRecent[[32]byte](4096), told: make(map[string]time.Time),
-		acks: make(chan struct{}, maxAcks), suggests: make(chan struct{}, maxSuggests),
+		shown: bot.NewRecent[[32]byte](4096),
+		acks:  make(chan struct{}, maxAcks), suggests: make(chan struct{}, maxSuggests),
 	}
 	p.chats = bot.NewQueues[snowflake](queueLimits, p.log)
 	// The WebSocket has its own client: HTTP/2 knows no upgrade.
@@ -179,7 +179,7 @@ func (p *Platform) introduce(ctx context.Context) error {
 			return nil
 		}
 		p.log.Warn("Discord does not answer yet", "err", err, "again_in", wait)
-		if await(ctx, wait, nil) != nil {
+		if bot.Wait(ctx, wait) != nil {
 			return nil
 		}
 	}
@@ -228,7 +228,7 @@ func (p *Platform) supervise(ctx context.Context) error {
 			return err
 		}
 		p.log.Error("Discord refuses the bot for good; everything else goes on", "err", err, "again_in", lostPause)
-		if await(ctx, lostPause, nil) != nil {
+		if bot.Wait(ctx, lostPause) != nil {
 			return nil
 		}
 	}
@@ -253,7 +253,7 @@ func (p *Platform) shards(ctx context.Context) error {
 			return closed{4004}
 		}
 		p.log.Warn("ask for the gateway's address", "err", err, "again_in", wait)
-		if await(ctx, wait, nil) != nil {
+		if bot.Wait(ctx, wait) != nil {
 			return nil
 		}
 	}
@@ -318,7 +318,7 @@ func (p *Platform) hand(ctx context.Context, e bot.Event) error {
 	p.mu.Unlock()
 	var err error
 	for _, wait := range []time.Duration{0, time.Second, 3 * time.Second} {
-		if wait > 0 && await(ctx, wait, nil) != nil {
+		if wait > 0 && bot.Wait(ctx, wait) != nil {
 			return err
 		}
 		if err = h(ctx, e); err == nil || ctx.Err() != nil || errors.Is(err, bot.ErrIgnored) {

@@ -266,7 +266,7 @@ func (p *Platform) addressed(e *bot.Event, m rawMessage, self string) {
 		return
 	}
 	s := e.Text.Spans[at]
-	rest := trimmed(bot.Join(bot.Plain(" "), trimmed(e.Text.Slice(0, s.Start)), trimmed(e.Text.Slice(s.End, len(e.Text.Plain)))))
+	rest := bot.Join(bot.Plain(" "), e.Text.Slice(0, s.Start).Trimmed(), e.Text.Slice(s.End, len(e.Text.Plain)).Trimmed()).Trimmed()
 	if strings.HasPrefix(rest.Plain, "/") {
 		e.Text = rest
 		return
@@ -284,19 +284,9 @@ func (p *Platform) addressed(e *bot.Event, m rawMessage, self string) {
 		e.Command.Path = []string{"help"} // a bare mention asks who that is
 		return
 	}
-	if o := p.restOf(e.Command.Path); o != nil {
+	if o := bot.RestOf(p.config.Commands, e.Command.Path...); o != nil {
 		e.Command.Options[o.Name] = rest.Plain
 	}
-}
-
-// trimmed is t without white space at its ends.
-func trimmed(t bot.Text) bot.Text {
-	start := len(t.Plain) - len(strings.TrimLeft(t.Plain, " \t\n"))
-	end := len(strings.TrimRight(t.Plain, " \t\n"))
-	if start >= end {
-		return bot.Text{}
-	}
-	return t.Slice(start, end)
 }
 
 func (p *Platform) nameOf(u rawUser, m *rawMember) string {
@@ -382,7 +372,7 @@ func (p *Platform) whole(m rawMessage) bot.Text {
 		}
 		parts = append(parts, c.Text)
 	}
-	return trimmed(bot.Join(bot.Plain("\n\n"), parts...))
+	return bot.Join(bot.Plain("\n\n"), parts...).Trimmed()
 }
 
 // deletion is the id of the event that tells of a deleted message.
@@ -476,10 +466,4 @@ func (p *Platform) chat(ctx context.Context, guild, channel snowflake) community
 	}
 	c, _ := p.places.chat(guild, channel)
 	return c
-}
-
-// restOf is the option of a command that takes everything else, nil if there is none.
-func (p *Platform) restOf(path []string) *bot.Option {
-	c, _ := bot.CommandAt(p.config.Commands, path)
-	return bot.RestOption(c)
 }

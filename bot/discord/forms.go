@@ -44,7 +44,7 @@ func (p *Platform) menu(in rawInteraction, e *bot.Event) bool {
 	text := p.whole(m)
 	e.Private = true
 	e.Command = &bot.Parsed{Path: []string{p.config.TranslateCommand}, Options: map[string]string{"to": to}, Rest: text}
-	if o := p.restOf(e.Command.Path); o != nil {
+	if o := bot.RestOf(p.config.Commands, e.Command.Path...); o != nil {
 		e.Command.Options[o.Name] = text.Plain
 	}
 	return true
@@ -70,8 +70,8 @@ func (p *Platform) form(ctx context.Context, in rawInteraction) {
 	defer cancel()
 	// Built by hand: discordgo knows no labels.
 	body := map[string]any{"type": discordgo.InteractionResponseModal, "data": map[string]any{
-		"custom_id": id, "title": cut(say("discord.form_title").Plain, 45), "components": []any{map[string]any{
-			"type": 18, "label": cut(say("discord.form_label").Plain, 45), "component": map[string]any{
+		"custom_id": id, "title": bot.Cut(say("discord.form_title").Plain, 45), "components": []any{map[string]any{
+			"type": 18, "label": bot.Cut(say("discord.form_label").Plain, 45), "component": map[string]any{
 				"type": discordgo.TextInputComponent, "custom_id": fieldQuestion, "style": discordgo.TextInputParagraph, "min_length": 1, "max_length": 1000, "required": true,
 			},
 		}},
@@ -83,7 +83,7 @@ func (p *Platform) form(ctx context.Context, in rawInteraction) {
 
 // formSent makes a command of a form that comes back: the question, and the message that it is about as a quote.
 func (p *Platform) formSent(in rawInteraction, e *bot.Event) bool {
-	question := trimmed(bot.Plain(field(in.Data.Components, fieldQuestion)))
+	question := bot.Plain(field(in.Data.Components, fieldQuestion)).Trimmed()
 	if question.Plain == "" || p.config.AskCommand == "" {
 		return false
 	}
@@ -93,14 +93,14 @@ func (p *Platform) formSent(in rawInteraction, e *bot.Event) bool {
 	p.requests.mu.Unlock()
 	text := question
 	if ok && about.Plain != "" {
-		o := p.restOf([]string{p.config.AskCommand})
+		o := bot.RestOf(p.config.Commands, p.config.AskCommand)
 		if o != nil && o.Max > 0 {
-			about = about.Slice(0, runeBorder(about.Plain, o.Max-utf8.RuneCountInString(question.Plain)-10))
+			about = about.Slice(0, bot.RuneBorder(about.Plain, o.Max-utf8.RuneCountInString(question.Plain)-10))
 		}
 		text = bot.Join(bot.Plain("\n\n"), about.In(bot.Quote, ""), question)
 	}
 	e.Command = &bot.Parsed{Path: []string{p.config.AskCommand}, Options: map[string]string{}, Rest: text}
-	if o := p.restOf(e.Command.Path); o != nil {
+	if o := bot.RestOf(p.config.Commands, e.Command.Path...); o != nil {
 		e.Command.Options[o.Name] = text.Plain
 	}
 	return true

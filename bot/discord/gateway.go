@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"potluck/bot"
 )
 
 // The connection is ours: discordgo's Open can hang for ever (it reads with its lock held, without a deadline), it closes with codes that
@@ -100,7 +102,7 @@ func (s *shard) run(ctx context.Context) error {
 			s.session = "" // the session is over, a new one is fine
 		}
 		s.platform.log.Info("the Discord connection ended", "shard", s.index, "err", err, "again_in", pause.Round(time.Millisecond))
-		if await(ctx, max(pause, time.Millisecond), nil) != nil {
+		if bot.Wait(ctx, pause) != nil {
 			return nil
 		}
 		wait = min(2*wait, lastRetry)
@@ -212,7 +214,7 @@ func (c *connection) zombie() bool {
 // beat sends heartbeats, the first after a random part of the interval. When one was not acknowledged the connection is dead: it ends it.
 func (c *connection) beat(ctx context.Context, end context.CancelFunc) {
 	wait := time.Duration(rand.Float64() * float64(c.interval))
-	for await(ctx, max(wait, 1), nil) == nil {
+	for bot.Wait(ctx, wait) == nil {
 		c.mu.Lock()
 		alive := c.acknowledged
 		c.acknowledged, c.dead = false, !alive
@@ -383,7 +385,7 @@ func (s *slots) wait(ctx context.Context, shard int) error {
 	s.next[key] = at.Add(identifyGap)
 	s.mu.Unlock()
 	if d := at.Sub(now); d > 0 {
-		return await(ctx, d, nil)
+		return bot.Wait(ctx, d)
 	}
 	return ctx.Err()
 }

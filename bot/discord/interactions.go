@@ -216,7 +216,7 @@ func (p *Platform) parsed(in rawInteraction) *bot.Parsed {
 		c.Path = append(c.Path, options[0].Name)
 		options = options[0].Options
 	}
-	rest := p.restOf(c.Path)
+	rest := bot.RestOf(p.config.Commands, c.Path...)
 	n := names{
 		user: func(id string) string {
 			if u, ok := in.Data.Resolved.Users[id]; ok {
@@ -247,27 +247,4 @@ func (o rawOption) text() string {
 		return s
 	}
 	return strings.Trim(string(o.Value), `"`)
-}
-
-// runeBorder is where the first n characters of s end.
-func runeBorder(s string, n int) int {
-	for i := range s {
-		if n--; n < 0 {
-			return i
-		}
-	}
-	return len(s)
-}
-
-// cut shortens s to at most n characters, between graphemes.
-func cut(s string, n int) string {
-	parts := bot.Split(bot.Plain(s), n, nil)
-	if len(parts) == 0 {
-		return s
-	}
-	if len(parts) > 1 {
-		parts = bot.Split(bot.Plain(s), n-1, nil)
-		return strings.TrimSpace(parts[0].Plain) + "…"
-	}
-	return parts[0].Plain
 }

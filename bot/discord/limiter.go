@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"potluck/bot"
 )
 
 const (
@@ -368,7 +370,7 @@ func await(ctx context.Context, d time.Duration, changed <-chan struct{}) error 
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	if err := await(ctx, max(d, 1), nil); err != nil {
+	if err := bot.Wait(ctx, d); err != nil {
 		return fmt.Errorf("waiting for Discord's limit: %w", err)
 	}
 	return nil

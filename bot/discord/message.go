@@ -84,7 +84,7 @@ func rows(buttons []bot.Button, nonce string) []row {
 			id += "." + nonce
 		}
 		at := &all[len(all)-1]
-		at.Components = append(at.Components, discordgo.Button{CustomID: id, Label: cut(b.Label, maxLabel), Style: style})
+		at.Components = append(at.Components, discordgo.Button{CustomID: id, Label: bot.Cut(b.Label, maxLabel), Style: style})
 	}
 	return all
 }
@@ -101,7 +101,7 @@ func (m *message) attach(pictures []bot.Picture, limit int) error {
 			called = "SPOILER_" + called
 		}
 		m.files = append(m.files, file{name: called, kind: kind, data: data})
-		m.Attachments = append(m.Attachments, attachment{ID: strconv.Itoa(i), Filename: called, Description: cut(pic.Alt, 1000)})
+		m.Attachments = append(m.Attachments, attachment{ID: strconv.Itoa(i), Filename: called, Description: bot.Cut(pic.Alt, 1000)})
 	}
 	return nil
 }

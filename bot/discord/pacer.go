@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"potluck/bot"
 )
 
 const (
@@ -36,7 +38,7 @@ func (p *pacer) wait(ctx context.Context, channel string) error {
 		p.edits[channel] = list
 		d := paceWindow - now.Sub(list[0])
 		p.mu.Unlock()
-		if err := await(ctx, d, nil); err != nil {
+		if err := bot.Wait(ctx, d); err != nil {
 			return err
 		}
 	}

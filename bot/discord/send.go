@@ -293,22 +293,15 @@ func (t target) fileLimit() int {
 	return defaultFileLimit
 }
 
+// tellEvery is how often people are told of the same missing right in the same channel.
+const tellEvery = 24 * time.Hour
+
 // tellRefusal tells the operator that the bot lacks a permission, once per channel and day.
 func (p *Platform) tellRefusal(chat community.ChatID, err error) {
 	code := codeOf(err)
-	if code != codeMissingAccess && code != codeMissingPermissions {
+	if code != codeMissingAccess && code != codeMissingPermissions || !p.told.Due("refused "+string(chat), tellEvery) {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	if at, ok := p.told[string(chat)]; ok && now.Sub(at) < 24*time.Hour {
-		return
-	}
-	if len(p.told) > 10_000 {
-		clear(p.told)
-	}
-	p.told[string(chat)] = now
 	p.log.Warn("the bot lacks a permission here: it needs View Channel, Send Messages, Send Messages in Threads, Embed Links, Attach Files and Read Message History",
 		"chat", chat, "err", err)
 }

@@ -233,18 +233,12 @@ func (p *Platform) speakAsBot(ctx context.Context, m bot.Outgoing, as bot.Author
 }
 
 func withAuthor(t bot.Text, as bot.Author) bot.Text {
-	return bot.Join(bot.Plain("\n"), bot.Plain(cut(authorName(as.Name), authorRoom)).In(bot.Bold, ""), t)
+	return bot.Join(bot.Plain("\n"), bot.Plain(bot.Cut(authorName(as.Name), authorRoom)).In(bot.Bold, ""), t)
 }
 
 // tellNoWebhook says in the chat, and in the log, what is missing; once per chat and day.
 func (p *Platform) tellNoWebhook(ctx context.Context, chat community.ChatID, cause error) {
-	p.mu.Lock()
-	at, told := p.told["webhook "+string(chat)]
-	now := time.Now()
-	told = told && now.Sub(at) < 24*time.Hour
-	p.told["webhook "+string(chat)] = now
-	p.mu.Unlock()
-	if told || errors.Is(cause, errNoWebhooks) {
+	if errors.Is(cause, errNoWebhooks) || !p.told.Due("webhook "+string(chat), tellEvery) {
 		return
 	}
 	p.log.Warn("the bot cannot speak under other names here: it needs Manage Webhooks, and a channel has at most 15 webhooks", "chat", chat, "err", cause)
@@ -253,7 +247,7 @@ func (p *Platform) tellNoWebhook(ctx context.Context, chat community.ChatID, cau
 		key = "discord.many_webhooks"
 	}
 	notice := p.config.Texts.Say(p.config.Texts.Match())(key)
-	if _, err := p.Send(ctx, bot.Outgoing{Chat: chat, Text: notice, Nonce: "nohook" + now.Format("060102")}); err != nil {
+	if _, err := p.Send(ctx, bot.Outgoing{Chat: chat, Text: notice, Nonce: "nohook" + time.Now().Format("060102")}); err != nil {
 		p.log.Debug("tell that a right is missing", "chat", chat, "err", err)
 	}
 }
@@ -359,7 +353,7 @@ func authorName(name string) string {
 	if strings.TrimFunc(name, func(c rune) bool { return !unicode.IsGraphic(c) || unicode.IsSpace(c) || unicode.Is(unicode.Cf, c) }) == "" {
 		return "…"
 	}
-	return cut(name, maxAuthor)
+	return bot.Cut(name, maxAuthor)
 }
 
 // avatar is an address that Discord takes, or none.

@@ -54,13 +54,13 @@ func (p *Platform) ask(ctx context.Context, e *bot.Event, m *rawMessage, rest bo
 	}
 	e.Role = max(e.Role, p.roleOf(ctx, m.Chat, authorOf(m)))
 	about := quoted(m, p.self().ID)
-	o := p.restOf(p.config.AskCommand)
+	o := bot.RestOf(p.config.Commands, p.config.AskCommand)
 	switch {
 	case rest.Plain == "" && about.Plain != "":
 		rest = about
 	case about.Plain != "":
 		if o != nil && o.Max > 0 {
-			about = about.Slice(0, runeBorder(about.Plain, o.Max-utf8.RuneCountInString(rest.Plain)-10))
+			about = about.Slice(0, bot.RuneBorder(about.Plain, o.Max-utf8.RuneCountInString(rest.Plain)-10))
 		}
 		rest = bot.Join(bot.Plain("\n\n"), about.In(bot.Quote, ""), rest)
 	}
@@ -135,7 +135,7 @@ func ownCommand(t bot.Text, entities []rawEntity, username string) (bot.Text, wh
 		case !named:
 			return t, whole(t.Plain[end:])
 		}
-		before, after := trimmed(t.Slice(0, start)), trimmed(t.Slice(end, len(t.Plain)))
+		before, after := t.Slice(0, start).Trimmed(), t.Slice(end, len(t.Plain)).Trimmed()
 		return bot.Join(bot.Plain(" "), bot.Plain(word), before, after), forUs
 	}
 	return t, noCommand
@@ -165,9 +165,9 @@ func withoutMention(t bot.Text, me self) (rest bot.Text, mentioned bool) {
 		if s.Kind != bot.Mention || s.Value != name+":@"+strings.ToLower(me.Username) && s.Value != string(userID(me.ID)) {
 			continue
 		}
-		return bot.Join(bot.Plain(" "), trimmed(t.Slice(0, s.Start)), trimmed(t.Slice(s.End, len(t.Plain)))), true
+		return bot.Join(bot.Plain(" "), t.Slice(0, s.Start).Trimmed(), t.Slice(s.End, len(t.Plain)).Trimmed()), true
 	}
-	return trimmed(t), false
+	return t.Trimmed(), false
 }
 
 // quoted is the text of the message that m replies to, or the part of it that was chosen, unless the bot wrote it.
@@ -177,9 +177,9 @@ func quoted(m *rawMessage, self int64) bot.Text {
 		return bot.Text{}
 	}
 	if m.Quote != nil && m.Quote.Text != "" {
-		return trimmed(readText(m.Quote.Text, m.Quote.Entities))
+		return readText(m.Quote.Text, m.Quote.Entities).Trimmed()
 	}
-	return trimmed(r.content())
+	return r.content().Trimmed()
 }
 
 // command looks at a typed command: /start, one that is meant for another bot, one that still needs something. ours: it names this bot, or
@@ -214,7 +214,7 @@ func (p *Platform) command(ctx context.Context, e *bot.Event, m *rawMessage, our
 // about is what a command that needs something means by the message that it replies to: its author, where it wants a person, else its text. args
 // are those of fault.MissingOption.
 func (p *Platform) about(m *rawMessage, args map[string]string) bot.Text {
-	o := p.restOf(strings.Fields(strings.TrimPrefix(args["command"], "/"))...)
+	o := bot.RestOf(p.config.Commands, strings.Fields(strings.TrimPrefix(args["command"], "/"))...)
 	if o == nil || !o.Person {
 		return quoted(m, p.self().ID)
 	}
@@ -230,7 +230,7 @@ const stand = "\uF8FF"
 
 // complete gives a command whose text is missing that of the message that it replies to.
 func (p *Platform) complete(e *bot.Event, about bot.Text) bool {
-	parsed, err := bot.ParseCommand(p.config.Commands, bot.Join(bot.Plain(" "), trimmed(e.Text), bot.Plain(stand)))
+	parsed, err := bot.ParseCommand(p.config.Commands, bot.Join(bot.Plain(" "), e.Text.Trimmed(), bot.Plain(stand)))
 	if err != nil || parsed.Rest.Plain != stand {
 		return false
 	}
@@ -242,20 +242,4 @@ func (p *Platform) complete(e *bot.Event, about bot.Text) bool {
 	}
 	e.Command = &parsed
 	return true
-}
-
-// restOf is the option of a command that takes everything else, nil if there is none.
-func (p *Platform) restOf(path ...string) *bot.Option {
-	c, _ := bot.CommandAt(p.config.Commands, path)
-	return bot.RestOption(c)
-}
-
-// runeBorder is where the first n characters of s end.
-func runeBorder(s string, n int) int {
-	for i := range s {
-		if n--; n < 0 {
-			return i
-		}
-	}
-	return len(s)
 }

@@ -156,7 +156,7 @@ func (a *api) do(ctx context.Context, c call, f func(context.Context) error) err
 			return err
 		}
 		// Telling the commands, say, has a limit of its own: nobody else waits for that.
-		if c.chat == 0 && await(ctx, wait) != nil {
+		if c.chat == 0 && bot.Wait(ctx, wait) != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package telegram
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -45,7 +46,7 @@ func cells(m bot.Outgoing) ([]cell, error) {
 		}
 		all = append(all, cell{picture: &pictures[i], file: file, album: len(pictures) > 1})
 	}
-	text := trimmed(m.Text)
+	text := m.Text.Trimmed()
 	if len(pictures) == 1 && measure(text) <= maxCaption {
 		all[0].text = render(text)
 	} else if text.Plain != "" || len(pictures) == 0 || len(m.Buttons) > 0 && len(pictures) > 1 {
@@ -73,7 +74,7 @@ func isPhoto(p bot.Picture) bool {
 func rows(buttons []bot.Button) (all [][]models.InlineKeyboardButton) {
 	width := rowWidth + 1
 	for _, b := range buttons[:min(len(buttons), maxButtons)] {
-		label := cut(b.Label, maxLabel)
+		label := cmp.Or(bot.Cut(b.Label, maxLabel), "…") // Telegram takes no empty one
 		n := utf8.RuneCountInString(label) + 2
 		if width+n > rowWidth || len(all[len(all)-1]) == 8 {
 			all, width = append(all, nil), 0
@@ -113,18 +114,4 @@ func (c cell) upload(i int) string {
 		ext = "png"
 	}
 	return base + "-" + strconv.Itoa(i) + "." + ext
-}
-
-// cut shortens s to at most n characters, between graphemes.
-func cut(s string, n int) string {
-	s = strings.TrimSpace(s)
-	parts := bot.Split(bot.Plain(s), n, nil)
-	switch {
-	case len(parts) == 0:
-		return "…"
-	case len(parts) > 1:
-		parts = bot.Split(bot.Plain(s), n-1, nil)
-		return strings.TrimSpace(parts[0].Plain) + "…"
-	}
-	return parts[0].Plain
 }

@@ -52,7 +52,7 @@ func (p *Platform) menus() (all []menu) {
 func listed(commands []bot.Command, say bot.Say, role community.Role) (list []models.BotCommand) {
 	add := func(word, key string) {
 		if len(word) <= 32 && len(list) < maxListed {
-			list = append(list, models.BotCommand{Command: word, Description: cut(say(key).Plain, maxDescription)})
+			list = append(list, models.BotCommand{Command: word, Description: bot.Cut(say(key).Plain, maxDescription)})
 		}
 	}
 	for _, c := range commands {
@@ -83,7 +83,7 @@ func (p *Platform) syncCommands(ctx context.Context) error {
 				break
 			}
 			p.log.Warn("tell Telegram the commands", "language", m.language, "err", err, "again_in", wait)
-			if await(ctx, wait) != nil {
+			if bot.Wait(ctx, wait) != nil {
 				return nil
 			}
 		}

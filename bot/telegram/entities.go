@@ -41,7 +41,7 @@ type rendered struct {
 // render makes Telegram's form of t: offsets count UTF-16 units, code holds nothing else, quotes do not nest, white space at the ends (which
 // Telegram would cut off, moving nothing else) is gone. Nobody is called by what looks like a name.
 func render(t bot.Text) rendered {
-	t = trimmed(t)
+	t = t.Trimmed()
 	t = visible(t)
 	calls := callsIn(t)
 	before := func(at int) int { // calls that lie before a place in the text
@@ -332,14 +332,4 @@ func bytes16(s string) func(int) (int, bool) {
 		}
 		return starts[at], true
 	}
-}
-
-// trimmed is t without white space at its ends.
-func trimmed(t bot.Text) bot.Text {
-	start := len(t.Plain) - len(strings.TrimLeft(t.Plain, " \t\r\n"))
-	end := len(strings.TrimRight(t.Plain, " \t\r\n"))
-	if start >= end {
-		return bot.Text{}
-	}
-	return t.Slice(start, end)
 }

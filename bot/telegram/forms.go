@@ -60,7 +60,7 @@ func (p *Platform) form(ctx context.Context, e *bot.Event, m *rawMessage, args m
 	typed = withoutName(typed, *o, bot.RestOption(c) != nil)
 	for _, v := range choicesOf(*o) {
 		if data := formMark + o.Name + ":" + quoteValue(v); len(data) <= maxData && len(choices) < maxChoices {
-			choices = append(choices, models.InlineKeyboardButton{Text: cut(v, maxLabel), CallbackData: data})
+			choices = append(choices, models.InlineKeyboardButton{Text: bot.Cut(v, maxLabel), CallbackData: data})
 		}
 	}
 	what := say("command." + strings.Join(path, ".") + "." + o.Name).Plain
@@ -165,14 +165,14 @@ func typedSoFar(m *rawMessage, self int64) (typed string, ok bool) {
 // filledIn is the whole command when m replies to a form.
 func filledIn(m *rawMessage, self int64) (bot.Text, bool) {
 	typed, ok := typedSoFar(m.ReplyTo, self)
-	value := trimmed(m.content())
+	value := m.content().Trimmed()
 	if !ok || value.Plain == "" || strings.HasPrefix(value.Plain, "/") {
 		return bot.Text{}, false
 	}
 	if strings.HasSuffix(typed, ":") {
 		called := typed[strings.LastIndexByte(typed, ' ')+1:]
 		if n := len(called); len(value.Plain) >= n && strings.EqualFold(value.Plain[:n], called) { // typed once more: "why:1"
-			value = trimmed(value.Slice(n, len(value.Plain)))
+			value = value.Slice(n, len(value.Plain)).Trimmed()
 		}
 		return bot.Plain(typed + quoteValue(value.Plain)), true
 	}
@@ -236,7 +236,7 @@ func (p *Platform) pressed(ctx context.Context, c rawCallback) error {
 	p.presses[c.ID] = new(press)
 	p.mu.Unlock()
 	defer p.beside(func(ctx context.Context) {
-		if await(ctx, pressPatience) == nil {
+		if bot.Wait(ctx, pressPatience) == nil {
 			p.answerPress(ctx, c.ID, "", false)
 		}
 	})

@@ -44,7 +44,7 @@ func (p *Platform) offer(ctx context.Context, q rawInline) error {
 	results := []models.InlineQueryResult{}
 	add := func(id, title string) {
 		results = append(results, &models.InlineQueryResultArticle{
-			ID: id, Title: cut(title, 100), Description: cut(q.Query, 100),
+			ID: id, Title: bot.Cut(title, 100), Description: bot.Cut(q.Query, 100),
 			InputMessageContent: &models.InputTextMessageContent{MessageText: say("reply.working").Plain, LinkPreviewOptions: noPreview()},
 			// Only a message with a button has an id by which it can be edited.
 			ReplyMarkup: &models.InlineKeyboardMarkup{InlineKeyboard: [][]models.InlineKeyboardButton{
@@ -100,7 +100,7 @@ func (p *Platform) chosen(ctx context.Context, c rawChosen) error {
 	if to, ok := strings.CutPrefix(c.Result, inlineTranslate); ok {
 		e.Command.Path, e.Command.Options["to"] = []string{p.config.TranslateCommand}, to
 	}
-	o := p.restOf(e.Command.Path...)
+	o := bot.RestOf(p.config.Commands, e.Command.Path...)
 	if o == nil {
 		return nil
 	}

@@ -114,7 +114,7 @@ func (p *Platform) askToOpen(ctx context.Context, group target, user community.U
 
 // link posts a line with a button that leads somewhere.
 func (t target) link(ctx context.Context, text bot.Text, label, url string) (community.MessageID, error) {
-	c := cell{text: render(text), buttons: [][]models.InlineKeyboardButton{{{Text: cut(label, maxLabel), URL: url}}}}
+	c := cell{text: render(text), buttons: [][]models.InlineKeyboardButton{{{Text: bot.Cut(label, maxLabel), URL: url}}}}
 	ids, err := t.write(ctx, []cell{c})
 	if err != nil {
 		return "", err
@@ -200,7 +200,7 @@ func (p *Platform) opened(user int64, nonce string) bool {
 			if err == nil || ctx.Err() != nil || errors.Is(err, tg.ErrorForbidden) || errors.Is(err, tg.ErrorBadRequest) {
 				return
 			}
-			if await(ctx, wait) != nil {
+			if bot.Wait(ctx, wait) != nil {
 				return
 			}
 		}

@@ -286,7 +286,7 @@ func noPreview() *models.LinkPreviewOptions { return &models.LinkPreviewOptions{
 
 // tellRefusal tells the operator that the bot may not write somewhere, once per chat and day.
 func (p *Platform) tellRefusal(chat community.ChatID, err error) {
-	if !mayNotWrite(err) || !p.tellOnce("refused "+string(chat), 24*time.Hour) {
+	if !mayNotWrite(err) || !p.told.Due("refused "+string(chat), 24*time.Hour) {
 		return
 	}
 	p.log.Warn("the bot may not write here: it was blocked or removed, or the group allows only some to write (make the bot an administrator, or open the topic)",

@@ -66,13 +66,13 @@ type Platform struct {
 	usernames *bot.Recent[community.UserID]
 	albums    *albums
 	pending   *unopened      // private answers for people whom the bot may not write to yet
+	told      bot.Told       // what the operator was told lately
 	work      sync.WaitGroup // Add only while Run runs
 
 	mu      sync.Mutex
 	me      self
 	base    context.Context // of what is begun beside the queues
 	handler bot.Handler
-	told    map[string]time.Time // what the operator was told lately
 	admins  map[int64]adminList
 	presses map[string]*press // callback queries that still want an answer
 	typing  map[string]func() // by chat and message: ends the chat action
@@ -116,7 +116,7 @@ func New(c Config) (*Platform, error) {
 		config: c, log: c.Log.With("platform", name), transport: transport, secret: randomSecret(),
 		sent: bot.NewRecent[[]community.MessageID](2048), shown: bot.NewRecent[[32]byte](4096), drafts: bot.NewRecent[int64](1024), locales: bot.NewRecent[string](10_000), usernames: bot.NewRecent[community.UserID](10_000),
 		pending: newUnopened(), albums: &albums{open: make(map[string]*album)},
-		told: make(map[string]time.Time), admins: make(map[int64]adminList), presses: make(map[string]*press), typing: make(map[string]func()),
+		admins: make(map[int64]adminList), presses: make(map[string]*press), typing: make(map[string]func()),
 		noDraft: make(map[int64]bool), movedTo: make(map[int64]int64), base: context.Background(),
 	}
 	p.chats, p.intake = bot.NewQueues[int64](queueLimits, p.log), newIntake()
@@ -199,7 +199,7 @@ func (p *Platform) introduce(ctx context.Context) error {
 			return nil
 		}
 		p.log.Warn("Telegram does not answer yet", "err", err, "again_in", wait)
-		if await(ctx, wait) != nil {
+		if bot.Wait(ctx, wait) != nil {
 			return nil
 		}
 	}
@@ -261,21 +261,6 @@ func (p *Platform) named(t bot.Text) bot.Text {
 	return t
 }
 
-// tellOnce tells whether the operator was not told of key within a time; now it is so.
-func (p *Platform) tellOnce(key string, within time.Duration) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	if at, ok := p.told[key]; ok && now.Sub(at) < within {
-		return false
-	}
-	if len(p.told) > 10_000 {
-		clear(p.told)
-	}
-	p.told[key] = now
-	return true
-}
-
 // place is where messages stand: a chat and, in a forum, a topic.
 type place struct {
 	chat  int64
@@ -312,15 +297,3 @@ func communityID(chat int64) community.CommunityID {
 }
 
 func messageID(id int) community.MessageID { return community.MessageID(strconv.Itoa(id)) }
-
-// await waits, or returns why ctx ended.
-func await(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}

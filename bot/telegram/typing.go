@@ -8,6 +8,7 @@ import (
 	tg "github.com/go-telegram/bot"
 	"github.com/go-telegram/bot/models"
 
+	"potluck/bot"
 	"potluck/community"
 )
 
@@ -35,7 +36,7 @@ func (p *Platform) showTyping(l place, id community.MessageID) {
 				_, err := p.api.bot.SendChatAction(ctx, &tg.SendChatActionParams{ChatID: l.chat, MessageThreadID: l.topic, Action: models.ChatActionTyping})
 				return err
 			})
-			if err != nil && !errors.Is(err, errDropped) || await(ctx, typingEvery) != nil {
+			if err != nil && !errors.Is(err, errDropped) || bot.Wait(ctx, typingEvery) != nil {
 				return
 			}
 		}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	tg "github.com/go-telegram/bot"
+
+	"potluck/bot"
 )
 
 const (
@@ -190,14 +192,14 @@ func (p *Platform) poll(ctx context.Context) error {
 		if err != nil {
 			pause := p.pollFailed(ctx, err, wait)
 			wait = min(2*wait, lastRetry)
-			if await(ctx, pause) != nil {
+			if bot.Wait(ctx, pause) != nil {
 				return nil
 			}
 			continue
 		}
 		wait = firstRetry
 		next, fresh := p.takeAll(ctx, batch, offset)
-		if next == offset && len(batch) > 0 && !fresh && await(ctx, triesWait) != nil {
+		if next == offset && len(batch) > 0 && !fresh && bot.Wait(ctx, triesWait) != nil {
 			return nil
 		}
 		offset = next
@@ -230,7 +232,7 @@ func (p *Platform) takeAll(ctx context.Context, batch []json.RawMessage, offset 
 	}
 	var all []one
 	for _, raw := range batch {
-		for p.intake.full() && await(ctx, triesWait) == nil {
+		for p.intake.full() && bot.Wait(ctx, triesWait) == nil {
 		}
 		id, f, ok := p.take(raw)
 		if ok {
@@ -287,7 +289,7 @@ func (p *Platform) pollFailed(ctx context.Context, err error, wait time.Duration
 		}
 		return 0
 	case errors.Is(err, tg.ErrorConflict):
-		if p.tellOnce("conflict", time.Minute) {
+		if p.told.Due("conflict", time.Minute) {
 			p.log.Error("another program asks for updates with this bot's token: stop the other one, or make a token of its own for each (@BotFather → /newbot)", "err", err)
 		}
 		return max(wait, 5*time.Second)
@@ -313,7 +315,7 @@ func (p *Platform) hook(ctx context.Context) error {
 			return nil
 		}
 		p.log.Error("Telegram does not take the webhook: it needs a public https address (http.public_url)", "err", err, "again_in", wait)
-		if await(ctx, wait) != nil {
+		if bot.Wait(ctx, wait) != nil {
 			return nil
 		}
 	}
