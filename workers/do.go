@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"potluck/fault"
 	"potluck/workers/protocol"
@@ -16,9 +17,18 @@ var errStopped = errors.New("the pool has stopped")
 // assignRoom is what an assign may need beside the job itself.
 const assignRoom = 8 << 10
 
+// What a caller makes of news costs the server something (a text is cleaned, a picture decoded), and a worker may send any amount of them. So a caller is
+// told at most once in protocol.TextInterval, and when that took long, less often: it rests tellRest times as long, but not more than tellPause. previewEvery
+// is for pictures of unfinished pictures.
+const (
+	tellRest     = 9
+	tellPause    = time.Second
+	previewEvery = time.Second
+)
+
 // Do has a job done and returns its result. It is idempotent by the job's Key: the same key joins the running job or returns the stored result,
-// and any number of callers may wait for one job. progress (may be nil) is called on this goroutine, with events in order; for a slow caller
-// they are merged, never queued.
+// and any number of callers may wait for one job. progress (may be nil) is called on this goroutine, with events in order; between two calls of it for news
+// pass at least protocol.TextInterval, and between two previews a second: what comes meanwhile is merged, never queued, and the newest wins.
 //
 // When ctx ends with a cause that carries fault.Cancelled, the job is cancelled and refunded and Do returns fault.Cancelled – or the result,
 // when that was being saved already. Any other end of ctx only ends the waiting: the job goes on, and Do with the same key finds it again,
@@ -54,12 +64,18 @@ func (p *Pool) Do(ctx context.Context, j Job, progress func(Event)) (Result, err
 	defer news.unsubscribe(changed)
 	over := ctx.Done()
 	var seen feedState
+	rest := time.NewTimer(0)
+	defer rest.Stop()
+	var awake chan struct{} // changed, or nil while the caller rests
 	for {
 		select {
-		case <-changed:
-			seen.tell(news, progress)
+		case <-rest.C:
+			awake = changed
+		case <-awake:
+			awake = nil
+			rest.Reset(seen.tell(news, progress))
 		case out := <-w.done:
-			seen.tell(news, progress)
+			seen.last(news, progress)
 			return out.result, out.err
 		case <-over:
 			if !fault.Has(context.Cause(ctx), fault.Cancelled) {
@@ -85,15 +101,32 @@ func (p *Pool) Do(ctx context.Context, j Job, progress func(Event)) (Result, err
 func waited(ctx context.Context) error { return fmt.Errorf("wait for job: %w", context.Cause(ctx)) }
 
 // feedState is what one caller has been told.
-type feedState struct{ news }
+type feedState struct {
+	news
+	previewed time.Time // when a preview was told
+}
 
-func (s *feedState) tell(f *feed, progress func(Event)) {
-	events := f.since(&s.news)
-	if progress == nil {
-		return
+// tell tells what is new, and returns how long to wait before the next time.
+func (s *feedState) tell(f *feed, progress func(Event)) time.Duration {
+	began := time.Now()
+	previews := began.Sub(s.previewed) >= previewEvery
+	for _, e := range f.since(&s.news, previews) {
+		if e.Kind == Preview {
+			s.previewed = began
+		}
+		if progress != nil {
+			progress(e)
+		}
 	}
-	for _, e := range events {
-		progress(e)
+	return max(protocol.TextInterval, min(tellRest*time.Since(began), tellPause))
+}
+
+// last tells what is new when the job is over: a preview is of no use any more.
+func (s *feedState) last(f *feed, progress func(Event)) {
+	for _, e := range f.since(&s.news, false) {
+		if progress != nil {
+			progress(e)
+		}
 	}
 }
 

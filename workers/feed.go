@@ -138,8 +138,8 @@ func (f *feed) unsubscribe(r chan struct{}) {
 	delete(f.readers, r)
 }
 
-// since returns what changed after seen, in an order that makes sense, and moves seen on.
-func (f *feed) since(seen *news) []Event {
+// since returns what changed after seen, in an order that makes sense, and moves seen on. Without previews a new one stays for the next time.
+func (f *feed) since(seen *news, previews bool) []Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out []Event
@@ -156,13 +156,17 @@ func (f *feed) since(seen *news) []Event {
 			add(true, Event{Kind: Text, Text: string(n.written)})
 		}
 		add(n.progress != seen.progress && (n.fraction > 0 || n.step > 0), Event{Kind: Progress, Fraction: n.fraction, Step: n.step, Steps: n.steps})
-		add(n.preview != seen.preview && n.image != nil, Event{Kind: Preview, Preview: n.image})
+		add(previews && n.preview != seen.preview && n.image != nil, Event{Kind: Preview, Preview: n.image})
 	} else if n.attempt == 0 {
 		add(n.waiting != seen.waiting && n.position > 0, Event{Kind: Waiting, Position: n.position, ETA: n.eta})
 	}
 	if n.attempt != 0 && n.startedFor != n.attempt {
 		return out // Started is still to come, and nothing of this attempt before it
 	}
-	*seen = news{waiting: n.waiting, started: n.started, text: n.text, progress: n.progress, preview: n.preview}
+	shown := n.preview
+	if !previews {
+		shown = seen.preview
+	}
+	*seen = news{waiting: n.waiting, started: n.started, text: n.text, progress: n.progress, preview: shown}
 	return out
 }

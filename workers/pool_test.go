@@ -357,7 +357,10 @@ func (c *call) fails(code fault.Code) *fault.Error {
 	return fault.Of(o.err)
 }
 
+// lastText is the newest text once the caller has been told; for bubbles only.
 func (c *call) lastText() string {
+	<-time.After(protocol.TextInterval)
+	synctest.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	text := ""
