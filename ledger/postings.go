@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // String writes credits with up to three decimals: "12.5", "0", "-0.25".
@@ -26,94 +25,95 @@ type Purse struct {
 	Balance Amount
 }
 
-// Draw takes an amount out of purses in their order, each as far as it goes, and returns the (negative) postings. It returns ok false and what is
-// there in all when that is not enough. An amount of 0 or less draws nothing.
-func Draw(amount Amount, purses ...Purse) (postings []Posting, have Amount, ok bool) {
-	left := amount
-	for _, p := range purses {
-		if p.Account == (Account{}) || p.Balance <= 0 {
-			continue
-		}
-		have += p.Balance
-		if take := min(left, p.Balance); take > 0 {
-			postings = append(postings, Posting{p.Account, -take})
-			left -= take
-		}
+// Granted is what stands in a purse after its grant of the day. An allowance has daily then, whatever was left of an earlier day; a community's pool keeps
+// what it has, because gifts are in it, and is filled up to daily. A grant of 0 or less changes nothing.
+func Granted(p Purse, daily Amount) Amount {
+	if daily <= 0 || p.Account.Kind == PoolFund && p.Balance > daily {
+		return p.Balance
 	}
-	if left > 0 {
+	return daily
+}
+
+// GrantPostings brings a purse to what Granted says. What was left of an earlier day's allowance is burned and the whole of the new one minted, so that
+// both can be counted; a pool gets only what it lacks. There are no postings when nothing changes.
+func GrantPostings(p Purse, daily Amount) []Posting {
+	after := Granted(p, daily)
+	minted, burned := after-p.Balance, Amount(0)
+	if p.Account.Kind != PoolFund && daily > 0 {
+		minted, burned = daily, p.Balance
+	}
+	postings := make([]Posting, 0, 3)
+	postings = add(postings, MintAccount, -minted)
+	postings = add(postings, p.Account, after-p.Balance)
+	return add(postings, BurnAccount, burned)
+}
+
+// HoldPostings puts an amount aside: from the allowance as far as that goes, then from own credits. Either purse may be the zero Purse. have is what
+// both have together; when that is not enough, ok is false and nothing moves. An amount of 0 or less holds nothing.
+func HoldPostings(amount Amount, allowance, spend Purse) (postings []Posting, have Amount, ok bool) {
+	free, own := max(0, allowance.Balance), max(0, spend.Balance)
+	have = free + own
+	if have < amount {
 		return nil, have, false
 	}
-	return postings, have, true
+	amount = max(0, amount)
+	fromFree := min(free, amount)
+	postings = make([]Posting, 0, 3)
+	postings = add(postings, allowance.Account, -fromFree)
+	postings = add(postings, spend.Account, fromFree-amount)
+	return add(postings, HoldAccount, amount), have, true
 }
 
-// HoldPostings moves what Draw took into the hold.
-func HoldPostings(drawn []Posting) []Posting {
-	var all Amount
-	for _, p := range drawn {
-		all -= p.Amount
-	}
-	return merge(append(drawn[:len(drawn):len(drawn)], Posting{HoldAccount, all}))
+// Drawn is what a hold took out of one account, and where it goes back to.
+type Drawn struct {
+	From    Account // that of the older member, where the payer joined another one since
+	Amount  Amount  // above 0
+	Expired bool    // an allowance that was granted anew since: what would go back is burned, like everything else that was left of the earlier day
 }
 
-// SettlePostings resolves a hold: paid goes to the earner, the rest back to the payers. What was drawn last comes back first: own credits before the
-// free ones. held are the postings of the hold's transaction. It refuses to pay less than 0 or more than was held.
-func SettlePostings(held []Posting, earner Account, paid Amount) ([]Posting, error) {
-	var all Amount
-	for _, p := range held {
-		if p.Account == HoldAccount {
-			all += p.Amount
+// goesBack is the order in which what a job did not cost goes back: own credits first, so that the free ones, which nobody can keep, pay first.
+var goesBack = [...]AccountKind{Spend, PoolFund, Allowance}
+
+// SettlePostings resolves a hold: paid goes to the earner and the rest back to where it was drawn from. Paying 0 is a refund. It is an error to pay less
+// than 0 or more than was held, and when what was drawn is not what is held.
+func SettlePostings(held, paid Amount, earner Account, drawn []Drawn) ([]Posting, error) {
+	if paid < 0 || paid > held {
+		return nil, fmt.Errorf("settle %v of %v held", paid, held)
+	}
+	postings := make([]Posting, 0, len(drawn)+3)
+	postings = add(postings, HoldAccount, -held)
+	postings = add(postings, earner, paid)
+	missing, rest := held, held-paid
+	for _, kind := range goesBack {
+		for _, d := range drawn {
+			if d.From.Kind != kind {
+				continue
+			}
+			to, back := d.From, min(rest, d.Amount)
+			if d.Expired {
+				to = BurnAccount
+			}
+			postings = add(postings, to, back)
+			missing -= d.Amount
+			rest -= back
 		}
 	}
-	if paid < 0 || paid > all {
-		return nil, fmt.Errorf("settle %v of %v held", paid, all)
+	if missing != 0 {
+		return nil, fmt.Errorf("settle: %v are held and %v were drawn", held, held-missing)
 	}
-	if all == 0 {
-		return nil, nil
-	}
-	postings := []Posting{{HoldAccount, -all}, {earner, paid}}
-	back := all - paid
-	for i := len(held) - 1; i >= 0; i-- {
-		if p := held[i]; p.Account != HoldAccount {
-			give := min(back, -p.Amount)
-			postings = append(postings, Posting{p.Account, give})
-			back -= give
-		}
-	}
-	if back != 0 {
-		return nil, fmt.Errorf("settle: the hold's postings do not sum to zero")
-	}
-	return merge(postings), nil
+	return postings, nil
 }
 
-// RefundPostings gives the whole hold back to its payers.
-func RefundPostings(held []Posting) ([]Posting, error) { return SettlePostings(held, HoldAccount, 0) }
-
-// GrantPostings brings a daily account to daily: what is left of the day before is burned and the new grant minted.
-func GrantPostings(to Account, left, daily Amount) []Posting {
-	left, daily = max(0, left), max(0, daily)
-	return merge([]Posting{{to, daily - left}, {MintAccount, -daily}, {BurnAccount, left}})
-}
-
-// ReleaseAt is when earnings leave escrow: at once when the delay is 0 or less.
-func ReleaseAt(earned time.Time, delay time.Duration) time.Time { return earned.Add(max(0, delay)) }
-
-// merge joins postings of the same account, in the order of their first, and drops those of 0.
-func merge(postings []Posting) []Posting {
-	at := map[Account]int{}
-	var out []Posting
-	for _, p := range postings {
-		if i, ok := at[p.Account]; ok {
-			out[i].Amount += p.Amount
-			continue
-		}
-		at[p.Account] = len(out)
-		out = append(out, p)
+// add appends a posting, or joins it with the one of the same account: a transaction has one posting of an account, and none of 0.
+func add(postings []Posting, to Account, amount Amount) []Posting {
+	if amount == 0 {
+		return postings
 	}
-	kept := out[:0]
-	for _, p := range out {
-		if p.Amount != 0 {
-			kept = append(kept, p)
+	for i := range postings {
+		if postings[i].Account == to {
+			postings[i].Amount += amount
+			return postings
 		}
 	}
-	return kept
+	return append(postings, Posting{to, amount})
 }

@@ -42,12 +42,8 @@ func (c *Credits) Balance(ctx context.Context, member community.MemberID, payer 
 		if err != nil {
 			return b, wrap("balance", err)
 		}
-		switch {
-		case granted:
-		case payer.Allowance.Kind == ledger.PoolFund:
-			b.Free = max(b.Free, payer.Daily)
-		default:
-			b.Free = payer.Daily
+		if !granted {
+			b.Free = ledger.Granted(ledger.Purse{Account: payer.Allowance, Balance: b.Free}, payer.Daily)
 		}
 	}
 	var due int64

@@ -92,19 +92,13 @@ func (t *tx) transaction(key string) (id int64, known bool, err error) {
 	return id, err == nil, err
 }
 
-// postings drops empty ones.
-func postings(all ...ledger.Posting) []ledger.Posting {
-	kept := all[:0]
-	for _, p := range all {
-		if p.Amount != 0 {
-			kept = append(kept, p)
-		}
-	}
-	return kept
+// purse is an account with what stands in it.
+func (t *tx) purse(a ledger.Account) (ledger.Purse, error) {
+	b, err := t.balance(a)
+	return ledger.Purse{Account: a, Balance: b}, err
 }
 
-// grant gives an allowance its credits of now's UTC day once, and takes away what was left of an earlier day. A community's pool keeps
-// what it has, because gifts are in it, and is filled up to daily.
+// grant gives an account its credits of now's UTC day, once.
 func (t *tx) grant(to ledger.Account, daily ledger.Amount, now time.Time) error {
 	if to == (ledger.Account{}) || daily <= 0 {
 		return nil
@@ -113,26 +107,19 @@ func (t *tx) grant(to ledger.Account, daily ledger.Amount, now time.Time) error 
 	if _, known, err := t.transaction(key); err != nil || known {
 		return err
 	}
-	rest, err := t.balance(to)
+	purse, err := t.purse(to)
 	if err != nil {
 		return err
 	}
-	mint, burn := daily, rest
-	if to.Kind == ledger.PoolFund {
-		mint, burn = max(0, daily-rest), 0
-	}
-	if mint == 0 {
+	postings := ledger.GrantPostings(purse, daily)
+	if len(postings) == 0 {
 		return nil
 	}
-	_, _, err = t.post(ledger.Transaction{Kind: ledger.KindGrant, Key: key, At: now, Postings: postings(
-		ledger.Posting{Account: ledger.MintAccount, Amount: -mint},
-		ledger.Posting{Account: to, Amount: mint - burn},
-		ledger.Posting{Account: ledger.BurnAccount, Amount: burn},
-	)})
+	_, _, err = t.post(ledger.Transaction{Kind: ledger.KindGrant, Key: key, At: now, Postings: postings})
 	return err
 }
 
-// hold grants what is due and puts the charge aside for the job: from the allowance first, then from own credits.
+// hold grants what is due and puts the charge aside for the job.
 func (t *tx) hold(job int64, c ledger.Charge, now time.Time) error {
 	if c.Amount < 0 {
 		return fmt.Errorf("charge of %d", c.Amount)
@@ -143,75 +130,61 @@ func (t *tx) hold(job int64, c ledger.Charge, now time.Time) error {
 	if err := t.grant(c.Payer.Allowance, c.Payer.Daily, now); err != nil {
 		return err
 	}
-	free, err := t.balance(c.Payer.Allowance)
+	free, err := t.purse(c.Payer.Allowance)
 	if err != nil {
 		return err
 	}
-	own, err := t.balance(c.Payer.Spend)
+	own, err := t.purse(c.Payer.Spend)
 	if err != nil {
 		return err
 	}
-	if free+own < c.Amount {
-		return fault.New(fault.NoCredit, "need", credits(c.Amount), "have", credits(free+own), "reset", midnight(now).Format(time.RFC3339))
+	postings, have, ok := ledger.HoldPostings(c.Amount, free, own)
+	if !ok {
+		return fault.New(fault.NoCredit, "need", credits(c.Amount), "have", credits(have), "reset", midnight(now).Format(time.RFC3339))
 	}
-	fromFree := min(free, c.Amount)
-	_, _, err = t.post(ledger.Transaction{Kind: ledger.KindHold, Key: ledger.HoldKey(job), Job: job, Rates: c.Rates, At: now, Postings: postings(
-		ledger.Posting{Account: c.Payer.Allowance, Amount: -fromFree},
-		ledger.Posting{Account: c.Payer.Spend, Amount: -(c.Amount - fromFree)},
-		ledger.Posting{Account: ledger.HoldAccount, Amount: c.Amount},
-	)})
+	_, _, err = t.post(ledger.Transaction{Kind: ledger.KindHold, Key: ledger.HoldKey(job), Job: job, Rates: c.Rates, At: now, Postings: postings})
 	return err
 }
 
-// resolve empties a job's hold once: paid goes to the earner's escrow, the rest to where it was drawn from, own credits first. What was
-// drawn from an allowance that was granted anew since then is burned, like everything else that was left of the earlier day. What was drawn from somebody
-// who joined another member since then goes to that one.
+// resolve empties a job's hold once: paid goes to the earner's escrow, the rest back.
 func (t *tx) resolve(x ledger.Transaction, held, paid ledger.Amount, earner community.MemberID) (id int64, err error) {
 	if held == 0 {
 		return 0, nil
 	}
-	x.Key = ledger.ResolutionKey(x.Job)
-	x.Postings = postings(
-		ledger.Posting{Account: ledger.HoldAccount, Amount: -held},
-		ledger.Posting{Account: ledger.EscrowOf(earner), Amount: paid},
-	)
-	rest := held - paid
-	var burned ledger.Amount
-	// A sub-query, and not x.key = ?: SQLite prepares a join anew for every value that one of its columns is compared with.
-	rows, err := t.rows(`
-		SELECT a.kind, coalesce((SELECT CAST(m.joined AS TEXT) FROM members m WHERE a.kind = 'spend' AND m.id = CAST(a.owner AS INTEGER)), a.owner), -p.amount, x.at_ms
-		FROM postings p JOIN transactions x ON x.id = p.transaction_id JOIN accounts a ON a.id = p.account
-		WHERE p.transaction_id = (SELECT id FROM transactions WHERE key = ?) AND p.amount < 0
-		ORDER BY a.kind = 'allowance', a.kind = 'pool'`, ledger.HoldKey(x.Job))
-	err = each(rows, err, func(r *sql.Rows) error {
-		var from ledger.Account
-		var drawn ledger.Amount
-		var when int64
-		if err := r.Scan(&from.Kind, &from.Owner, &drawn, &when); err != nil {
-			return err
-		}
-		back := min(rest, drawn)
-		if back <= 0 {
-			return nil
-		}
-		rest -= back
-		expired, err := t.grantedSince(from, at(when))
-		if expired {
-			burned += back
-		} else {
-			x.Postings = append(x.Postings, ledger.Posting{Account: from, Amount: back})
-		}
-		return err
-	})
+	drawn, err := t.drawn(x.Job)
 	if err != nil {
 		return 0, err
 	}
-	x.Postings = append(x.Postings, postings(ledger.Posting{Account: ledger.BurnAccount, Amount: burned})...)
+	x.Key = ledger.ResolutionKey(x.Job)
+	if x.Postings, err = ledger.SettlePostings(held, paid, ledger.EscrowOf(earner), drawn); err != nil {
+		return 0, err
+	}
 	id, applied, err := t.post(x)
 	if err == nil && !applied {
 		err = fmt.Errorf("job %d is resolved already", x.Job)
 	}
 	return id, err
+}
+
+// drawn reads what a job's hold took. What somebody paid who joined another member since is that one's.
+func (t *tx) drawn(job int64) (list []ledger.Drawn, err error) {
+	// A sub-query, and not x.key = ?: SQLite prepares a join anew for every value that one of its columns is compared with.
+	rows, err := t.rows(`
+		SELECT a.kind, coalesce((SELECT CAST(m.joined AS TEXT) FROM members m WHERE a.kind = 'spend' AND m.id = CAST(a.owner AS INTEGER)), a.owner), -p.amount, x.at_ms
+		FROM postings p JOIN transactions x ON x.id = p.transaction_id JOIN accounts a ON a.id = p.account
+		WHERE p.transaction_id = (SELECT id FROM transactions WHERE key = ?) AND p.amount < 0`, ledger.HoldKey(job))
+	err = each(rows, err, func(r *sql.Rows) error {
+		var d ledger.Drawn
+		var when int64
+		if err := r.Scan(&d.From.Kind, &d.From.Owner, &d.Amount, &when); err != nil {
+			return err
+		}
+		var err error
+		d.Expired, err = t.grantedSince(d.From, at(when))
+		list = append(list, d)
+		return err
+	})
+	return list, err
 }
 
 // grantedSince tells whether an allowance got its credits of a later UTC day than when. A pool keeps what it has, so it is never that.

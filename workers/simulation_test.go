@@ -1112,6 +1112,8 @@ func (b *books) apply(x ledger.Transaction) {
 	}
 }
 
+func (b *books) purse(a ledger.Account) ledger.Purse { return ledger.Purse{Account: a, Balance: b.balances[a]} }
+
 func (b *books) Submit(ctx context.Context, j Job, c ledger.Charge, now time.Time) (Job, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -1122,13 +1124,13 @@ func (b *books) Submit(ctx context.Context, j Job, c ledger.Charge, now time.Tim
 	}
 	if b.applied[ledger.GrantKey(c.Payer.Allowance, now)].Key == "" {
 		b.apply(ledger.Transaction{Kind: ledger.KindGrant, Key: ledger.GrantKey(c.Payer.Allowance, now), At: now,
-			Postings: ledger.GrantPostings(c.Payer.Allowance, b.balances[c.Payer.Allowance], c.Payer.Daily)})
+			Postings: ledger.GrantPostings(b.purse(c.Payer.Allowance), c.Payer.Daily)})
 	}
-	drawn, _, ok := ledger.Draw(c.Amount, ledger.Purse{Account: c.Payer.Allowance, Balance: b.balances[c.Payer.Allowance]}, ledger.Purse{Account: c.Payer.Spend, Balance: b.balances[c.Payer.Spend]})
+	postings, _, ok := ledger.HoldPostings(c.Amount, b.purse(c.Payer.Allowance), b.purse(c.Payer.Spend))
 	if !ok {
 		panic("the allowance of a world is too small")
 	}
-	b.apply(ledger.Transaction{Kind: ledger.KindHold, Key: ledger.HoldKey(out.ID), Job: out.ID, At: now, Postings: ledger.HoldPostings(drawn)})
+	b.apply(ledger.Transaction{Kind: ledger.KindHold, Key: ledger.HoldKey(out.ID), Job: out.ID, At: now, Postings: postings})
 	return out, nil
 }
 
@@ -1138,11 +1140,7 @@ func (b *books) Finish(ctx context.Context, s Settlement) error {
 	if err := b.memStore.Finish(ctx, s); err != nil {
 		return err
 	}
-	postings, err := ledger.SettlePostings(b.applied[ledger.HoldKey(s.Attempt.Job)].Postings, ledger.EscrowOf(s.Earner), s.Bill.Paid)
-	if err != nil {
-		panic(err)
-	}
-	b.apply(ledger.Transaction{Kind: ledger.KindSettle, Key: ledger.ResolutionKey(s.Attempt.Job), Job: s.Attempt.Job, At: s.At, Postings: postings})
+	b.resolve(ledger.Transaction{Kind: ledger.KindSettle, Job: s.Attempt.Job, At: s.At}, s.Bill.Paid, ledger.EscrowOf(s.Earner))
 	return nil
 }
 
@@ -1152,12 +1150,27 @@ func (b *books) Abandon(ctx context.Context, id int64, why *fault.Error, o Outco
 	if err := b.memStore.Abandon(ctx, id, why, o, now); err != nil {
 		return err
 	}
-	postings, err := ledger.RefundPostings(b.applied[ledger.HoldKey(id)].Postings)
+	b.resolve(ledger.Transaction{Kind: ledger.KindRefund, Job: id, At: now}, 0, ledger.Account{})
+	return nil
+}
+
+// resolve empties the hold of x's job. Free credits go back after midnight, too: what counts here is that nothing is lost, doubled or owed.
+func (b *books) resolve(x ledger.Transaction, paid ledger.Amount, earner ledger.Account) {
+	var held ledger.Amount
+	var drawn []ledger.Drawn
+	for _, p := range b.applied[ledger.HoldKey(x.Job)].Postings {
+		if p.Account == ledger.HoldAccount {
+			held = p.Amount
+		} else {
+			drawn = append(drawn, ledger.Drawn{From: p.Account, Amount: -p.Amount})
+		}
+	}
+	postings, err := ledger.SettlePostings(held, paid, earner, drawn)
 	if err != nil {
 		panic(err)
 	}
-	b.apply(ledger.Transaction{Kind: ledger.KindRefund, Key: ledger.ResolutionKey(id), Job: id, At: now, Postings: postings})
-	return nil
+	x.Key, x.Postings = ledger.ResolutionKey(x.Job), postings
+	b.apply(x)
 }
 
 func (b *books) Sound(final bool) error {
