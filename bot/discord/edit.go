@@ -169,7 +169,7 @@ func (t target) late(ctx context.Context, ids []community.MessageID, m bot.Outgo
 func (t target) point(ctx context.Context, old []community.MessageID, to community.MessageID) {
 	chat, prefix := place(to, t.chat)
 	link := t.p.link(chat, strings.TrimPrefix(string(to), prefix))
-	one := message{Content: "⤵ " + link, Allowed: nobody, Components: []row{}, Attachments: []attachment{}, Flags: flagSupress}
+	one := message{Content: "⤵ " + link, Allowed: nobody, Components: []row{}, Attachments: []attachment{}, Flags: flagSuppress}
 	if err := t.change(ctx, old[0], one); err != nil {
 		t.p.log.Debug("point to a late answer", "err", err)
 	}

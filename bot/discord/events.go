@@ -88,18 +88,17 @@ type rawEmbed struct {
 	} `json:"fields"`
 }
 
-// Message types that people write; all others are Discord's own notices ("X joined", "X pinned a message").
+// Message types that people write; all others are Discord's own notices ("X joined", "X pinned a message", a thread's first message repeated).
 const (
 	typeDefault = 0
 	typeReply   = 19
 	typeSlash   = 20
-	typeThread  = 21 // the first message of a thread, repeated
 	typeMenu    = 23
 
-	flagVoice   = 1 << 13
-	forwarded   = 1 // type of a reference
-	flagSupress = 1 << 2
-	flagOnlyOne = 1 << 6 // ephemeral
+	flagVoice    = 1 << 13
+	forwarded    = 1 // type of a reference
+	flagSuppress = 1 << 2
+	flagOnlyOne  = 1 << 6 // ephemeral
 )
 
 // dispatch takes one event of the gateway. It runs on the goroutine that reads the connection, so it waits for nothing.

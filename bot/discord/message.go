@@ -60,7 +60,7 @@ func parts(m bot.Outgoing, room, fileLimit int) ([]message, error) {
 	all := make([]message, len(texts))
 	for i, t := range texts {
 		all[i] = message{
-			Content: render(t), Allowed: nobody, Components: []row{}, Attachments: []attachment{}, Flags: flagSupress,
+			Content: render(t), Allowed: nobody, Components: []row{}, Attachments: []attachment{}, Flags: flagSuppress,
 		}
 	}
 	last := &all[len(all)-1]

@@ -226,11 +226,7 @@ func (p *places) channel(c rawChannel, gone bool) {
 
 func isThread(kind uint8) bool { return kind >= 10 && kind <= 12 }
 
-const (
-	kindDM            = 1
-	kindGroupDM       = 3
-	kindPrivateThread = 12
-)
+const kindPrivateThread = 12
 
 // chat describes a channel as the core knows it. ok is false when the channel is not known: then it counts as private.
 func (p *places) chat(guildID, channelID snowflake) (c community.Chat, ok bool) {

@@ -21,7 +21,6 @@ import (
 type api struct {
 	session *discordgo.Session
 	base    string // "https://discord.com/api/v10"
-	limits  *limiter
 }
 
 func newAPI(c Config, l *limiter) (*api, error) {
@@ -30,11 +29,11 @@ func newAPI(c Config, l *limiter) (*api, error) {
 		return nil, fmt.Errorf("discordgo: %w", err)
 	}
 	s.Client = &http.Client{Transport: l, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	s.UserAgent = "DiscordBot (https://github.com/potluck, " + c.Version + ")"
+	s.UserAgent += " potluck/" + c.Version // behind discordgo's "DiscordBot (address, version)", which Discord asks for
 	s.MaxRestRetries = 0
 	s.ShouldRetryOnRateLimit = false
 	s.StateEnabled = false
-	return &api{session: s, base: strings.TrimRight(c.APIBase, "/"), limits: l}, nil
+	return &api{session: s, base: strings.TrimRight(c.APIBase, "/")}, nil
 }
 
 // request is one REST call.

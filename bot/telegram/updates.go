@@ -39,14 +39,13 @@ var updateKinds = []string{
 
 // intake knows which updates are under way and which were taken, so that a second delivery changes nothing.
 type intake struct {
-	mu       sync.Mutex
-	open     map[int64]*flight
-	taken    map[int64]bool
-	ring     []int64 // of taken
-	at       int
-	tries    map[int64]int
-	unread   map[string]int // updates that could not be read, by kind
-	received int
+	mu     sync.Mutex
+	open   map[int64]*flight
+	taken  map[int64]bool
+	ring   []int64 // of taken
+	at     int
+	tries  map[int64]int
+	unread map[string]int // updates that could not be read, by kind
 }
 
 // flight is an update under way.
@@ -78,7 +77,6 @@ func (in *intake) begin(id int64) (f *flight, fresh bool) {
 	if f = in.open[id]; f != nil {
 		return f, false
 	}
-	in.received++
 	f = &flight{done: make(chan struct{})}
 	in.open[id] = f
 	return f, true

@@ -10,6 +10,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -365,7 +366,13 @@ func (s *Server) instead(w http.ResponseWriter, a *Answer) {
 	_, _ = io.WriteString(w, a.Body) // the bot may have hung up
 }
 
+// userAgent is the form that Discord asks for: who made the client, its version, and what else there is to say.
+var userAgent = regexp.MustCompile(`^DiscordBot \(https://\S+, \S+\)( \S+)*$`)
+
 func (s *Server) carryOut(c *call, path string, h http.Header, f func(*call) (any, error)) (any, error) {
+	if agent := c.Header.Get("User-Agent"); !userAgent.MatchString(agent) {
+		s.violation("%s: the User-Agent is %q", c.route, agent)
+	}
 	byToken := strings.Contains(c.route, "{token}")
 	if auth := c.Header.Get("Authorization"); !byToken && auth != "Bot "+Token {
 		return nil, failure{401, 0, "401: Unauthorized"}
