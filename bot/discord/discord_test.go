@@ -108,16 +108,13 @@ func start(t testing.TB, s *fakediscord.Server, change func(*discord.Config)) *r
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rig{t: t, fake: s, platform: p, log: log, Running: bottest.Run(t, p)}
+	return &rig{t: t, fake: s, platform: p, log: log, Running: bottest.Run(t, p, log)}
 }
 
 // end stops the adapter and the fake, as a bubble needs it.
 func (r *rig) end() {
 	r.t.Helper()
-	r.Stop()
-	if err := <-r.Done; err != nil {
-		r.t.Errorf("Run: %v", err)
-	}
+	r.End()
 	r.fake.Close()
 }
 
@@ -127,16 +124,10 @@ func bubble(t *testing.T, change func(*discord.Config), f func(t *testing.T, s *
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)
 		r := start(t, s, change)
-		pass(6 * time.Second) // commands are synced, the session stands
+		bottest.Pass(6 * time.Second) // commands are synced, the session stands
 		f(t, s, r)
 		r.end()
 	})
-}
-
-// pass lets time go by in a bubble.
-func pass(d time.Duration) {
-	<-time.After(d)
-	synctest.Wait()
 }
 
 func TestConnectsAndOffersCommands(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"potluck/bot"
+	"potluck/bot/bottest"
 	"potluck/bot/discord"
 	"potluck/bot/discord/fakediscord"
 )
@@ -42,7 +43,7 @@ func TestEveryBrokenHandshakeEndsWell(t *testing.T) {
 				s := world(t)
 				s.Next(c.script...)
 				r := start(t, s, nil)
-				pass(c.within)
+				bottest.Pass(c.within)
 				s.Say(general, anna, "<@100> hello")
 				if got := r.Taken(bot.MessageNew); len(got) != 1 {
 					t.Errorf("%d events arrived\n%s", len(got), r.log)
@@ -68,7 +69,7 @@ func TestResumeLosesNothing(t *testing.T) {
 				disturb(s)
 				s.Say(general, anna, "two")
 				s.Say(general, anna, "three")
-				pass(10 * time.Second)
+				bottest.Pass(10 * time.Second)
 				s.Say(general, anna, "four")
 				var got []string
 				for _, e := range r.Taken(bot.MessageNew) {
@@ -95,7 +96,7 @@ func TestNewSessions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 				disturb(s)
-				pass(30 * time.Second)
+				bottest.Pass(30 * time.Second)
 				s.Say(general, anna, "after")
 				if got := r.Taken(bot.MessageNew); len(got) != 1 || got[0].Text.Plain != "after" {
 					t.Errorf("took %v\n%s", got, r.log)
@@ -114,9 +115,9 @@ func TestNewSessions(t *testing.T) {
 func TestDeafGatewayIsLeft(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Deaf(true)
-		pass(3 * time.Minute)
+		bottest.Pass(3 * time.Minute)
 		s.Deaf(false)
-		pass(2 * time.Minute)
+		bottest.Pass(2 * time.Minute)
 		if _, resumes := s.Handshakes(); resumes == 0 {
 			t.Errorf("no resume\n%s", r.log)
 		}
@@ -167,7 +168,7 @@ func TestMissingIntentIsGoneWithout(t *testing.T) {
 					s.Next(fakediscord.Script{Close: 4014})
 				}
 				r := start(t, s, nil)
-				pass(30 * time.Second)
+				bottest.Pass(30 * time.Second)
 				s.Say(general, anna, "not for the bot")
 				s.Say(general, anna, "<@100> for the bot")
 				got := r.Taken(bot.MessageNew)
@@ -187,7 +188,7 @@ func TestMissingIntentIsGoneWithout(t *testing.T) {
 func TestLaterRefusalStopsNothing(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.CloseAll(4004, true)
-		pass(11 * time.Minute)
+		bottest.Pass(11 * time.Minute)
 		s.Say(general, anna, "back?")
 		if got := r.Taken(bot.MessageNew); len(got) != 1 {
 			t.Errorf("took %v\n%s", got, r.log)
@@ -204,7 +205,7 @@ func TestMoreShardsWhenDiscordWantsThem(t *testing.T) {
 		s.Next(fakediscord.Script{Close: 4011})
 		s.Shards, s.Concurrency = 4, 2 // the fake fails the test when two shards of a key identify within five seconds
 		r := start(t, s, nil)
-		pass(40 * time.Second)
+		bottest.Pass(40 * time.Second)
 		if n := s.Connected(); n != 4 {
 			t.Errorf("%d connections\n%s", n, r.log)
 		}
@@ -251,7 +252,7 @@ func TestHandlerThatPanicsHarmsNobody(t *testing.T) {
 		r.Taken(bot.MessageNew)
 		r.platformPanics()
 		s.Say(general, anna, "boom")
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		r.SetHandle(nil)
 		s.Say(general, anna, "last")
 		if got := r.Taken(bot.MessageNew); len(got) != 3 {

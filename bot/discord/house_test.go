@@ -39,7 +39,7 @@ func openHouse(t *testing.T, s *fakediscord.Server, path string) *house {
 	ask.Run = func(ctx context.Context, in *bot.Invocation) error {
 		if how, wrong := strings.CutPrefix(in.Rest.Plain, "wrong"); wrong {
 			if how != "" {
-				pass(time.Second)
+				bottest.Pass(time.Second)
 			}
 			return fault.New(fault.BadOption, "option", "seed")
 		}
@@ -80,7 +80,7 @@ func openHouse(t *testing.T, s *fakediscord.Server, path string) *house {
 			t.Error(err)
 		}
 	}
-	pass(10 * time.Second)
+	bottest.Pass(10 * time.Second)
 	return h
 }
 
@@ -104,7 +104,7 @@ func (h *house) pressLast(channel string) {
 		h.t.Fatalf("%q has the buttons %+v", last.Content, last.Buttons())
 	}
 	h.fake.Use(fakediscord.Use{Channel: channel, User: boris, Message: last.ID, Button: last.Buttons()[0].CustomID})
-	pass(5 * time.Second)
+	bottest.Pass(5 * time.Second)
 }
 
 // Behaviour 5, Case I3: buttons work after a restart and a month later, and so do those of what a button brought.
@@ -113,16 +113,16 @@ func TestButtonsWorkAfterAMonth(t *testing.T) {
 		s, path := world(t), filepath.Join(t.TempDir(), "potluck.db")
 		h := openHouse(t, s, path)
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		h.tale <- "the end"
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		h.stop()
-		pass(29 * 24 * time.Hour)
+		bottest.Pass(29 * 24 * time.Hour)
 		h = openHouse(t, s, path)
 		h.pressLast(general)
 		h.pressLast(general)
 		h.stop()
-		pass(29 * 24 * time.Hour)
+		bottest.Pass(29 * 24 * time.Hour)
 		h = openHouse(t, s, path)
 		h.pressLast(general)
 		if got := fmt.Sprint(h.shows(general)); got != "[the end the end again the end again the end again]" {
@@ -140,12 +140,12 @@ func TestMistakeFoundByTheRunIsPrivate(t *testing.T) {
 		s, path := world(t), filepath.Join(t.TempDir(), "potluck.db")
 		h := openHouse(t, s, path)
 		token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "wrong"}})
-		pass(2 * time.Second)
+		bottest.Pass(2 * time.Second)
 		if in := s.Seen(token); !strings.Contains(in.Original.Content, "option=seed") || len(s.FromBot(general, boris)) != 0 {
 			t.Errorf("answered %+v, others see %+v", in.Original, s.FromBot(general, boris))
 		}
 		token = s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "wrong, told late"}})
-		pass(2 * time.Second)
+		bottest.Pass(2 * time.Second)
 		if in := s.Seen(token); !strings.Contains(in.Original.Content, "option=seed") || len(s.FromBot(general, boris)) != 1 {
 			t.Errorf("answered %+v, others see %+v", in.Original, s.FromBot(general, boris))
 		}
@@ -160,13 +160,13 @@ func TestDeletedAnswerStaysAway(t *testing.T) {
 		s, path := world(t), filepath.Join(t.TempDir(), "potluck.db")
 		h := openHouse(t, s, path)
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
-		pass(2 * time.Second)
+		bottest.Pass(2 * time.Second)
 		all := s.FromBot(general, boris)
 		if len(all) != 1 || !strings.Contains(all[0].Content, "Once upon a time") {
 			t.Fatalf("shows %+v", all)
 		}
 		s.Remove(general, all[0].ID)
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		if got := h.shows(general); len(got) != 0 {
 			t.Errorf("shows %q", got)
 		}
@@ -200,18 +200,18 @@ func TestTroubleInTheMiddleOfAnAnswer(t *testing.T) {
 				s := world(t)
 				h := openHouse(t, s, filepath.Join(t.TempDir(), "potluck.db"))
 				s.Say(general, anna, "<@100> tell me a story")
-				pass(3 * time.Second)
+				bottest.Pass(3 * time.Second)
 				if got := fmt.Sprint(h.shows(general)); got != "[Once upon a time]" {
 					t.Fatalf("shows %s\n%s", got, h.log)
 				}
 				c.trouble(s)
-				pass(10 * time.Second)
+				bottest.Pass(10 * time.Second)
 				h.tale <- "the end"
-				pass(5 * time.Minute)
+				bottest.Pass(5 * time.Minute)
 				s.Use(fakediscord.Use{Channel: "5" + anna, User: anna, Command: "ask", Options: map[string]any{"question": "elsewhere?"}})
-				pass(time.Second)
+				bottest.Pass(time.Second)
 				h.tale <- "the end elsewhere"
-				pass(time.Second)
+				bottest.Pass(time.Second)
 				if got := fmt.Sprint(h.shows("5" + anna)); got != "[the end elsewhere]" {
 					t.Errorf("elsewhere it shows %s\n%s", got, h.log)
 				}
@@ -219,11 +219,11 @@ func TestTroubleInTheMiddleOfAnAnswer(t *testing.T) {
 					t.Errorf("that a right is missing was told %d times\n%s", n, h.log)
 				}
 				c.mended(s)
-				pass(10 * time.Second)
+				bottest.Pass(10 * time.Second)
 				s.Say(general, boris, "<@100> and now?")
-				pass(3 * time.Second)
+				bottest.Pass(3 * time.Second)
 				h.tale <- "the end of another"
-				pass(3 * time.Second)
+				bottest.Pass(3 * time.Second)
 				got := h.shows(general)
 				if len(got) == 0 || got[len(got)-1] != "the end of another" {
 					t.Errorf("shows %q\n%s", got, h.log)

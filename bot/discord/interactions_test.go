@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"potluck/bot"
+	"potluck/bot/bottest"
 	"potluck/bot/discord"
 	"potluck/bot/discord/fakediscord"
 	"potluck/community"
@@ -23,41 +24,12 @@ func outgoing(e bot.Event, text string) bot.Outgoing {
 	return m
 }
 
-func (r *rig) send(m bot.Outgoing) []community.MessageID {
-	r.t.Helper()
-	ids, err := r.platform.Send(r.t.Context(), m)
-	if err != nil {
-		r.t.Fatalf("Send: %v\n%s", err, r.log)
-	}
-	return ids
-}
-
-func (r *rig) edit(ids []community.MessageID, m bot.Outgoing) []community.MessageID {
-	r.t.Helper()
-	m.Nonce = ""
-	ids, err := r.platform.Edit(r.t.Context(), ids, m)
-	if err != nil {
-		r.t.Fatalf("Edit: %v\n%s", err, r.log)
-	}
-	return ids
-}
-
-// one returns the only event so far.
-func (r *rig) one(kind bot.EventKind) bot.Event {
-	r.t.Helper()
-	got := r.Taken(kind)
-	if len(got) != 1 {
-		r.t.Fatalf("%d events %s: %+v\n%s", len(got), kind, got, r.log)
-	}
-	return got[0]
-}
-
 func TestSlashCommandIsAcknowledgedAndAnswered(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Deliver: 3, Options: map[string]any{
 			"question": "what says <@302> in **bold**?", "model": "qwen",
 		}})
-		e := r.one(bot.MessageNew)
+		e := r.One(bot.MessageNew)
 		if e.Command == nil || strings.Join(e.Command.Path, " ") != "ask" || e.Command.Options["model"] != "qwen" ||
 			e.Command.Rest.Plain != "what says @302 in bold?" || e.Command.Options["question"] != e.Command.Rest.Plain {
 			t.Errorf("command %+v", e.Command)
@@ -65,16 +37,16 @@ func TestSlashCommandIsAcknowledgedAndAnswered(t *testing.T) {
 		if e.User != "discord:"+anna || e.Name != "Anna" || e.Locale != "de" || e.Chat.ID != "discord:"+general || e.Chat.Community != "discord:"+home || e.Chat.Private || e.Role != community.Everyone {
 			t.Errorf("event %+v", e)
 		}
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		in := s.Seen(token)
 		if in.AckType != 5 || in.Acked.Sub(in.Created) > time.Second || in.Original.Only != "" {
 			t.Fatalf("acknowledged as %d after %v", in.AckType, in.Acked.Sub(in.Created))
 		}
 		m := outgoing(e, "working")
-		ids := r.send(m)
+		ids := r.Send(m)
 		m.Text = bot.Plain("done")
 		m.Final = true
-		if now := r.edit(ids, m); len(now) != 1 || now[0] != ids[0] {
+		if now := r.Edit(ids, m); len(now) != 1 || now[0] != ids[0] {
 			t.Errorf("Edit gives %v, Send gave %v", now, ids)
 		}
 		if got := s.FromBot(general, boris); len(got) != 1 || got[0].Content != "done" || got[0].ID != string(ids[0]) {
@@ -86,33 +58,33 @@ func TestSlashCommandIsAcknowledgedAndAnswered(t *testing.T) {
 func TestOptionsOfEveryKind(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		token := s.Use(fakediscord.Use{Channel: general, User: admin, Command: "worker link", Options: map[string]any{"share": true, "limit": 7, "mode": "b"}})
-		e := r.one(bot.MessageNew)
+		e := r.One(bot.MessageNew)
 		if got := fmt.Sprint(e.Command.Path, e.Command.Options); got != "[worker link] map[limit:7 mode:b share:true]" {
 			t.Errorf("command %s", got)
 		}
 		if e.Role != community.Admin {
 			t.Errorf("role %v", e.Role)
 		}
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		if in := s.Seen(token); in.Original == nil || in.Original.Only != admin {
 			t.Errorf("the answer of a private command is for everybody: %+v", in.Original)
 		}
 		e.Private = true
-		ids := r.send(outgoing(e, "a secret"))
+		ids := r.Send(outgoing(e, "a secret"))
 		if len(s.FromBot(general, anna)) != 0 || len(s.FromBot(general, admin)) != 1 {
 			t.Error("others see it")
 		}
-		r.edit(ids, outgoing(e, "another secret"))
+		r.Edit(ids, outgoing(e, "another secret"))
 		if got := s.FromBot(general, admin); got[0].Content != "another secret" {
 			t.Errorf("shows %+v", got)
 		}
 		// After the token's end the secret comes as a DM; the chat never sees it.
-		pass(16 * time.Minute)
+		bottest.Pass(16 * time.Minute)
 		if _, err := r.platform.Edit(t.Context(), ids, outgoing(e, "late")); err == nil {
 			t.Error("an ephemeral message was edited after its token's end")
 		}
-		again := r.send(outgoing(e, "late"))
-		r.edit(again, outgoing(e, "later"))
+		again := r.Send(outgoing(e, "late"))
+		r.Edit(again, outgoing(e, "later"))
 		if got := s.FromBot("5"+admin, admin); len(got) != 1 || got[0].Content != "later" || len(s.FromBot(general, anna)) != 0 {
 			t.Errorf("the DM shows %+v", got)
 		}
@@ -135,7 +107,7 @@ func TestFiveHundredInteractionsAreAcknowledged(t *testing.T) {
 			tokens = append(tokens, s.Use(fakediscord.Use{Channel: channel, User: anna, Command: "ask", Options: map[string]any{"question": "hello"}}))
 			<-time.After(20 * time.Millisecond)
 		}
-		pass(2 * time.Second)
+		bottest.Pass(2 * time.Second)
 		slowest := time.Duration(0)
 		for _, token := range tokens {
 			in := s.Seen(token)
@@ -148,7 +120,7 @@ func TestFiveHundredInteractionsAreAcknowledged(t *testing.T) {
 		if slowest > time.Second {
 			t.Errorf("one was acknowledged after %v", slowest)
 		}
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		if n := len(r.Taken(bot.MessageNew)); n != 500 {
 			t.Errorf("%d were taken", n)
 		}
@@ -164,7 +136,7 @@ func TestTooManyInOneChannelAreTold(t *testing.T) {
 		for range 220 {
 			tokens = append(tokens, s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hello"}}))
 		}
-		pass(2 * time.Second)
+		bottest.Pass(2 * time.Second)
 		told := 0
 		for _, token := range tokens {
 			in := s.Seen(token)
@@ -179,7 +151,7 @@ func TestTooManyInOneChannelAreTold(t *testing.T) {
 			t.Errorf("%d were told", told)
 		}
 		close(block)
-		pass(time.Second)
+		bottest.Pass(time.Second)
 	})
 }
 
@@ -187,19 +159,19 @@ func TestTooManyInOneChannelAreTold(t *testing.T) {
 func TestLateFinalArrivesInTheChannel(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "draw"}})
-		e := r.one(bot.MessageNew)
-		pass(time.Second)
+		e := r.One(bot.MessageNew)
+		bottest.Pass(time.Second)
 		m := outgoing(e, "in line")
 		m.Buttons = []bot.Button{{ID: "STOP", Label: "Stop", Style: bot.Danger}}
-		ids := r.send(m)
-		pass(20 * time.Minute)
+		ids := r.Send(m)
+		bottest.Pass(20 * time.Minute)
 		m.Text, m.Buttons = bot.Plain("still in line"), nil
-		if now := r.edit(ids, m); now[0] != ids[0] {
+		if now := r.Edit(ids, m); now[0] != ids[0] {
 			t.Errorf("progress made a new message: %v", now)
 		}
 		m.Text, m.Final = bot.Plain("here it is"), true
 		m.Pictures = []bot.Picture{picture(t, 64)}
-		now := r.edit(ids, m)
+		now := r.Edit(ids, m)
 		got := s.FromBot(general, boris)
 		if len(got) != 2 || !strings.HasPrefix(got[0].Content, "⤵ https://discord.com/channels/"+home+"/"+general+"/"+string(now[0])) || len(got[0].Buttons()) != 0 {
 			t.Fatalf("shows %+v", got)
@@ -208,10 +180,10 @@ func TestLateFinalArrivesInTheChannel(t *testing.T) {
 			t.Errorf("late answer %+v", got[1])
 		}
 		// Once more, as after a kill before the ids were saved, or after it.
-		if again := r.edit(ids, m); again[0] != now[0] {
+		if again := r.Edit(ids, m); again[0] != now[0] {
 			t.Errorf("the answer came twice: %v, %v", now, again)
 		}
-		if again := r.edit(now, m); again[0] != now[0] || len(s.FromBot(general, boris)) != 2 {
+		if again := r.Edit(now, m); again[0] != now[0] || len(s.FromBot(general, boris)) != 2 {
 			t.Errorf("the answer came twice: %v, %v", now, again)
 		}
 	})
@@ -221,10 +193,10 @@ func TestLateFinalArrivesInTheChannel(t *testing.T) {
 func TestInteractionThatCameTooLate(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}, Late: 4 * time.Second})
-		e := r.one(bot.MessageNew)
-		pass(time.Second)
-		ids := r.send(outgoing(e, "hello"))
-		r.edit(ids, outgoing(e, "hello, you"))
+		e := r.One(bot.MessageNew)
+		bottest.Pass(time.Second)
+		ids := r.Send(outgoing(e, "hello"))
+		r.Edit(ids, outgoing(e, "hello, you"))
 		if got := s.FromBot(general, boris); len(got) != 1 || got[0].Content != "hello, you" || fmt.Sprint(got[0].Pinged) != "["+anna+"]" {
 			t.Errorf("shows %+v", got)
 		}
@@ -235,8 +207,8 @@ func TestInteractionThatCameTooLate(t *testing.T) {
 func TestTokenThatIsLostEarly(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
-		e := r.one(bot.MessageNew)
-		pass(time.Second)
+		e := r.One(bot.MessageNew)
+		bottest.Pass(time.Second)
 		s.Before(func(q fakediscord.Request) *fakediscord.Answer {
 			if strings.HasPrefix(q.Path, "/webhooks/") {
 				return &fakediscord.Answer{Status: 404, Body: `{"code":10015,"message":"Unknown Webhook"}`}
@@ -245,8 +217,8 @@ func TestTokenThatIsLostEarly(t *testing.T) {
 		})
 		m := outgoing(e, "hello")
 		m.Final, m.Pictures = true, []bot.Picture{picture(t, 64)}
-		ids := r.send(m)
-		r.edit(ids, m)
+		ids := r.Send(m)
+		r.Edit(ids, m)
 		if got := s.FromBot(general, boris); len(got) != 2 || !got[0].Thinking || !strings.HasSuffix(got[1].Content, "hello") || len(got[1].Attachments) != 1 {
 			t.Errorf("shows %+v", got)
 		}
@@ -257,11 +229,11 @@ func TestTokenThatIsLostEarly(t *testing.T) {
 func TestUnansweredInteractionIsTakenBack(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		if got := s.FromBot(general, anna); len(got) != 1 || !got[0].Thinking {
 			t.Fatalf("shows %+v", got)
 		}
-		pass(15 * time.Minute)
+		bottest.Pass(15 * time.Minute)
 		if got := s.FromBot(general, anna); len(got) != 0 {
 			t.Errorf("shows %+v", got)
 		}
@@ -295,7 +267,7 @@ func TestIgnoredInteractionIsTakenBack(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		r.SetHandle(func(context.Context, bot.Event) error { return fmt.Errorf("take: %w", bot.ErrIgnored) })
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		if got := s.FromBot(general, anna); len(got) != 0 || len(r.Taken(bot.MessageNew)) != 1 {
 			t.Errorf("shows %+v", got)
 		}
@@ -310,7 +282,7 @@ func TestAutocomplete(t *testing.T) {
 			tokens = append(tokens, s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Typed: "model", Options: map[string]any{"model": "qw"}}))
 		}
 		token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
-		pass(2 * time.Second)
+		bottest.Pass(2 * time.Second)
 		answered := 0
 		for _, x := range tokens {
 			in := s.Seen(x)
@@ -326,7 +298,7 @@ func TestAutocomplete(t *testing.T) {
 			t.Errorf("%d of 100 got suggestions", answered)
 		}
 		if last := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "nothing", Typed: "x", Options: map[string]any{"x": ""}}); last != "" {
-			pass(time.Second)
+			bottest.Pass(time.Second)
 			if in := s.Seen(last); in.AckType != 8 || len(in.Choices) != 0 {
 				t.Errorf("an unknown command suggests %v", in.Choices)
 			}
@@ -350,8 +322,8 @@ func TestTranslateMenu(t *testing.T) {
 		if !e.Private || e.Command == nil || e.Command.Path[0] != "translate" || e.Command.Options["to"] != "de" || e.Command.Rest.Plain != "Hello @Anna\n\nNews\nIt rains" {
 			t.Fatalf("event %+v %+v", e, e.Command)
 		}
-		pass(time.Second)
-		r.send(outgoing(e, "Hallo"))
+		bottest.Pass(time.Second)
+		r.Send(outgoing(e, "Hallo"))
 		if in := s.Seen(token); in.Original.Only != anna || in.Original.Content != "Hallo" || len(s.FromBot(general, boris)) != 0 {
 			t.Errorf("answered %+v", in.Original)
 		}
@@ -362,7 +334,7 @@ func TestAskAboutThis(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		target := s.Say(general, boris, "the moon is made of **cheese**")
 		token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "discord.menu_ask", Target: target.ID})
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		var form struct {
 			ID string `json:"custom_id"`
 		}
@@ -375,8 +347,8 @@ func TestAskAboutThis(t *testing.T) {
 		if e.Command == nil || e.Command.Path[0] != "ask" || e.Command.Rest.Plain != "the moon is made of cheese\n\nis that so?" || e.Private {
 			t.Fatalf("event %+v %+v", e, e.Command)
 		}
-		pass(time.Second)
-		r.send(outgoing(e, "no"))
+		bottest.Pass(time.Second)
+		r.Send(outgoing(e, "no"))
 		if in := s.Seen(answer); in.AckType != 5 || in.Original.Content != "no" {
 			t.Errorf("answered %+v", in.Original)
 		}
@@ -393,34 +365,34 @@ func TestAskAboutThis(t *testing.T) {
 func TestButtons(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		q := s.Say(general, anna, "<@100> hi")
-		e := r.one(bot.MessageNew)
+		e := r.One(bot.MessageNew)
 		m := outgoing(e, "hello")
 		for i := range 7 {
 			m.Buttons = append(m.Buttons, bot.Button{ID: fmt.Sprintf("BUTTON%d", i), Label: strings.Repeat("ü", 100), Style: bot.Primary})
 		}
-		ids := r.send(m)
+		ids := r.Send(m)
 		shown := s.FromBot(general, anna)[0]
 		if len(shown.Buttons()) != 7 || shown.Reference.MessageID != q.ID || len(shown.Pinged) != 0 {
 			t.Fatalf("shows %+v", shown)
 		}
 		token := s.Use(fakediscord.Use{Channel: general, User: boris, Message: string(ids[0]), Button: shown.Buttons()[3].CustomID})
-		p := r.one(bot.ActionPressed)
+		p := r.One(bot.ActionPressed)
 		if p.Action != "BUTTON3" || p.Message != ids[0] || p.User != "discord:"+boris || p.Name != "Борис" || p.Private {
 			t.Errorf("press %+v", p)
 		}
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		if in := s.Seen(token); in.AckType != 6 {
 			t.Errorf("acknowledged as %d", in.AckType)
 		}
 		refusal := outgoing(p, "not yours")
 		refusal.Only = p.User
-		r.send(refusal)
+		r.Send(refusal)
 		if len(s.FromBot(general, anna)) != 1 || len(s.FromBot(general, boris)) != 2 {
 			t.Error("the refusal is not private")
 		}
 		again := outgoing(p, "once more")
 		again.Nonce = "again"
-		r.edit(r.send(again), again)
+		r.Edit(r.Send(again), again)
 		if got := s.FromBot(general, anna); len(got) != 2 || got[1].Content != "once more" || got[0].Content != "hello" {
 			t.Errorf("shows %+v", got)
 		}
@@ -432,25 +404,25 @@ func TestUserInstalled(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.AddChannel("9000", fakediscord.Channel{ID: "9001", Name: "elsewhere"})
 		s.Use(fakediscord.Use{Channel: "9001", User: anna, Command: "ask", Options: map[string]any{"question": "hi"}, Installed: true})
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		// The event of a guild without the bot comes to the first shard.
-		e := r.one(bot.MessageNew)
+		e := r.One(bot.MessageNew)
 		if e.Chat.Community != "" || !e.Chat.Private || e.Chat.Name != "elsewhere" {
 			t.Errorf("chat %+v", e.Chat)
 		}
-		r.send(outgoing(e, "hello"))
+		r.Send(outgoing(e, "hello"))
 	})
 }
 
 func TestDirectMessages(t *testing.T) {
 	bubble(t, func(c *discord.Config) { c.Content = false }, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Use(fakediscord.Use{Channel: "5" + anna, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
-		e := r.one(bot.MessageNew)
+		e := r.One(bot.MessageNew)
 		if e.Chat.Community != "" || !e.Chat.Private || e.Role != community.Everyone {
 			t.Errorf("chat %+v", e.Chat)
 		}
-		pass(time.Second)
-		r.send(outgoing(e, "hello"))
+		bottest.Pass(time.Second)
+		r.Send(outgoing(e, "hello"))
 		s.Say("5"+anna, anna, "and now?")
 		if got := r.Taken(bot.MessageNew); len(got) != 2 || got[1].Text.Plain != "and now?" {
 			t.Errorf("took %+v", got)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"potluck/bot"
+	"potluck/bot/bottest"
 	"potluck/bot/discord"
 	"potluck/bot/discord/fakediscord"
 	"potluck/community"
@@ -22,7 +23,7 @@ func TestMentionAsks(t *testing.T) {
 	} {
 		bubble(t, func(c *discord.Config) { c.Content = false }, func(t *testing.T, s *fakediscord.Server, r *rig) {
 			s.Post(fakediscord.Write{Channel: general, User: anna, Content: text, Deliver: 2})
-			e := r.one(bot.MessageNew)
+			e := r.One(bot.MessageNew)
 			if e.Command == nil || fmt.Sprint(e.Command.Path, e.Command.Options) != want {
 				t.Errorf("%q is %+v", text, e.Command)
 			}
@@ -34,7 +35,7 @@ func TestMentionAsks(t *testing.T) {
 func TestMentionWithCommand(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Say(general, anna, "<@100> /imagine a cat")
-		if e := r.one(bot.MessageNew); e.Command != nil || e.Text.Plain != "/imagine a cat" {
+		if e := r.One(bot.MessageNew); e.Command != nil || e.Text.Plain != "/imagine a cat" {
 			t.Errorf("%+v", e)
 		}
 	})
@@ -43,7 +44,7 @@ func TestMentionWithCommand(t *testing.T) {
 func TestReplyTellsWhatItRepliesTo(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Say(general, anna, "<@100> hi")
-		ids := r.send(outgoing(r.one(bot.MessageNew), "hello"))
+		ids := r.Send(outgoing(r.One(bot.MessageNew), "hello"))
 		s.Post(fakediscord.Write{Channel: general, User: boris, Content: "and why?", ReplyTo: string(ids[0])})
 		got := r.Taken(bot.MessageNew)
 		if e := got[len(got)-1]; e.ReplyTo != ids[0] || e.Command != nil || e.Text.Plain != "and why?" {
@@ -55,7 +56,7 @@ func TestReplyTellsWhatItRepliesTo(t *testing.T) {
 // Behaviour 19, Case T29, Case T33: what bots and webhooks write, and how they react, is marked; the bot's own is not even handed over.
 func TestBotsAreMarked(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
-		own := r.send(bot.Outgoing{Chat: "discord:" + general, Text: bot.Plain("hello"), Nonce: "n"})
+		own := r.Send(bot.Outgoing{Chat: "discord:" + general, Text: bot.Plain("hello"), Nonce: "n"})
 		s.Post(fakediscord.Write{Channel: general, User: "777", Bot: true, Content: "<@100> beep", ReplyTo: string(own[0])})
 		s.Post(fakediscord.Write{Channel: general, User: "778", Webhook: "555", Content: "<@100> hook"})
 		for _, e := range r.Taken(bot.MessageNew) {
@@ -87,10 +88,10 @@ func TestEditsAndDeletions(t *testing.T) {
 		if got := r.Taken(bot.MessageEdited); len(got) != 0 {
 			t.Errorf("a preview is an edit: %+v", got)
 		}
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		s.Rewrite(general, m.ID, "new", false)
 		s.Rewrite(general, m.ID, "", true)
-		if e := r.one(bot.MessageEdited); e.Text.Plain != "new" || e.Message != community.MessageID(m.ID) {
+		if e := r.One(bot.MessageEdited); e.Text.Plain != "new" || e.Message != community.MessageID(m.ID) {
 			t.Errorf("%+v", e)
 		}
 		a, b := s.Say(general, anna, "a"), s.Say(general, anna, "b")
@@ -111,7 +112,7 @@ func TestWhatMessagesCarry(t *testing.T) {
 			Stickers: `[{"id":"1","name":"wave","format_type":1}]`, Poll: `{"question":{"text":"tea?"},"answers":[{"answer_id":1,"poll_media":{"text":"yes"}},{"poll_media":{"text":"no"}}]}`,
 			Snapshots: `[{"message":{"content":"from **afar**"}}]`,
 		})
-		e := r.one(bot.MessageNew)
+		e := r.One(bot.MessageNew)
 		var got []string
 		for _, c := range e.Carried {
 			got = append(got, fmt.Sprintf("%s %q %q %s", c.Kind, c.Name, c.Text.Plain, c.URL))
@@ -180,17 +181,17 @@ func TestGuildsComeAndGo(t *testing.T) {
 			}}
 		}
 		s.AddGuild(guild())
-		e := r.one(bot.Joined)
+		e := r.One(bot.Joined)
 		if e.Chat.Community != "discord:7000" {
 			t.Errorf("%+v", e)
 		}
-		pass(5 * time.Second)
+		bottest.Pass(5 * time.Second)
 		if got := s.FromBot("7003", anna); len(got) != 1 || got[0].Content != "discord.welcome" {
 			t.Errorf("welcome: %+v\n%s", got, r.log)
 		}
 		s.RemoveGuild("7000")
 		s.AddGuild(guild())
-		pass(5 * time.Second)
+		bottest.Pass(5 * time.Second)
 		if len(r.Taken(bot.Left)) != 1 || len(r.Taken(bot.Joined)) != 2 {
 			t.Errorf("joined %d, left %d", len(r.Taken(bot.Joined)), len(r.Taken(bot.Left)))
 		}

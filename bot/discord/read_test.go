@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"potluck/bot"
+	"potluck/bot/bottest"
 	"potluck/bot/discord/fakediscord"
 	"potluck/community"
 	"potluck/fault"
@@ -23,7 +24,7 @@ func TestReadsOldMessages(t *testing.T) {
 		m := s.Post(fakediscord.Write{
 			Channel: thread, User: "777", Bot: true, Content: "Hello <@301> in <#2000>", Embeds: `[{"type":"rich","title":"News","description":"It *rains*"}]`,
 		})
-		pass(time.Hour)
+		bottest.Pass(time.Hour)
 		link := "https://discord.com/channels/" + home + "/" + thread + "/" + m.ID
 		if got, err := r.read(thread, m.ID); err != nil || got != "Hello @Anna in #general\n\nNews\nIt rains | "+link {
 			t.Errorf("%q, %v", got, err)
@@ -44,7 +45,7 @@ func TestReadsOldMessages(t *testing.T) {
 // Without the message content intent Discord tells no text, also not when it is asked.
 func TestReadsWhatTheIntentAllows(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
-		own := r.send(bot.Outgoing{Chat: "discord:" + general, Text: bot.Plain("from the bot"), Nonce: "n"})
+		own := r.Send(bot.Outgoing{Chat: "discord:" + general, Text: bot.Plain("from the bot"), Nonce: "n"})
 		s.Intents = ^fakediscord.IntentContent
 		for text, want := range map[string]string{"not for the bot": "", "<@100> for the bot": "@Potluck for the bot"} {
 			m := s.Say(general, anna, text)
@@ -74,13 +75,13 @@ func TestRefusalIsPrivateWhileThatCanBe(t *testing.T) {
 				}
 				r.SetHandle(func(_ context.Context, e bot.Event) error { return whispers(e) })
 				token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
-				pass(2 * time.Second)
-				e := r.one(bot.MessageNew)
+				bottest.Pass(2 * time.Second)
+				e := r.One(bot.MessageNew)
 				m := outgoing(e, "too fast")
 				if m.Final = true; <-told {
 					m.Only = e.User
 				}
-				r.send(m)
+				r.Send(m)
 				if in := s.Seen(token); in.Original.Content != "too fast" || len(s.FromBot(general, boris)) != c.seen {
 					t.Errorf("answered %+v, others see %d messages", in.Original, len(s.FromBot(general, boris)))
 				}

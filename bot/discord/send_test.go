@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"potluck/bot"
+	"potluck/bot/bottest"
 	"potluck/bot/discord/fakediscord"
 	"potluck/community"
 	"potluck/fault"
@@ -57,13 +58,13 @@ func TestLongAnswerIsSplit(t *testing.T) {
 		}
 		text := bot.ParseMarkdown("Look:\n\n```go\n" + code.String() + "```\n\nThat is **all**.")
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "code"}})
-		e := r.one(bot.MessageNew)
-		pass(time.Second)
-		ids := r.send(outgoing(e, "working"))
+		e := r.One(bot.MessageNew)
+		bottest.Pass(time.Second)
+		ids := r.Send(outgoing(e, "working"))
 		m := outgoing(e, "")
 		m.Text, m.Final = text, true
 		m.Buttons = []bot.Button{{ID: "AGAIN", Label: "Again"}}
-		now := r.edit(ids, m)
+		now := r.Edit(ids, m)
 		got := s.FromBot(general, anna)
 		if len(got) != len(now) || len(got) < 4 {
 			t.Fatalf("%d messages, %d ids", len(got), len(now))
@@ -86,7 +87,7 @@ func TestLongAnswerIsSplit(t *testing.T) {
 		}
 		// It shrinks again: what is too much goes.
 		m.Text = bot.Plain("short")
-		if short := r.edit(now, m); len(short) != 1 || len(s.FromBot(general, anna)) != 1 {
+		if short := r.Edit(now, m); len(short) != 1 || len(s.FromBot(general, anna)) != 1 {
 			t.Errorf("%d messages", len(s.FromBot(general, anna)))
 		}
 	})
@@ -97,8 +98,8 @@ func TestNobodyIsPinged(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		var b bot.Builder
 		text := b.Add("@everyone @here <@301> <@&1001> ").Mark(bot.Mention, "discord:"+anna, "@Anna").Add(" [x](https://evil.example)").Text()
-		ids := r.send(bot.Outgoing{Chat: "discord:" + general, Text: text, Nonce: "n"})
-		r.edit(ids, bot.Outgoing{Chat: "discord:" + general, Text: bot.Join(bot.Plain(" "), text, bot.Plain("!")), Final: true})
+		ids := r.Send(bot.Outgoing{Chat: "discord:" + general, Text: text, Nonce: "n"})
+		r.Edit(ids, bot.Outgoing{Chat: "discord:" + general, Text: bot.Join(bot.Plain(" "), text, bot.Plain("!")), Final: true})
 		got := s.FromBot(general, anna)
 		if len(got) != 1 || len(got[0].Pinged) != 0 || !strings.Contains(got[0].Content, "<@301>") || !strings.Contains(got[0].Content, `\<@301>`) || !strings.Contains(got[0].Content, `\[x](<https://evil.example>)`) {
 			t.Errorf("%+v", got)
@@ -134,27 +135,27 @@ func TestNextProcessFindsWhatWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)
 		first := start(t, s, nil)
-		pass(6 * time.Second)
+		bottest.Pass(6 * time.Second)
 		s.Say(general, anna, "<@100> hi")
-		mention := first.one(bot.MessageNew)
+		mention := first.One(bot.MessageNew)
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
 		slash := first.Taken(bot.MessageNew)[1]
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		working := outgoing(mention, "One moment…")
 		working.Buttons = []bot.Button{{ID: "STOP1", Label: "Stop"}}
 		long := outgoing(slash, strings.Repeat("word ", 700))
-		a, b := first.send(working), first.send(long)
+		a, b := first.Send(working), first.Send(long)
 		first.Stop()
 		<-first.Done
 
-		pass(8 * time.Minute)
+		bottest.Pass(8 * time.Minute)
 		second := start(t, s, nil)
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		working.Buttons[0].ID = "STOP2" // a new process makes new buttons
-		if again := second.send(working); fmt.Sprint(again) != fmt.Sprint(a) {
+		if again := second.Send(working); fmt.Sprint(again) != fmt.Sprint(a) {
 			t.Errorf("the first time %v, again %v", a, again)
 		}
-		if again := second.send(long); fmt.Sprint(again) != fmt.Sprint(b) {
+		if again := second.Send(long); fmt.Sprint(again) != fmt.Sprint(b) {
 			t.Errorf("the first time %v, again %v", b, again)
 		}
 		buttons := ""
@@ -219,7 +220,7 @@ func TestManyChannelsAtOnceShareTheLimitForAll(t *testing.T) {
 		for i := range channels {
 			s.AddChannel(home, fakediscord.Channel{ID: fmt.Sprint(7000 + i), Name: fmt.Sprint("room-", i)})
 		}
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		begun := time.Now()
 		var all errgroup.Group
 		for i := range channels {
@@ -277,7 +278,7 @@ func TestInvalidCallsAreStopped(t *testing.T) {
 			t.Errorf("%d refused calls, then %v", refused, err)
 		}
 		s.Before(nil)
-		pass(11 * time.Minute)
+		bottest.Pass(11 * time.Minute)
 		if _, err := r.platform.Edit(t.Context(), ids, m); err != nil {
 			t.Error(err)
 		}
@@ -328,7 +329,7 @@ func TestFortyStreamsRunSideBySide(t *testing.T) {
 		for range 40 {
 			s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
 		}
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		events := r.Taken(bot.MessageNew)
 		s.Before(func(q fakediscord.Request) *fakediscord.Answer { // each call takes 100 ms
 			<-time.After(100 * time.Millisecond)
@@ -380,7 +381,7 @@ func TestStreamsInOneChannelShareItsLimit(t *testing.T) {
 			}
 			parts = append(parts, ids)
 		}
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		from := len(s.Requests())
 		var g sync.WaitGroup
 		for _, ids := range parts {
@@ -426,14 +427,14 @@ func TestPicturesFitTheLimit(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.UploadLimit = 100_000
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "draw"}})
-		e := r.one(bot.MessageNew)
-		pass(time.Second)
+		e := r.One(bot.MessageNew)
+		bottest.Pass(time.Second)
 		large, small := picture(t, 512), picture(t, 32)
 		large.Data = marked(large.Data)
 		small.Spoiler = true
 		m := outgoing(e, "two pictures")
 		m.Pictures = []bot.Picture{large, small}
-		r.send(m)
+		r.Send(m)
 		got := s.FromBot(general, anna)[0].Attachments
 		if len(got) != 2 || got[0].Size > s.UploadLimit || got[1].Size != len(small.Data) || got[0].Description != "noise" {
 			t.Fatalf("attached %+v", got)
@@ -446,7 +447,7 @@ func TestPicturesFitTheLimit(t *testing.T) {
 		}
 		m.Pictures = nil
 		ids := []community.MessageID{community.MessageID(s.FromBot(general, anna)[0].ID)}
-		r.edit(ids, m)
+		r.Edit(ids, m)
 		if got := s.FromBot(general, anna)[0].Attachments; len(got) != 0 {
 			t.Errorf("the pictures stay: %+v", got)
 		}
@@ -466,8 +467,8 @@ func marked(data []byte) []byte {
 func TestNoTokenIsLogged(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
-		e := r.one(bot.MessageNew)
-		pass(time.Second)
+		e := r.One(bot.MessageNew)
+		bottest.Pass(time.Second)
 		s.Before(func(fakediscord.Request) *fakediscord.Answer { return &fakediscord.Answer{Drop: true} })
 		_, err := r.platform.Send(t.Context(), outgoing(e, "hello"))
 		if err == nil || strings.Contains(err.Error(), token) || strings.Contains(r.log.String(), token) || strings.Contains(r.log.String(), fakediscord.Token) {

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"potluck/bot"
+	"potluck/bot/bottest"
 	"potluck/bot/discord"
 	"potluck/bot/discord/fakediscord"
 	"potluck/community"
@@ -50,7 +51,7 @@ func speaking(t *testing.T, f func(t *testing.T, s *fakediscord.Server, r *rig))
 	h := &hooks{kept: make(map[community.ChatID][2]string)}
 	bubble(t, func(c *discord.Config) { c.Webhooks = h }, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.SetBotRole(home, fakediscord.Ordinary|fakediscord.ManageWebhooks)
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		f(t, s, r)
 	})
 }
@@ -202,7 +203,7 @@ func TestOwnWebhookIsReused(t *testing.T) {
 		r.speak(general, "one", "Aoi")
 		other := start(t, s, func(c *discord.Config) { c.Webhooks = &hooks{kept: make(map[community.ChatID][2]string)} })
 		s.Restarts = true
-		pass(15 * time.Second)
+		bottest.Pass(15 * time.Second)
 		other.speak(general, "two", "Aoi")
 		made := 0
 		for _, q := range s.Requests() {
@@ -235,7 +236,7 @@ func TestEveryNameIsDelivered(t *testing.T) {
 			if want != "" && got != want || !utf8.ValidString(got) || got == "" {
 				t.Errorf("%q is shown as %q, want %q", name, got, want)
 			}
-			pass(2 * time.Second)
+			bottest.Pass(2 * time.Second)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"potluck/bot"
+	"potluck/bot/bottest"
 	"potluck/bot/telegram"
 	"potluck/bot/telegram/fakebotapi"
 	"potluck/community"
@@ -72,7 +73,7 @@ func TestPrivateTextIsAQuestion(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "why is the sky blue?"})
 		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "/start"})
-		ids := r.send(plain(anna, "hello"))
+		ids := r.Send(plain(anna, "hello"))
 		n := 0
 		fmt.Sscan(string(ids[0]), &n)
 		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "and why?", ReplyTo: int64(n)})
@@ -84,7 +85,7 @@ func TestPrivateTextIsAQuestion(t *testing.T) {
 		if !all[0].Chat.Private || all[0].Chat.Community != "" || all[0].Locale != "de" || all[0].Name != "Anna" {
 			t.Errorf("%+v", all[0])
 		}
-		pass(3 * time.Second)
+		bottest.Pass(3 * time.Second)
 		if m := s.FromBot(anna); !strings.Contains(m[len(m)-1].Text, "telegram.text_only") {
 			t.Errorf("%+v", m)
 		}
@@ -97,8 +98,8 @@ func TestPrivacyMode(t *testing.T) {
 		s := world(t)
 		s.Privacy = true
 		r := start(t, s, nil)
-		pass(6 * time.Second)
-		ids := r.send(plain(club, "hello"))
+		bottest.Pass(6 * time.Second)
+		ids := r.Send(plain(club, "hello"))
 		n := int64(0)
 		fmt.Sscan(string(ids[0]), &n)
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "@potluck_bot why?"})
@@ -173,29 +174,29 @@ func TestWhoIsMeant(t *testing.T) {
 func TestForms(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		q := s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/translate"})
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		form := s.FromBot(club)[0]
 		if !strings.HasPrefix(form.Text, "/translate\n") || len(form.Buttons()) != 3 || form.ReplyTo.ID != q.ID {
 			t.Fatalf("%+v", form)
 		}
 		stranger := s.Press(club, form.ID, anna, form.Buttons()[0].Data)
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		if a := s.Query(stranger); !a.Alert || !strings.Contains(a.Text, "not_yours") {
 			t.Errorf("%+v", a)
 		}
 		s.Press(club, form.ID, boris, form.Buttons()[0].Data)
-		pass(3 * time.Second)
+		bottest.Pass(3 * time.Second)
 		all := s.FromBot(club)
 		if len(all) != 1 || !strings.HasPrefix(all[0].Text, "/translate to:es\n") || !all[0].Asks {
 			t.Fatalf("%+v\n%s", all, r.log)
 		}
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "Good morning", ReplyTo: all[0].ID})
-		if e := r.one(bot.MessageNew); asked(e) != "[translate] map[text:Good morning to:es]" || e.User != user(boris) {
+		if e := r.One(bot.MessageNew); asked(e) != "[translate] map[text:Good morning to:es]" || e.User != user(boris) {
 			t.Errorf("%+v", e)
 		}
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		s.Say(fakebotapi.Say{Chat: forum, From: boris, Text: "/worker", Topic: topic})
-		pass(2 * time.Second)
+		bottest.Pass(2 * time.Second)
 		form = s.FromBot(forum)[0]
 		if form.Topic != topic || len(form.Buttons()) != 2 {
 			t.Fatalf("%+v", form)
@@ -205,7 +206,7 @@ func TestForms(t *testing.T) {
 		if e := taken[len(taken)-1]; asked(e) != "[worker list] map[]" {
 			t.Errorf("%+v", e)
 		}
-		pass(3 * time.Second)
+		bottest.Pass(3 * time.Second)
 	})
 }
 
@@ -225,7 +226,7 @@ func TestFormsOfNamesWithoutValues(t *testing.T) {
 				cfg.Commands = append(slices.Clone(cfg.Commands), credits)
 			}, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 				s.Say(fakebotapi.Say{Chat: club, From: boris, Text: c.typed})
-				pass(time.Second)
+				bottest.Pass(time.Second)
 				if len(s.FromBot(club)) != 1 {
 					if got := r.Taken(bot.MessageNew); len(got) == 1 {
 						t.Fatalf("no form: %s", asked(got[0]))
@@ -239,7 +240,7 @@ func TestFormsOfNamesWithoutValues(t *testing.T) {
 				s.Say(fakebotapi.Say{Chat: club, From: boris, Text: c.reply, ReplyTo: form.ID})
 				p, err := bot.ParseCommand(append(slices.Clone(commands), bot.Command{
 					Name: "credits", Options: []bot.Option{{Name: "why", Kind: bot.Integer, Min: 1, Max: 1000}}, Run: nothing,
-				}), r.one(bot.MessageNew).Text)
+				}), r.One(bot.MessageNew).Text)
 				if got := fmt.Sprint(p.Path, " ", p.Options); got != c.want {
 					t.Errorf("read as %s, %v", got, err)
 				}
@@ -257,14 +258,14 @@ func TestFormsAreForThoseWhoMay(t *testing.T) {
 	}, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		for _, text := range []string{"/setup", "/setup block"} {
 			s.Say(fakebotapi.Say{Chat: club, From: boris, Text: text})
-			pass(2 * time.Second)
+			bottest.Pass(2 * time.Second)
 			if n, taken := len(s.FromBot(club)), r.Taken(bot.MessageNew); n != 0 || len(taken) == 0 || taken[len(taken)-1].Text.Plain != text {
 				t.Errorf("%s of a member: %d forms, the core got %+v", text, n, taken)
 			}
 		}
 		s.Say(fakebotapi.Say{Chat: club, From: olga, Text: "/setup"})
 		s.Say(fakebotapi.Say{Chat: club, From: olga, Text: "/setup block"})
-		pass(5 * time.Second)
+		bottest.Pass(5 * time.Second)
 		if n := len(s.FromBot(club)); n != 2 {
 			t.Errorf("%d forms for an administrator", n)
 		}
@@ -308,11 +309,11 @@ func TestRoles(t *testing.T) {
 func TestOtherBotsAreMarked(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		s.AddUser(fakebotapi.User{ID: 777, IsBot: true, FirstName: "beep"})
-		own := r.send(plain(club, "hello"))
+		own := r.Send(plain(club, "hello"))
 		n := int64(0)
 		fmt.Sscan(string(own[0]), &n)
 		s.Say(fakebotapi.Say{Chat: club, From: 777, Text: "@potluck_bot beep", ReplyTo: n})
-		if e := r.one(bot.MessageNew); !e.FromBot {
+		if e := r.One(bot.MessageNew); !e.FromBot {
 			t.Errorf("%+v", e)
 		}
 	})
@@ -324,7 +325,7 @@ func TestEditedMessage(t *testing.T) {
 		s.Edit(club, m.ID, "/ask two")
 		s.Edit(club, m.ID, "/ask three")
 		all := r.Taken(bot.MessageEdited)
-		if len(all) != 2 || all[0].Message != r.one(bot.MessageNew).Message || all[0].ID == all[1].ID || all[1].Text.Plain != "/ask three" {
+		if len(all) != 2 || all[0].Message != r.One(bot.MessageNew).Message || all[0].ID == all[1].ID || all[1].Text.Plain != "/ask three" {
 			t.Errorf("%+v", all)
 		}
 	})
@@ -333,13 +334,13 @@ func TestEditedMessage(t *testing.T) {
 // A press is answered in any case, within two seconds, and what is short and private is shown right there.
 func TestPresses(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
-		ids := r.send(bot.Outgoing{Chat: chat(club), Text: bot.Plain("hello"), Buttons: []bot.Button{{ID: "ABCDEFGHIJKLMNOP", Label: "Press"}}, Final: true})
+		ids := r.Send(bot.Outgoing{Chat: chat(club), Text: bot.Plain("hello"), Buttons: []bot.Button{{ID: "ABCDEFGHIJKLMNOP", Label: "Press"}}, Final: true})
 		press := s.Press(club, 1, boris, "ABCDEFGHIJKLMNOP")
-		e := r.one(bot.ActionPressed)
+		e := r.One(bot.ActionPressed)
 		if e.Action != "ABCDEFGHIJKLMNOP" || e.Message != ids[0] || e.User != user(boris) || e.Chat.ID != chat(club) {
 			t.Errorf("%+v", e)
 		}
-		pass(2 * time.Second)
+		bottest.Pass(2 * time.Second)
 		if q := s.Query(press); q.Answered.IsZero() || q.Text != "" {
 			t.Errorf("%+v", q)
 		}
@@ -348,7 +349,7 @@ func TestPresses(t *testing.T) {
 			return err
 		})
 		press = s.Press(club, 1, boris, "ABCDEFGHIJKLMNOP")
-		pass(2 * time.Second)
+		bottest.Pass(2 * time.Second)
 		if q := s.Query(press); !q.Alert || q.Text != "that is not yours" || len(s.FromBot(club)) != 1 {
 			t.Errorf("%+v", q)
 		}
@@ -365,7 +366,7 @@ func TestPresses(t *testing.T) {
 		if n := len(r.Taken(bot.ActionPressed)); n != 4 {
 			t.Errorf("%d presses", n)
 		}
-		pass(2 * time.Second)
+		bottest.Pass(2 * time.Second)
 	})
 }
 
@@ -373,14 +374,14 @@ func TestPresses(t *testing.T) {
 func TestPrivateAnswers(t *testing.T) {
 	routed(t, []bot.Command{secret}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		s.Say(fakebotapi.Say{Chat: club, From: olga, Text: "/secret"})
-		pass(3 * time.Second)
+		bottest.Pass(3 * time.Second)
 		in := s.FromBot(club)
 		if m := s.FromBot(olga); len(m) != 1 || m[0].Text != "potluck1.secret" || len(in) != 1 || !strings.Contains(in[0].Text, "telegram.in_private") || in[0].Buttons()[0].URL == "" {
 			t.Fatalf("%+v %+v", m, in)
 		}
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/secret"})
-		pass(3 * time.Second)
+		bottest.Pass(3 * time.Second)
 		in = s.FromBot(club)
 		hint := in[len(in)-1]
 		if len(in) != 2 || !strings.Contains(hint.Text, "telegram.open_first") || len(s.FromBot(boris)) != 0 {
@@ -389,7 +390,7 @@ func TestPrivateAnswers(t *testing.T) {
 		_, payload, _ := strings.Cut(hint.Buttons()[0].URL, "?start=")
 		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "/start " + payload}) // a stranger pressed it
 		s.Say(fakebotapi.Say{Chat: boris, From: boris, Text: "/start " + payload})
-		pass(3 * time.Second)
+		bottest.Pass(3 * time.Second)
 		if m := s.FromBot(boris); len(m) != 1 || m[0].Text != "potluck1.secret" {
 			t.Errorf("%+v\n%s", m, h.log)
 		}
@@ -398,9 +399,9 @@ func TestPrivateAnswers(t *testing.T) {
 				t.Errorf("%+v", m)
 			}
 		}
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		s.Say(fakebotapi.Say{Chat: club, As: club, Text: "/secret"})
-		pass(3 * time.Second)
+		bottest.Pass(3 * time.Second)
 		if in = s.FromBot(club); !strings.Contains(in[len(in)-1].Text, "telegram.anonymous") {
 			t.Errorf("%+v", in)
 		}
@@ -411,18 +412,18 @@ func TestPrivateAnswers(t *testing.T) {
 func TestInline(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		q := s.Inline(anna, "Good morning")
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		list, ok := s.Results(q)
 		if !ok || len(list) != 3 || list[0]["id"] != "ask" || list[1]["id"] != "to:de" {
 			t.Fatalf("%v", list)
 		}
 		id := s.Choose(anna, "Good morning", "to:de", "reply.working")
-		e := r.one(bot.MessageNew)
+		e := r.One(bot.MessageNew)
 		if asked(e) != "[translate] map[text:Good morning to:de]" || e.User != user(anna) || !e.Chat.Private {
 			t.Fatalf("%+v", e)
 		}
-		ids := r.send(bot.Outgoing{Chat: e.Chat.ID, Text: bot.Plain("…"), Handle: e.Handle, Nonce: "n"})
-		r.edit(ids, bot.Outgoing{Chat: e.Chat.ID, Text: bot.ParseMarkdown("**Guten Morgen**"), Handle: e.Handle, Final: true})
+		ids := r.Send(bot.Outgoing{Chat: e.Chat.ID, Text: bot.Plain("…"), Handle: e.Handle, Nonce: "n"})
+		r.Edit(ids, bot.Outgoing{Chat: e.Chat.ID, Text: bot.ParseMarkdown("**Guten Morgen**"), Handle: e.Handle, Final: true})
 		if m := s.InlineMessage(id); m.Text != "Guten Morgen" || len(m.Entities) != 1 {
 			t.Errorf("%+v", m)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"potluck/bot"
+	"potluck/bot/bottest"
 	"potluck/bot/telegram/fakebotapi"
 )
 
@@ -29,7 +30,7 @@ func TestQuestionsAreNotDropped(t *testing.T) {
 		for range 30 { // so much is asked in private that there is no room for progress
 			s.Say(fakebotapi.Say{Chat: olga, From: olga, Text: "/wait"})
 		}
-		pass(3 * time.Minute)
+		bottest.Pass(3 * time.Minute)
 		all := s.FromBot(olga)
 		for _, m := range all {
 			if m.Text != "four" {
@@ -41,18 +42,18 @@ func TestQuestionsAreNotDropped(t *testing.T) {
 		}
 		// Boris has not opened the private chat.
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/wait"})
-		pass(30 * time.Second)
+		bottest.Pass(30 * time.Second)
 		in := s.FromBot(club)
 		_, payload, ok := strings.Cut(in[len(in)-1].Buttons()[0].URL, "?start=")
 		if !ok {
 			t.Fatalf("%+v", in)
 		}
 		s.Say(fakebotapi.Say{Chat: boris, From: boris, Text: "/start " + payload})
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		if m := s.FromBot(boris); len(m) != 1 || m[0].Text != "four" {
 			t.Errorf("%+v\n%s", m, h.log)
 		}
-		pass(10 * time.Minute)
+		bottest.Pass(10 * time.Minute)
 		for _, m := range append(s.FromBot(olga), s.FromBot(boris)...) {
 			if m.Text != "over" {
 				t.Errorf("in the end %q", m.Text)

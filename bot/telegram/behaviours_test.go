@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"potluck/bot"
+	"potluck/bot/bottest"
 	"potluck/bot/telegram/fakebotapi"
 	"potluck/community"
 	"potluck/storage"
@@ -42,7 +43,7 @@ func newest(s *fakebotapi.Server, chat int64) fakebotapi.Message {
 func TestPressIsAcknowledgedAmongFiveHundred(t *testing.T) {
 	routed(t, []bot.Command{story(60, 10*time.Second)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask first"})
-		pass(20 * time.Second)
+		bottest.Pass(20 * time.Second)
 		m := newest(s, club)
 		if len(m.Buttons()) != 1 {
 			t.Fatalf("%+v", m)
@@ -52,10 +53,10 @@ func TestPressIsAcknowledgedAmongFiveHundred(t *testing.T) {
 			s.AddChat(fakebotapi.Chat{ID: -3_000_000 - i, Type: "supergroup", Title: fmt.Sprint("group ", i)})
 			s.Say(fakebotapi.Say{Chat: -3_000_000 - i, From: 20_000 + i, Text: "/ask tell a story"})
 		}
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		for range 5 {
 			press := s.Press(club, m.ID, anna, m.Buttons()[0].Data) // not hers: the answer is said, in private
-			pass(3 * time.Second)
+			bottest.Pass(3 * time.Second)
 			if q := s.Query(press); q.Answered.IsZero() || q.Answered.Sub(q.At) > time.Second {
 				t.Errorf("pressed at %v, answered at %v", q.At, q.Answered)
 			}
@@ -67,9 +68,9 @@ func TestPressIsAcknowledgedAmongFiveHundred(t *testing.T) {
 func TestResultAfterTwentyMinutes(t *testing.T) {
 	routed(t, []bot.Command{story(40, 30*time.Second)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		q := s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask tell a story"})
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		first := newest(s, club)
-		pass(20 * time.Minute)
+		bottest.Pass(20 * time.Minute)
 		all := s.FromBot(club)
 		if len(all) != 1 || all[0].ID != first.ID || all[0].ReplyTo.ID != q.ID || !strings.HasSuffix(all[0].Text, "the end of tell a story") {
 			t.Errorf("%+v", all)
@@ -81,29 +82,29 @@ func TestResultAfterTwentyMinutes(t *testing.T) {
 func TestButtonsWorkForThirtyDays(t *testing.T) {
 	routed(t, []bot.Command{brief}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask one"})
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		first := newest(s, club)
 		away := func(d time.Duration) { // nobody asks for updates meanwhile: that would be thousands of calls
 			h.stop()
-			pass(d)
+			bottest.Pass(d)
 			h.start()
-			pass(10 * time.Second)
+			bottest.Pass(10 * time.Second)
 		}
 		away(29 * 24 * time.Hour)
 		s.Press(club, first.ID, boris, first.Buttons()[0].Data)
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		second := newest(s, club)
 		if second.Text != "once more one" || len(second.Buttons()) != 1 || len(second.Buttons()[0].Data) > 64 {
 			t.Fatalf("%+v", second)
 		}
 		s.Press(club, second.ID, boris, second.Buttons()[0].Data)
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		if third := newest(s, club); third.Text != "once more once more one" {
 			t.Errorf("%+v", third)
 		}
 		away(2 * 24 * time.Hour)
 		old := s.Press(club, first.ID, boris, first.Buttons()[0].Data)
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		if q := s.Query(old); !q.Alert || !strings.Contains(q.Text, "gone") {
 			t.Errorf("%+v", q)
 		}
@@ -118,13 +119,13 @@ func TestNothingCallsAnybody(t *testing.T) {
 	const wicked = "@everyone and @boris_b, [you](tg://user?id=302), **@anna_k** and <@302>"
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		text := bot.ParseMarkdown(wicked)
-		ids := r.send(bot.Outgoing{Chat: chat(club), Text: text, Final: true})
-		pass(2 * time.Second)
-		r.edit(ids, bot.Outgoing{Chat: chat(club), Text: bot.Join(bot.Plain(" "), text, text), Final: true})
-		r.send(bot.Outgoing{Chat: chat(old), Text: text, Pictures: []bot.Picture{picture(t, 64, 48)}, Final: true})
-		private := r.send(bot.Outgoing{Chat: chat(anna), Text: bot.Plain("…")})
-		pass(2 * time.Second)
-		r.edit(private, bot.Outgoing{Chat: chat(anna), Text: text})
+		ids := r.Send(bot.Outgoing{Chat: chat(club), Text: text, Final: true})
+		bottest.Pass(2 * time.Second)
+		r.Edit(ids, bot.Outgoing{Chat: chat(club), Text: bot.Join(bot.Plain(" "), text, text), Final: true})
+		r.Send(bot.Outgoing{Chat: chat(old), Text: text, Pictures: []bot.Picture{picture(t, 64, 48)}, Final: true})
+		private := r.Send(bot.Outgoing{Chat: chat(anna), Text: bot.Plain("…")})
+		bottest.Pass(2 * time.Second)
+		r.Edit(private, bot.Outgoing{Chat: chat(anna), Text: text})
 		shown := append(s.Drafts(anna), newest(s, club).Text, newest(s, old).Caption)
 		for _, text := range shown {
 			if !strings.Contains(text, "boris_b") || mention.MatchString(text) {
@@ -154,13 +155,13 @@ func TestStopEndsOneRequestOnly(t *testing.T) {
 		for _, question := range []string{"one", "two", "three", "four"} { // two run, two wait
 			s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask " + question})
 		}
-		pass(15 * time.Second)
+		bottest.Pass(15 * time.Second)
 		all := s.FromBot(club)
 		stop := func(i int, who int64) time.Time {
 			b := all[i].Buttons()
 			s.Press(club, all[i].ID, who, b[len(b)-1].Data)
 			at := time.Now()
-			pass(3 * time.Second)
+			bottest.Pass(3 * time.Second)
 			return at
 		}
 		stop(0, anna) // a stranger: nothing ends
@@ -172,7 +173,7 @@ func TestStopEndsOneRequestOnly(t *testing.T) {
 		if _, begun := ended.Load("four"); begun {
 			t.Error("what was stopped while it waited had begun")
 		}
-		pass(3 * time.Minute)
+		bottest.Pass(3 * time.Minute)
 		for i, want := range []string{"cancelled", "the end of two", "the end of three", "cancelled"} {
 			if m := s.FromBot(club)[i]; !strings.Contains(m.Text, want) || len(m.Buttons()) != 0 {
 				t.Errorf("%d: %q, want %q", i, m.Text, want)
@@ -196,7 +197,7 @@ func TestLargePicturesArrive(t *testing.T) {
 	routed(t, []bot.Command{draw}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		shown := func(n int) fakebotapi.Message {
 			s.Say(fakebotapi.Say{Chat: club, From: boris, Text: fmt.Sprint("/draw bytes:", n)})
-			pass(time.Minute)
+			bottest.Pass(time.Minute)
 			return newest(s, club)
 		}
 		if m := shown(9 << 20); len(m.Photo) != 1 || m.Caption != "a cat" {
@@ -221,7 +222,7 @@ func TestRefusalIsToldOnceADay(t *testing.T) {
 					t.Error("it was sent")
 				}
 			}
-			pass(25 * time.Hour)
+			bottest.Pass(25 * time.Hour)
 		}
 		if n := strings.Count(r.log.String(), "may not write here"); n != 2 {
 			t.Errorf("told %d times", n)
@@ -236,7 +237,7 @@ func TestMigrationTakesEverythingAlong(t *testing.T) {
 	routed(t, []bot.Command{story(40, time.Second)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		people := &storage.People{DB: h.db}
 		s.Say(fakebotapi.Say{Chat: old, From: boris, Text: "/ask before"})
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		member, err := people.Member(t.Context(), user(boris), "Boris", time.Now())
 		if err != nil {
 			t.Fatal(err)
@@ -245,9 +246,9 @@ func TestMigrationTakesEverythingAlong(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Say(fakebotapi.Say{Chat: old, From: boris, Text: "/ask meanwhile"})
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		s.Migrate(old, now)
-		pass(3 * time.Minute)
+		bottest.Pass(3 * time.Minute)
 		if v, ok, err := people.Setting(t.Context(), community.CommunityID(chat(now)), "limit.daily"); v != "7" || !ok || err != nil {
 			t.Errorf("the setting is %q %v %v", v, ok, err)
 		}
@@ -263,13 +264,13 @@ func TestMigrationTakesEverythingAlong(t *testing.T) {
 			t.Errorf("%+v %+v\n%s", s.FromBot(old), s.FromBot(now), h.log)
 		}
 		s.Say(fakebotapi.Say{Chat: now, From: boris, Text: "/ask after"})
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		if whole(now, "after") != 1 {
 			t.Errorf("%+v", s.FromBot(now))
 		}
 		h.stop()
 		h.start()
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		if n := len(s.FromBot(now)); n != 2 {
 			t.Errorf("%d messages after a restart", n)
 		}
@@ -281,7 +282,7 @@ func TestMigrationTakesEverythingAlong(t *testing.T) {
 func TestFinalsThatFindNoMessageOrNobody(t *testing.T) {
 	routed(t, []bot.Command{story(20, time.Second)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask too old"})
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		first := newest(s, club).ID
 		s.Before(func(q fakebotapi.Request) *fakebotapi.Answer {
 			if q.Method == "editMessageText" && fmt.Sprint(q.Params["message_id"]) == fmt.Sprint(first) {
@@ -289,19 +290,19 @@ func TestFinalsThatFindNoMessageOrNobody(t *testing.T) {
 			}
 			return nil
 		})
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		if m := newest(s, club); !strings.HasSuffix(m.Text, "the end of too old") || len(s.FromBot(club)) != 2 {
 			t.Errorf("%+v\n%s", s.FromBot(club), h.log)
 		}
 		s.Before(nil)
 		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "/ask blocked"})
 		s.Say(fakebotapi.Say{Chat: old, From: boris, Text: "/ask thrown out"})
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		s.Block(anna, true)
 		s.SetStatus(old, "kicked", boris)
-		pass(2 * time.Minute)
+		bottest.Pass(2 * time.Minute)
 		n := len(s.Requests("sendMessage", "editMessageText", "sendMessageDraft"))
-		pass(time.Hour)
+		bottest.Pass(time.Hour)
 		if more := len(s.Requests("sendMessage", "editMessageText", "sendMessageDraft")) - n; more != 0 {
 			t.Errorf("%d calls for nobody", more)
 		}
@@ -325,12 +326,12 @@ func TestButtonOfADeletedMessage(t *testing.T) {
 	}
 	routed(t, []bot.Command{both}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask one"})
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		m := newest(s, club)
 		s.Remove(club, m.ID)
 		for i, want := range []string{"once more one", "covered"} {
 			press := s.Press(club, m.ID, boris, m.Buttons()[i].Data)
-			pass(10 * time.Second)
+			bottest.Pass(10 * time.Second)
 			if q := s.Query(press); q.Answered.IsZero() || newest(s, club).Text != want {
 				t.Errorf("%+v, in the chat %+v\n%s", q, s.FromBot(club), h.log)
 			}
@@ -343,7 +344,7 @@ func TestLargeFileOfAMember(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		large := map[string]any{"document": map[string]any{"file_id": "d", "file_name": "film.mkv", "file_size": 21 << 20}}
 		s.Say(fakebotapi.Say{Chat: anna, From: anna, Raw: large})
-		pass(3 * time.Second)
+		bottest.Pass(3 * time.Second)
 		if m := newest(s, anna); !strings.Contains(m.Text, "telegram.text_only") {
 			t.Errorf("%+v", m)
 		}

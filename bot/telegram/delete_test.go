@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"potluck/bot"
+	"potluck/bot/bottest"
 	"potluck/bot/telegram/fakebotapi"
 	"potluck/community"
 	"potluck/fault"
@@ -32,7 +33,7 @@ type removable struct {
 func (r removable) try(from, message int64) (said string, there bool) {
 	r.t.Helper()
 	r.fake.Say(fakebotapi.Say{Chat: r.chat, From: from, Text: "/delete@" + fakebotapi.BotName, ReplyTo: message})
-	pass(10 * time.Second)
+	bottest.Pass(10 * time.Second)
 	all := r.fake.Messages(r.chat)
 	for _, m := range all {
 		there = there || m.ID == message
@@ -55,7 +56,7 @@ func TestDeleteByReply(t *testing.T) {
 		in := removable{t, s, club}
 		ask := func(from int64) (question, answer int64) {
 			question = s.Say(fakebotapi.Say{Chat: club, From: from, Text: "/ask tell a story"}).ID
-			pass(time.Minute)
+			bottest.Pass(time.Minute)
 			all := s.FromBot(club)
 			return question, all[len(all)-1].ID
 		}
@@ -84,7 +85,7 @@ func TestDeleteByReply(t *testing.T) {
 		// In private everything may go.
 		in.chat = anna
 		talk = s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "/ask one"}).ID
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		in.want(anna, talk, "gone", true)
 		if n := len(s.FromBot(anna)); n != 1 {
 			t.Errorf("the answer to a deleted question is still there: %d messages", n)
@@ -96,9 +97,9 @@ func TestDeleteByReply(t *testing.T) {
 // An answer that is older than 48 hours cannot be deleted: it is covered instead. What others wrote stays and is said to.
 func TestDeleteWhatIsTooOld(t *testing.T) {
 	bubble(t, byWebhook, func(t *testing.T, s *fakebotapi.Server, r *rig) {
-		ids := r.send(plain(club, "an answer"))
+		ids := r.Send(plain(club, "an answer"))
 		other := s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "hello"})
-		pass(50 * time.Hour)
+		bottest.Pass(50 * time.Hour)
 		if err := r.platform.Delete(t.Context(), chat(club), ids); err != nil || s.FromBot(club)[0].Text != "…" {
 			t.Errorf("%v %+v", err, s.FromBot(club))
 		}

@@ -92,7 +92,7 @@ func routed(t *testing.T, commands []bot.Command, f func(t *testing.T, s *fakebo
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)
 		h := open(t, s, commands, actions...)
-		pass(6 * time.Second)
+		bottest.Pass(6 * time.Second)
 		f(t, s, h)
 		h.stop()
 		s.Close()
@@ -122,7 +122,7 @@ func TestLongAnswerInAGroupThenSilence(t *testing.T) {
 			return nil
 		})
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask tell a story"})
-		pass(109 * time.Second)
+		bottest.Pass(109 * time.Second)
 		edits := s.Requests("editMessageText")
 		if n := len(edits); n < 25 || n > 32 {
 			t.Errorf("%d edits in 109 s", n)
@@ -132,7 +132,7 @@ func TestLongAnswerInAGroupThenSilence(t *testing.T) {
 				t.Errorf("edits %v apart", gap)
 			}
 		}
-		pass(5 * time.Minute)
+		bottest.Pass(5 * time.Minute)
 		all := s.FromBot(club)
 		if limitedAt.IsZero() || len(all) != 1 || !strings.HasSuffix(all[0].Text, "the end of tell a story") || !strings.HasPrefix(all[0].Text, "word0 ") || len(all[0].Buttons()) != 0 {
 			t.Fatalf("limited at %v, %d messages: %+v\n%s", limitedAt, len(all), all, h.log)
@@ -155,7 +155,7 @@ func TestHundredGroupsAtOnce(t *testing.T) {
 		for i := range int64(100) {
 			s.Say(fakebotapi.Say{Chat: -2_000_000 - i, From: 10_000 + i, Text: "/ask tell a story"})
 		}
-		pass(2 * time.Minute)
+		bottest.Pass(2 * time.Minute)
 		finals := 0
 		var latest time.Time
 		for i := range int64(100) {

@@ -13,6 +13,7 @@ import (
 	"unicode/utf16"
 
 	"potluck/bot"
+	"potluck/bot/bottest"
 	"potluck/bot/telegram/fakebotapi"
 	"potluck/community"
 	"potluck/fault"
@@ -44,7 +45,7 @@ func marked(m fakebotapi.Message, kind string) (all []string) {
 // Case T44: offsets count UTF-16 units.
 func TestEntitiesAfterEmoji(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
-		r.send(bot.Outgoing{Chat: chat(club), Text: bot.ParseMarkdown("😀q**werty** 👩‍👩‍👧 *it* `c😀de` ~~no~~ [docs](https://example.org/x)\n> quoted **bold**\n\n```go\nx := 1\n```"), Final: true})
+		r.Send(bot.Outgoing{Chat: chat(club), Text: bot.ParseMarkdown("😀q**werty** 👩‍👩‍👧 *it* `c😀de` ~~no~~ [docs](https://example.org/x)\n> quoted **bold**\n\n```go\nx := 1\n```"), Final: true})
 		m := s.FromBot(club)[0]
 		for kind, want := range map[string]string{
 			"bold": "[werty bold]", "italic": "[it]", "code": "[c😀de]", "strikethrough": "[no]", "pre": "[x := 1]", "blockquote": "[quoted bold]", "text_link": "[https://example.org/x]",
@@ -67,7 +68,7 @@ func TestEntitiesAfterEmoji(t *testing.T) {
 func TestLongTextsAreSplit(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		long := strings.Repeat("**seven** words stand in this line, & <b>.\n", 250)
-		ids := r.send(bot.Outgoing{Chat: chat(club), Text: bot.ParseMarkdown(long), Final: true})
+		ids := r.Send(bot.Outgoing{Chat: chat(club), Text: bot.ParseMarkdown(long), Final: true})
 		all := s.FromBot(club)
 		if len(all) != 3 || len(ids) != 3 {
 			t.Fatalf("%d parts", len(all))
@@ -82,27 +83,27 @@ func TestLongTextsAreSplit(t *testing.T) {
 		if words != len(strings.Fields(strings.ReplaceAll(long, "**", ""))) {
 			t.Errorf("%d words arrived", words)
 		}
-		pass(time.Minute)
-		r.send(bot.Outgoing{Chat: chat(old), Text: bot.Plain(strings.Repeat("<>&", 1333)), Final: true})
+		bottest.Pass(time.Minute)
+		r.Send(bot.Outgoing{Chat: chat(old), Text: bot.Plain(strings.Repeat("<>&", 1333)), Final: true})
 		if m := s.FromBot(old); len(m) != 1 {
 			t.Errorf("%d parts of 4000 marks", len(m))
 		}
 		// Case A5: a long block of code stays code in each part.
-		pass(time.Minute)
-		r.send(bot.Outgoing{Chat: chat(forum), Text: bot.ParseMarkdown("```go\n" + strings.Repeat("fmt.Println(\"hello\")\n", 300) + "```"), Final: true})
+		bottest.Pass(time.Minute)
+		r.Send(bot.Outgoing{Chat: chat(forum), Text: bot.ParseMarkdown("```go\n" + strings.Repeat("fmt.Println(\"hello\")\n", 300) + "```"), Final: true})
 		for _, m := range s.FromBot(forum) {
 			if len(m.Entities) != 1 || m.Entities[0].Type != "pre" || m.Entities[0].Language != "go" {
 				t.Errorf("%+v", m.Entities)
 			}
 		}
 		// The number of parts may change.
-		pass(time.Minute)
-		now := r.edit(ids, plain(club, "short"))
+		bottest.Pass(time.Minute)
+		now := r.Edit(ids, plain(club, "short"))
 		if m := s.FromBot(club); len(m) != 1 || len(now) != 1 || m[0].Text != "short" {
 			t.Errorf("%+v", m)
 		}
-		pass(time.Minute)
-		now = r.edit(now, bot.Outgoing{Chat: chat(club), Text: bot.ParseMarkdown(long), Final: true})
+		bottest.Pass(time.Minute)
+		now = r.Edit(now, bot.Outgoing{Chat: chat(club), Text: bot.ParseMarkdown(long), Final: true})
 		if m := s.FromBot(club); len(m) != 3 || len(now) != 3 {
 			t.Errorf("%d parts", len(m))
 		}
@@ -114,42 +115,42 @@ func TestPictures(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		buttons := []bot.Button{{ID: "ABCDEFGHIJKLMNOP", Label: "Again"}, {ID: "BBCDEFGHIJKLMNOP", Label: "Delete", Style: bot.Danger}}
 		// One picture takes the place of the placeholder and carries text and buttons.
-		ids := r.send(bot.Outgoing{Chat: chat(club), Text: bot.Plain("…"), Buttons: buttons[:1]})
-		pass(2 * time.Second)
+		ids := r.Send(bot.Outgoing{Chat: chat(club), Text: bot.Plain("…"), Buttons: buttons[:1]})
+		bottest.Pass(2 * time.Second)
 		spoiler := picture(t, 64, 48)
 		spoiler.Spoiler = true
 		out := bot.Outgoing{Chat: chat(club), Text: bot.ParseMarkdown("**a cat**"), Pictures: []bot.Picture{spoiler}, Buttons: buttons, Final: true}
-		now := r.edit(ids, out)
+		now := r.Edit(ids, out)
 		m := s.FromBot(club)
 		if len(m) != 1 || len(m[0].Photo) == 0 || !m[0].Spoiler || m[0].Caption != "a cat" || len(marked(m[0], "bold")) != 1 || len(m[0].Buttons()) != 2 || now[0] != ids[0] {
 			t.Fatalf("%+v", m)
 		}
 		// Its text can be changed and the picture taken back.
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		n := len(s.Requests())
-		r.edit(now, out)
+		r.Edit(now, out)
 		if len(s.Requests()) != n {
 			t.Error("showing what is shown costs a call")
 		}
-		gone := r.edit(now, plain(club, "deleted"))
-		pass(2 * time.Second)
+		gone := r.Edit(now, plain(club, "deleted"))
+		bottest.Pass(2 * time.Second)
 		if m := s.FromBot(club); len(m) != 1 || m[0].Text != "deleted" || len(m[0].Photo) != 0 || gone[0] == now[0] {
 			t.Errorf("a picture that was deleted: %+v", m)
 		}
 		// Several are an album; it has no buttons, so the text comes behind it.
-		pass(time.Minute)
-		ids = r.send(bot.Outgoing{Chat: chat(old), Text: bot.Plain("…")})
-		pass(2 * time.Second)
-		now = r.edit(ids, bot.Outgoing{Chat: chat(old), Text: bot.Plain("four cats"), Buttons: buttons, Final: true,
+		bottest.Pass(time.Minute)
+		ids = r.Send(bot.Outgoing{Chat: chat(old), Text: bot.Plain("…")})
+		bottest.Pass(2 * time.Second)
+		now = r.Edit(ids, bot.Outgoing{Chat: chat(old), Text: bot.Plain("four cats"), Buttons: buttons, Final: true,
 			Pictures: []bot.Picture{picture(t, 10, 10), picture(t, 20, 10), picture(t, 30, 10), picture(t, 40, 10)}})
 		m = s.FromBot(old)
 		if len(m) != 5 || len(now) != 5 || m[0].Album == "" || m[3].Album != m[0].Album || m[4].Text != "four cats" || len(m[4].Buttons()) != 2 {
 			t.Fatalf("%+v", m)
 		}
 		// A long text does not fit below a picture; what is too large for a photo goes as a file.
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		long := strings.Repeat("word ", 300)
-		r.send(bot.Outgoing{Chat: chat(forum), Text: bot.Plain(long), Pictures: []bot.Picture{picture(t, 6000, 10)}, Final: true})
+		r.Send(bot.Outgoing{Chat: chat(forum), Text: bot.Plain(long), Pictures: []bot.Picture{picture(t, 6000, 10)}, Final: true})
 		if m := s.FromBot(forum); len(m) != 2 || m[0].Document == nil || m[1].Text != strings.TrimSpace(long) {
 			t.Errorf("%+v", m)
 		}
@@ -159,9 +160,9 @@ func TestPictures(t *testing.T) {
 // After 48 hours Telegram lets nobody delete a message: the picture is then covered.
 func TestOldPictureIsCovered(t *testing.T) {
 	bubble(t, byWebhook, func(t *testing.T, s *fakebotapi.Server, r *rig) {
-		ids := r.send(bot.Outgoing{Chat: chat(club), Text: bot.Plain("a cat"), Pictures: []bot.Picture{picture(t, 64, 48)}, Final: true})
-		pass(50 * time.Hour)
-		r.edit(ids, plain(club, "deleted"))
+		ids := r.Send(bot.Outgoing{Chat: chat(club), Text: bot.Plain("a cat"), Pictures: []bot.Picture{picture(t, 64, 48)}, Final: true})
+		bottest.Pass(50 * time.Hour)
+		r.Edit(ids, plain(club, "deleted"))
 		m := s.FromBot(club)
 		if len(m) != 2 || m[1].Text != "deleted" || len(m[0].Photo) != 1 || m[0].Photo[0].Width != 32 || m[0].Caption != "…" {
 			t.Errorf("%+v", m)
@@ -173,11 +174,11 @@ func TestOldPictureIsCovered(t *testing.T) {
 func TestTopics(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		q := s.Say(fakebotapi.Say{Chat: forum, From: anna, Topic: topic, Text: "/ask why?"})
-		e := r.one(bot.MessageNew)
+		e := r.One(bot.MessageNew)
 		if e.Chat.ID != community.ChatID(fmt.Sprintf("telegram:%d:%d", forum, topic)) || e.Chat.Community != community.CommunityID(fmt.Sprintf("telegram:%d", forum)) {
 			t.Fatalf("%+v", e.Chat)
 		}
-		r.send(bot.Outgoing{Chat: e.Chat.ID, ReplyTo: e.Message, Text: bot.Plain("because"), Final: true})
+		r.Send(bot.Outgoing{Chat: e.Chat.ID, ReplyTo: e.Message, Text: bot.Plain("because"), Final: true})
 		if m := s.FromBot(forum); len(m) != 1 || m[0].Topic != topic || m[0].ReplyTo == nil || m[0].ReplyTo.ID != q.ID {
 			t.Errorf("%+v", m)
 		}
@@ -197,9 +198,9 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		ids := r.send(plain(club, "hello"))
+		ids := r.Send(plain(club, "hello"))
 		s.Remove(club, 1)
-		pass(2 * time.Second)
+		bottest.Pass(2 * time.Second)
 		if _, err := r.platform.Edit(t.Context(), ids, plain(club, "changed")); !fault.Has(err, fault.Gone) {
 			t.Errorf("%v", err)
 		}
@@ -211,8 +212,8 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		// The same shown once more is no error, also when nobody remembers.
-		again := r.send(plain(club, "same"))
-		pass(2 * time.Second)
+		again := r.Send(plain(club, "same"))
+		bottest.Pass(2 * time.Second)
 		s.Before(func(q fakebotapi.Request) *fakebotapi.Answer {
 			return &fakebotapi.Answer{Status: 400, Description: "Bad Request: message is not modified: specified new message content …"}
 		})
@@ -235,7 +236,7 @@ func TestUnreadableAnswerDoublesNothing(t *testing.T) {
 			return &fakebotapi.Answer{Status: 200, Done: true, Body: `{"ok":true,"result":{"message_id":1,"date":1,"chat":{"id":-1001000,"type":"supergroup"},` +
 				`"reply_to_message":{"message_id":9,"paid_media":{"star_count":1,"paid_media":[{"type":"live_photo"}]},"forward_origin":{"type":"hologram"}}}}`}
 		})
-		if ids := r.send(plain(club, "once")); len(ids) != 1 || ids[0] != "1" || len(s.FromBot(club)) != 1 {
+		if ids := r.Send(plain(club, "once")); len(ids) != 1 || ids[0] != "1" || len(s.FromBot(club)) != 1 {
 			t.Errorf("%v, %d messages", ids, len(s.FromBot(club)))
 		}
 	})
@@ -254,7 +255,7 @@ func TestDoubtAndEntities(t *testing.T) {
 			}
 			return nil
 		})
-		r.send(bot.Outgoing{Chat: chat(old), Text: bot.ParseMarkdown("**bold**"), Final: true})
+		r.Send(bot.Outgoing{Chat: chat(old), Text: bot.ParseMarkdown("**bold**"), Final: true})
 		if m := s.FromBot(old); len(m) != 1 || m[0].Text != "bold" {
 			t.Errorf("%+v", m)
 		}
@@ -265,11 +266,11 @@ func TestDoubtAndEntities(t *testing.T) {
 func TestDraftsInPrivate(t *testing.T) {
 	routed(t, []bot.Command{story(40, 250*time.Millisecond)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "tell a story"})
-		pass(8 * time.Second)
+		bottest.Pass(8 * time.Second)
 		if m := s.FromBot(anna); len(m) != 1 || len(m[0].Buttons()) != 1 || len(s.Drafts(anna)) < 4 {
 			t.Fatalf("%+v, drafts %q\n%s", m, s.Drafts(anna), h.log)
 		}
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		m := s.FromBot(anna)
 		if len(m) != 1 || !strings.HasSuffix(m[0].Text, "the end of tell a story") || m[0].Edits != 0 || len(m[0].Buttons()) != 0 {
 			t.Errorf("%+v\n%s", m, h.log)
@@ -285,7 +286,7 @@ func TestWithoutDrafts(t *testing.T) {
 	routed(t, []bot.Command{story(40, 250*time.Millisecond)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		s.NoDrafts = true
 		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "tell a story"})
-		pass(20 * time.Second)
+		bottest.Pass(20 * time.Second)
 		m := s.FromBot(anna)
 		if len(m) != 1 || !strings.HasSuffix(m[0].Text, "the end of tell a story") || m[0].Edits < 5 {
 			t.Errorf("%+v\n%s", m, h.log)
@@ -304,13 +305,13 @@ func TestWhoWaitsForALimit(t *testing.T) {
 			return nil
 		})
 		r := start(t, s, nil)
-		pass(6 * time.Second)
+		bottest.Pass(6 * time.Second)
 		begun := time.Now()
-		r.send(plain(club, "hello"))
+		r.Send(plain(club, "hello"))
 		if d := time.Since(begun); d > 0 || len(s.Requests("setMyCommands")) != 1 {
 			t.Errorf("a message waited %v", d)
 		}
-		pass(6 * time.Minute)
+		bottest.Pass(6 * time.Minute)
 		if n := len(s.Requests("setMyCommands")); n < 4 {
 			t.Errorf("the commands were told %d times", n)
 		}
@@ -326,7 +327,7 @@ func TestWhoWaitsForALimit(t *testing.T) {
 		}
 		synctest.Wait()
 		begun = time.Now()
-		r.send(plain(club, "hello again"))
+		r.Send(plain(club, "hello again"))
 		if d := time.Since(begun); d != 20*time.Second {
 			t.Errorf("a message waited %v", d)
 		}
@@ -342,7 +343,7 @@ func TestFinalsDoNotWaitForProgress(t *testing.T) {
 			s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "/ask tell a story"})
 			s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask tell a story"})
 		}
-		pass(10 * time.Minute)
+		bottest.Pass(10 * time.Minute)
 		m := s.FromBot(club)
 		for _, one := range m {
 			if !strings.HasSuffix(one.Text, "the end of tell a story") {

@@ -93,16 +93,13 @@ func start(t testing.TB, s *fakebotapi.Server, change func(*telegram.Config)) *r
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rig{t: t, fake: s, platform: p, log: log, Running: bottest.Run(t, p)}
+	return &rig{t: t, fake: s, platform: p, log: log, Running: bottest.Run(t, p, log)}
 }
 
 // end stops the adapter and the fake, as a bubble needs it.
 func (r *rig) end() {
 	r.t.Helper()
-	r.Stop()
-	if err := <-r.Done; err != nil {
-		r.t.Errorf("Run: %v", err)
-	}
+	r.End()
 	r.fake.Close()
 	if n := r.fake.Limited(); n > 0 {
 		r.t.Errorf("%d limits of Telegram were hit\n%s", n, r.log)
@@ -112,50 +109,16 @@ func (r *rig) end() {
 	}
 }
 
-// one returns the only event of a kind.
-func (r *rig) one(kind bot.EventKind) bot.Event {
-	r.t.Helper()
-	all := r.Taken(kind)
-	if len(all) != 1 {
-		r.t.Fatalf("%d events %s: %+v\n%s", len(all), kind, all, r.log)
-	}
-	return all[0]
-}
-
-func (r *rig) send(m bot.Outgoing) []community.MessageID {
-	r.t.Helper()
-	ids, err := r.platform.Send(r.t.Context(), m)
-	if err != nil {
-		r.t.Fatalf("%v\n%s", err, r.log)
-	}
-	return ids
-}
-
-func (r *rig) edit(ids []community.MessageID, m bot.Outgoing) []community.MessageID {
-	r.t.Helper()
-	now, err := r.platform.Edit(r.t.Context(), ids, m)
-	if err != nil {
-		r.t.Fatalf("%v\n%s", err, r.log)
-	}
-	return now
-}
-
 // bubble runs a test in fake time with a running adapter.
 func bubble(t *testing.T, change func(*telegram.Config), f func(t *testing.T, s *fakebotapi.Server, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)
 		r := start(t, s, change)
-		pass(6 * time.Second) // commands are told
+		bottest.Pass(6 * time.Second) // commands are told
 		f(t, s, r)
 		r.end()
 	})
-}
-
-// pass lets time go by in a bubble.
-func pass(d time.Duration) {
-	<-time.After(d)
-	synctest.Wait()
 }
 
 func chat(id int64) community.ChatID { return community.ChatID(fmt.Sprintf("telegram:%d", id)) }

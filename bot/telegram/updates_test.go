@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"potluck/bot"
+	"potluck/bot/bottest"
 	"potluck/bot/telegram"
 	"potluck/bot/telegram/fakebotapi"
 	"potluck/community"
@@ -47,7 +48,7 @@ func TestUnknownValuesBlockNothing(t *testing.T) {
 			}
 			return nil
 		})
-		pass(55 * time.Second)
+		bottest.Pass(55 * time.Second)
 		s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "next batch"})
 		all := texts(r.Taken(bot.MessageNew))
 		if fmt.Sprint(all) != "[before with a live photo after next batch]" {
@@ -56,7 +57,7 @@ func TestUnknownValuesBlockNothing(t *testing.T) {
 		if log := r.log.String(); !strings.Contains(log, "kind=message") || strings.Contains(log, "secret") {
 			t.Error(log)
 		}
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		if n := s.Waiting(); n > 1 {
 			t.Errorf("%d updates are not confirmed", n)
 		}
@@ -76,7 +77,7 @@ func TestUpdateThatCannotBeKeptComesAgain(t *testing.T) {
 		})
 		s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "stubborn"})
 		s.Say(fakebotapi.Say{Chat: old, From: anna, Text: "elsewhere"})
-		pass(30 * time.Second)
+		bottest.Pass(30 * time.Second)
 		all := texts(r.Taken(bot.MessageNew))
 		if n := len(all); n != 5 || fails != 0 || s.Waiting() > 0 {
 			t.Errorf("%q, %d fails left, %d waiting", all, fails, s.Waiting())
@@ -96,15 +97,15 @@ func TestHangingChatStopsNoOther(t *testing.T) {
 		})
 		s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "hangs"})
 		for i := range 5 {
-			pass(12 * time.Second)
+			bottest.Pass(12 * time.Second)
 			s.Say(fakebotapi.Say{Chat: old, From: anna, Text: fmt.Sprint("message ", i)})
 		}
-		pass(15 * time.Second)
+		bottest.Pass(15 * time.Second)
 		if all := r.Taken(bot.MessageNew); len(all) != 6 {
 			t.Errorf("%q", texts(all))
 		}
 		close(release)
-		pass(15 * time.Second)
+		bottest.Pass(15 * time.Second)
 		if n := len(s.Requests("getUpdates")); s.Waiting() > 0 || n > 150 {
 			t.Errorf("%d updates are not confirmed after %d polls", s.Waiting(), n)
 		}
@@ -117,10 +118,10 @@ func TestRepeatedUpdatesAreTakenOnce(t *testing.T) {
 		for i := range 5 {
 			s.Say(fakebotapi.Say{Chat: club, From: anna, Text: fmt.Sprint(i)})
 		}
-		pass(time.Second)
+		bottest.Pass(time.Second)
 		last := s.LastUpdate()
 		s.Repeat(last-1, last)
-		pass(2 * time.Second)
+		bottest.Pass(2 * time.Second)
 		if all := texts(r.Taken(bot.MessageNew)); fmt.Sprint(all) != "[0 1 2 3 4]" {
 			t.Errorf("%q", all)
 		}
@@ -138,9 +139,9 @@ func TestSecondPollerIsNamed(t *testing.T) {
 			return nil
 		})
 		s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "wakes the poll"})
-		pass(200 * time.Second)
+		bottest.Pass(200 * time.Second)
 		s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "hello"})
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		if n := strings.Count(r.log.String(), "another program asks"); n < 1 || n > 3 {
 			t.Errorf("told %d times\n%s", n, r.log)
 		}
@@ -153,9 +154,9 @@ func TestSecondPollerIsNamed(t *testing.T) {
 func TestForgottenWebhookIsRemoved(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		s.SetWebhook("https://elsewhere.example")
-		pass(10 * time.Second)
+		bottest.Pass(10 * time.Second)
 		s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "hello"})
-		if r.one(bot.MessageNew).Text.Plain != "hello" || len(s.Requests("deleteWebhook")) != 1 {
+		if r.One(bot.MessageNew).Text.Plain != "hello" || len(s.Requests("deleteWebhook")) != 1 {
 			t.Error(r.log)
 		}
 	})
@@ -173,11 +174,11 @@ func TestTelegramDownAtStart(t *testing.T) {
 			return nil
 		})
 		r := start(t, s, nil)
-		pass(3 * time.Minute)
+		bottest.Pass(3 * time.Minute)
 		up.Store(true)
-		pass(70 * time.Second)
+		bottest.Pass(70 * time.Second)
 		s.Say(fakebotapi.Say{Chat: club, From: anna, Text: "hello"})
-		if r.one(bot.MessageNew).Text.Plain != "hello" {
+		if r.One(bot.MessageNew).Text.Plain != "hello" {
 			t.Error(r.log)
 		}
 		r.end()
@@ -230,7 +231,7 @@ func TestWebhook(t *testing.T) {
 				t.Errorf("%d", code)
 			}
 		}
-		if r.one(bot.MessageNew).Text.Plain != "hello" {
+		if r.One(bot.MessageNew).Text.Plain != "hello" {
 			t.Error("not hello")
 		}
 		if len(s.Requests("getUpdates")) != 0 {
@@ -260,7 +261,7 @@ func TestWebhookWithoutRoom(t *testing.T) {
 				t.Errorf("%d", code)
 			}
 		}
-		pass(30 * time.Second) // Telegram loses patience with the others
+		bottest.Pass(30 * time.Second) // Telegram loses patience with the others
 		for range len(codes) {
 			if code := <-codes; code != http.StatusServiceUnavailable {
 				t.Errorf("%d", code)
@@ -307,13 +308,13 @@ func TestWebhookThatCannotKeep(t *testing.T) {
 func TestRestartNeitherLosesNorRepeats(t *testing.T) {
 	routed(t, []bot.Command{story(3, time.Second)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask one"})
-		pass(500 * time.Millisecond)
+		bottest.Pass(500 * time.Millisecond)
 		first := s.LastUpdate()
 		h.stop()
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask two"})
 		s.Repeat(first)
 		h.start()
-		pass(time.Minute)
+		bottest.Pass(time.Minute)
 		all := s.FromBot(club)
 		if len(all) != 2 || !strings.HasSuffix(all[0].Text, "the end of one") || !strings.HasSuffix(all[1].Text, "the end of two") {
 			t.Errorf("%+v", all)
@@ -331,12 +332,12 @@ func TestMigration(t *testing.T) {
 			t.Fatalf("%+v", all)
 		}
 		// Who still writes to the old id arrives in the new group.
-		ids := r.send(plain(old, "hello"))
+		ids := r.Send(plain(old, "hello"))
 		if m := s.FromBot(now); len(m) != 1 || m[0].Text != "hello" {
 			t.Errorf("%+v\n%s", m, r.log)
 		}
-		pass(2 * time.Second)
-		r.edit(ids, plain(old, "hello again"))
+		bottest.Pass(2 * time.Second)
+		r.Edit(ids, plain(old, "hello again"))
 		if m := s.FromBot(now); m[0].Text != "hello again" {
 			t.Errorf("%+v", m)
 		}
@@ -352,10 +353,10 @@ func TestAlbumIsOneMessage(t *testing.T) {
 				text = "our cats"
 			}
 			s.Say(fakebotapi.Say{Chat: club, From: anna, Text: text, Photo: true, Album: "a1"})
-			pass(100 * time.Millisecond)
+			bottest.Pass(100 * time.Millisecond)
 		}
-		pass(time.Second)
-		e := r.one(bot.MessageNew)
+		bottest.Pass(time.Second)
+		e := r.One(bot.MessageNew)
 		if len(e.Carried) != 4 || e.Text.Plain != "our cats" || e.Carried[0].Kind != bot.CarriedFile {
 			t.Errorf("%+v", e)
 		}
@@ -385,7 +386,7 @@ func TestEverythingIsRepresented(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Say(fakebotapi.Say{Chat: club, From: anna, Raw: m})
-			e := r.one(bot.MessageNew)
+			e := r.One(bot.MessageNew)
 			if len(e.Carried) != 1 || string(e.Carried[0].Kind)+" "+e.Carried[0].Name != what {
 				t.Errorf("%s: %+v", what, e.Carried)
 			}
@@ -407,7 +408,7 @@ func TestReactions(t *testing.T) {
 		put(nil, map[string]any{"type": "custom_emoji", "custom_emoji_id": "7"})
 		put(nil, thumb)
 		put([]any{thumb})
-		if e := r.one(bot.Reaction); e.Message != community.MessageID(fmt.Sprint(m.ID)) || e.User != user(boris) || e.Text.Plain != "👍" || e.Chat.ID != chat(club) {
+		if e := r.One(bot.Reaction); e.Message != community.MessageID(fmt.Sprint(m.ID)) || e.User != user(boris) || e.Text.Plain != "👍" || e.Chat.ID != chat(club) {
 			t.Errorf("%+v", e)
 		}
 		put([]any{thumb}, thumb, heart) // one more beside the first
@@ -421,7 +422,7 @@ func TestReactions(t *testing.T) {
 func TestComingAndGoing(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		s.SetStatus(club, "kicked", olga)
-		if e := r.one(bot.Left); e.Chat.Community != community.CommunityID("telegram:-1001000") {
+		if e := r.One(bot.Left); e.Chat.Community != community.CommunityID("telegram:-1001000") {
 			t.Errorf("%+v", e)
 		}
 		_, err := r.platform.Send(t.Context(), plain(club, "hello"))
@@ -429,8 +430,8 @@ func TestComingAndGoing(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		s.SetStatus(club, "member", olga)
-		r.one(bot.Joined)
-		pass(2 * time.Second)
+		r.One(bot.Joined)
+		bottest.Pass(2 * time.Second)
 		if all := s.FromBot(club); len(all) != 1 || !strings.Contains(all[0].Text, "telegram.welcome") {
 			t.Errorf("%+v", all)
 		}
