@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"io"
 	"potluck/fault"
 	"potluck/workers/protocol"
 	"slices"
@@ -29,27 +30,36 @@ func (l *link) greet(s *session, address string, key, nonce []byte) bool {
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), protocol.HelloTimeout)
 	defer cancel()
-	kind, data, err := s.conn.Read(ctx)
+	data, done, err := l.readHello(ctx, s.conn)
 	if err != nil {
 		return false
 	}
-	f, err := protocol.Decode(data)
-	hello, ok := f.(protocol.Hello)
-	if err != nil || !ok || kind != websocket.MessageText || hello.Protocol != protocol.Version {
+	defer done()
+	who, err := protocol.DecodeGreeting(data)
+	if err != nil || who.Protocol != protocol.Version {
 		return s.refuse(protocol.ByeProtocol, "want a hello of protocol 1")
 	}
-	if !ed25519.Verify(key, protocol.Transcript(protocol.RoleWorker, protocol.Version, own, nonce, public, key), hello.Signature) {
+	if !ed25519.Verify(key, protocol.Transcript(protocol.RoleWorker, protocol.Version, own, nonce, public, key), who.Signature) {
 		return s.refuse(protocol.ByeBadSignature, "the signature does not fit the key")
 	}
-	if !tidy(&hello) {
-		return s.refuse(protocol.ByeProtocol, "more slots, offers or pairs than any worker may have")
-	}
 	began := time.Now()
-	worker, code := l.identify(address, key, &hello)
+	worker, code := l.known(address, key, who.JoinCode)
 	if code != "" {
 		return s.refuse(code, "")
 	}
-	if !l.mayGreet(worker.ID, began) {
+	hello, ok := l.readRest(data)
+	if !ok {
+		if who.JoinCode != "" {
+			l.failed(address, began)
+		}
+		return s.refuse(protocol.ByeProtocol, "more slots, offers or pairs than any worker may have")
+	}
+	if who.JoinCode != "" {
+		if worker, code = l.enrol(address, key, who.JoinCode, hello); code != "" {
+			return s.refuse(code, "")
+		}
+	}
+	if !l.greeted.pass(worker.ID, began) {
 		l.bars.strike(s.key, began)
 		return s.refuse(protocol.ByeProtocol, "this worker connects too often")
 	}
@@ -60,7 +70,7 @@ func (l *link) greet(s *session, address string, key, nonce []byte) bool {
 	s.frames = rate.NewLimiter(protocol.FramesPerSec, 2*protocol.FramesPerSec)
 	s.bytes = rate.NewLimiter(bytesPerSec, 2*bytesPerSec)
 	s.offers = rate.NewLimiter(offersPerSec, offersBurst)
-	if !l.pool.post(arrival{session: s, worker: worker, read: began, hello: hello, offers: l.pool.offers(hello.Offers), reply: reply, joined: hello.JoinCode != ""}) {
+	if !l.pool.post(arrival{session: s, worker: worker, read: began, hello: hello, offers: l.pool.offers(hello.Offers), reply: reply, joined: who.JoinCode != ""}) {
 		return s.refuse(protocol.ByeShutdown, "")
 	}
 	select {
@@ -80,35 +90,81 @@ func (s *session) refuse(code, reason string) bool {
 	return false
 }
 
-// identify finds out whose the key is, linking it when the hello carries a join code. code is the Bye when it is nobody's.
-func (l *link) identify(address string, key []byte, hello *protocol.Hello) (w Worker, code string) {
+// readHello reads the first message of somebody who has proved nothing. The caller calls done once it needs data no more.
+func (l *link) readHello(ctx context.Context, conn *websocket.Conn) (data []byte, done func(), err error) {
+	kind, r, err := conn.Reader(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if kind != websocket.MessageText {
+		return nil, func() {}, nil // which is no hello
+	}
+	data = make([]byte, smallHello)
+	n, err := io.ReadFull(r, data)
+	switch {
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return data[:n], func() {}, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	select {
+	case l.large <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	done = func() { <-l.large }
+	rest, err := io.ReadAll(r)
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return append(data, rest...), done, nil
+}
+
+// readRest reads all of a hello whose signature was right; ok is false when it says more than a worker may.
+func (l *link) readRest(data []byte) (hello protocol.Hello, ok bool) {
+	f, err := protocol.DecodeFromWorker(data)
+	if err != nil {
+		return hello, false
+	}
+	hello, ok = f.(protocol.Hello)
+	return hello, ok && tidy(&hello)
+}
+
+// known finds out whose the key is, or with a join code whether it is worth reading on. code is the Bye when it is nobody's.
+func (l *link) known(address string, key []byte, joinCode string) (w Worker, code string) {
+	if joinCode != "" {
+		if !l.mayTry(address, time.Now()) {
+			return Worker{}, protocol.ByeBadCode
+		}
+		return Worker{}, ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storePatience)
+	defer cancel()
+	w, ok, err := l.pool.store.WorkerByKey(ctx, key)
+	switch {
+	case err != nil:
+		l.pool.log.Error("worker not looked up", "err", err)
+		return Worker{}, protocol.ByeShutdown
+	case !ok:
+		return Worker{}, protocol.ByeBadSignature
+	case w.Revoked:
+		return Worker{}, protocol.ByeRevoked
+	}
+	return l.pool.calledByDefault(ctx, w), ""
+}
+
+// enrol links a key with a join code. Whatever is wrong with a code, the answer is the same.
+func (l *link) enrol(address string, key []byte, joinCode string, hello protocol.Hello) (w Worker, code string) {
 	ctx, cancel := context.WithTimeout(context.Background(), storePatience)
 	defer cancel()
 	now := time.Now()
-	store := l.pool.store
-	if hello.JoinCode == "" {
-		w, ok, err := store.WorkerByKey(ctx, key)
-		switch {
-		case err != nil:
-			l.pool.log.Error("worker not looked up", "err", err)
-			return Worker{}, protocol.ByeShutdown
-		case !ok:
-			return Worker{}, protocol.ByeBadSignature
-		case w.Revoked:
-			return Worker{}, protocol.ByeRevoked
-		}
-		return l.pool.calledByDefault(ctx, w), ""
-	}
-	// Whatever is wrong with a code, the answer is the same.
-	if !l.mayTry(address, now) {
-		return Worker{}, protocol.ByeBadCode
-	}
-	clean, err := protocol.CleanCode(hello.JoinCode)
+	clean, err := protocol.CleanCode(joinCode)
 	if err != nil {
 		l.failed(address, now)
 		return Worker{}, protocol.ByeBadCode
 	}
-	w, err = store.Enrol(ctx, sha256.Sum256([]byte(clean)), key, hello.Hardware, l.pool.cfg.MaxPerOwner, now)
+	w, err = l.pool.store.Enrol(ctx, sha256.Sum256([]byte(clean)), key, hello.Hardware, l.pool.cfg.MaxPerOwner, now)
 	switch {
 	case errors.Is(err, ErrBadCode):
 		l.failed(address, now)
@@ -120,25 +176,6 @@ func (l *link) identify(address string, key []byte, hello *protocol.Hello) (w Wo
 		return Worker{}, protocol.ByeShutdown
 	}
 	return l.pool.keepName(ctx, w, hello.Name), ""
-}
-
-// mayGreet tells whether a linked worker has not connected too often.
-func (l *link) mayGreet(worker int64, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	limit := l.greeted[worker]
-	if limit == nil {
-		if len(l.greeted) >= 1024 {
-			for id, v := range l.greeted {
-				if v.TokensAt(now) >= greetsBurst {
-					delete(l.greeted, id)
-				}
-			}
-		}
-		limit = rate.NewLimiter(greetsPerSec, greetsBurst)
-		l.greeted[worker] = limit
-	}
-	return limit.AllowN(now, 1)
 }
 
 // triesInAll is how many wrong join codes a minute of all addresses together stop everybody's linking. It is far above what one address may try, so that
@@ -200,9 +237,10 @@ func tidyOffers(slots *int, offers []protocol.Offer) bool {
 	if *slots < 0 || *slots > protocol.MaxSlots || len(offers) > protocol.MaxOffers {
 		return false
 	}
+	pairs := 0
 	for i := range offers {
 		o := &offers[i]
-		if len(o.Pairs) > protocol.MaxPairs || len(o.Features) > 32 || len(o.Samplers) > 128 || len(o.Model) > 256 || len(o.Engine) > 64 {
+		if pairs += len(o.Pairs); pairs > protocol.MaxAllPairs || len(o.Pairs) > protocol.MaxPairs || len(o.Features) > 32 || len(o.Samplers) > 128 || len(o.Model) > 256 || len(o.Engine) > 64 {
 			return false
 		}
 		if o.Model != printable(o.Model, 256) || o.Engine != printable(o.Engine, 64) {
@@ -211,7 +249,9 @@ func tidyOffers(slots *int, offers []protocol.Offer) bool {
 		// People see these in lists of what is possible; an odd one is left out.
 		o.Features = slices.DeleteFunc(o.Features, func(s string) bool { return s != printable(s, 64) })
 		o.Samplers = slices.DeleteFunc(o.Samplers, func(s string) bool { return s != printable(s, 64) })
-		o.Pairs = slices.DeleteFunc(o.Pairs, func(p protocol.Pair) bool { return p.From != printable(p.From, 35) || p.To != printable(p.To, 35) })
+		o.Pairs = slices.DeleteFunc(o.Pairs, func(p protocol.Pair) bool {
+			return p.From == "" || p.To == "" || p.From != printable(p.From, 35) || p.To != printable(p.To, 35)
+		})
 		o.Digest = printable(o.Digest, 128)
 		o.Context, o.MaxPixels, o.MaxSteps, o.MaxCount = max(o.Context, 0), max(o.MaxPixels, 0), max(o.MaxSteps, 0), max(o.MaxCount, 0)
 		o.MaxTokens = max(o.MaxTokens, 0)

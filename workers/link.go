@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"golang.org/x/time/rate"
 
 	"potluck/workers/protocol"
 )
@@ -30,8 +29,11 @@ type link struct {
 	strange  map[string]int // connections per address that have not proved who they are
 	stranger int            // all of them
 	failures map[string][]time.Time
-	greeted  map[int64]*rate.Limiter // handshakes per worker
 	bars     bars
+
+	knocks  *turnstile[string] // connections per address
+	greeted *turnstile[int64]  // handshakes per worker
+	large   chan struct{}      // holds one for each large hello that is being read
 }
 
 const (
@@ -45,6 +47,10 @@ const (
 	offersBurst         = 15
 	greetsPerSec        = 0.5 // handshakes of one worker: each is what an offer frame is, and more
 	greetsBurst         = 15
+	knocksPerSec        = 10 // connections of one address, which may be a house full of workers
+	knocksBurst         = 100
+	smallHello          = 8 << 10 // bytes; larger ones of strangers take turns, or 1,000 of them would fill the memory
+	largeHellos         = 32      // more than one address may have under way
 	lingerFor           = 500 * time.Millisecond
 	storePatience       = 5 * time.Second
 )
@@ -53,7 +59,8 @@ const (
 const everybody = ""
 
 func newLink(p *Pool) *link {
-	return &link{pool: p, sessions: map[uint64]*session{}, strange: map[string]int{}, failures: map[string][]time.Time{}, greeted: map[int64]*rate.Limiter{}}
+	return &link{pool: p, sessions: map[uint64]*session{}, strange: map[string]int{}, failures: map[string][]time.Time{},
+		knocks: newTurnstile[string](knocksPerSec, knocksBurst), greeted: newTurnstile[int64](greetsPerSec, greetsBurst), large: make(chan struct{}, largeHellos)}
 }
 
 // Handler serves protocol.Path and protocol.BlobPath. Before Run and after it, workers are told to come again.
@@ -129,17 +136,23 @@ func (l *link) connect(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this is where Potluck workers connect", http.StatusBadRequest)
 		return
 	}
+	if !l.knocks.pass(address, time.Now()) {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many connections from this address", http.StatusTooManyRequests)
+		return
+	}
 	if wait := l.bars.left(string(key), time.Now()); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
 		http.Error(w, "this worker was put out, and may come back later", http.StatusTooManyRequests)
 		return
 	}
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	m := newMeter()
+	conn, err := websocket.Accept(metered{w, m}, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has answered
 	}
 	conn.SetReadLimit(protocol.MaxFrame)
-	s := &session{id: l.ids.Add(1), link: l, conn: conn, key: string(key), secret: newSecret(), done: make(chan struct{})}
+	s := &session{id: l.ids.Add(1), link: l, conn: conn, meter: m, key: string(key), secret: newSecret(), done: make(chan struct{})}
 	l.mu.Lock()
 	l.sessions[s.id] = s
 	closed := l.closed

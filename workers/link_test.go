@@ -540,6 +540,7 @@ func BenchmarkIdleWorkers(b *testing.B) {
 	}
 	for b.Loop() {
 		before := memory()
+		d.pool.link.knocks = newTurnstile[string](rate.Inf, 1)
 		hands := make([]*hand, n)
 		for i := range hands {
 			hands[i] = d.enlist(community.MemberID(i)).connect()
@@ -561,7 +562,12 @@ func BenchmarkJob(b *testing.B) {
 	defer d.end()
 	h := d.enlist(9).connect()
 	defer h.close()
-	if err := d.pool.ask(context.Background(), func(time.Time) { d.pool.present[1].session.frames.SetLimit(rate.Inf) }); err != nil {
+	if err := d.pool.ask(context.Background(), func(time.Time) {
+		s := d.pool.present[1].session
+		for _, l := range []*rate.Limiter{s.frames, s.meter.pieces, s.meter.reads} {
+			l.SetLimit(rate.Inf)
+		}
+	}); err != nil {
 		b.Fatal(err)
 	}
 	go func() {
