@@ -3,8 +3,10 @@ package workers
 import (
 	"context"
 	"errors"
+	"io"
 	"potluck/failpoint"
 	"potluck/workers/protocol"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -18,7 +20,9 @@ type session struct {
 	id   uint64
 	link *link
 	conn *websocket.Conn
-	key  string // the worker's public key
+	// meter is what conn reads from.
+	meter *meter
+	key   string // the worker's public key
 	// secret is the second half of the token for blobs; the first says which session.
 	secret string
 
@@ -203,6 +207,10 @@ func (s *session) read() {
 //
 // A worker that goes on flooding is not read for long: it would cost more than it did before it was put out.
 func (s *session) discard() {
+	if s.meter.over.Load() {
+		_, _ = io.CopyN(io.Discard, s.meter.Conn, bytesPerSec)
+		return
+	}
 	bytes := 0
 	for range 2 * protocol.FramesPerSec {
 		_, data, err := s.conn.Read(context.Background())
@@ -241,6 +249,9 @@ func (s *session) readAll() (final bool) {
 		kind, data, err := s.conn.Read(ctx)
 		silent := ctx.Err() != nil
 		cancel()
+		if err != nil && s.meter.over.Load() {
+			return s.putOut("too many frames, pings or pieces of frames")
+		}
 		if errors.Is(err, websocket.ErrMessageTooBig) { // the library has said so, and closed
 			s.link.bars.strike(s.key, time.Now())
 		}
@@ -251,7 +262,7 @@ func (s *session) readAll() (final bool) {
 		if kind != websocket.MessageText || !s.frames.AllowN(now, 1) || !s.bytes.AllowN(now, len(data)) {
 			return s.putOut("too many frames or bytes")
 		}
-		f, err := protocol.Decode(data)
+		f, err := protocol.DecodeFromWorker(data)
 		if errors.Is(err, protocol.ErrUnknownFrame) {
 			continue
 		}
@@ -282,7 +293,7 @@ func (s *session) hear(f protocol.Frame) bool {
 		}
 		return s.offer(f)
 	case protocol.Beat:
-		f.GPUs = f.GPUs[:min(len(f.GPUs), 16)]
+		f.GPUs = slices.Clone(f.GPUs[:min(len(f.GPUs), 16)]) // a cut list would keep all that was decoded
 		return s.tell(f)
 	case protocol.Pause:
 		f.Reason = printable(f.Reason, 100)
