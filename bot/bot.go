@@ -53,28 +53,30 @@ type Carried struct {
 	Size int    // bytes
 }
 
+// CarriedKind says what a Carried is, and so which of its fields a platform fills in.
 type CarriedKind string
 
 const (
-	CarriedFile    CarriedKind = "file"
-	CarriedVoice   CarriedKind = "voice"
-	CarriedSticker CarriedKind = "sticker"
-	CarriedPoll    CarriedKind = "poll"
-	CarriedForward CarriedKind = "forward" // Name: whom it is from
+	CarriedFile    CarriedKind = "file"    // Name, Type, Size: a document, a picture, a film; URL where the platform tells it
+	CarriedVoice   CarriedKind = "voice"   // as a file: something spoken, or a film of somebody who speaks
+	CarriedSticker CarriedKind = "sticker" // Name: as its platform calls it
+	CarriedPoll    CarriedKind = "poll"    // Name: the question; Text: its answers
+	CarriedForward CarriedKind = "forward" // Name: whom it is from; Text: what was forwarded. Each where the platform tells it
 	CarriedPlace   CarriedKind = "place"   // URL: a map; Name and Text say what is there
 )
 
+// EventKind says what happened, and so which fields of an Event are set besides ID, Kind, At and Chat.
 type EventKind string
 
 const (
-	MessageNew      EventKind = "message_new"
-	MessageEdited   EventKind = "message_edited"
-	MessagesDeleted EventKind = "messages_deleted"
-	Reaction        EventKind = "reaction"
-	ActionPressed   EventKind = "action_pressed"
-	ChatMigrated    EventKind = "chat_migrated"
-	Joined          EventKind = "joined"
-	Left            EventKind = "left"
+	MessageNew      EventKind = "message_new"      // somebody wrote, or used a command: User, Message, ReplyTo, Text, Carried, Command, Handle
+	MessageEdited   EventKind = "message_edited"   // as MessageNew, with what the message says now
+	MessagesDeleted EventKind = "messages_deleted" // Deleted; no platform tells by whom
+	Reaction        EventKind = "reaction"         // User put the emoji in Text on Message
+	ActionPressed   EventKind = "action_pressed"   // User pressed the button Action on Message: Handle
+	ChatMigrated    EventKind = "chat_migrated"    // what was Chat is MovedTo now, with all that belongs to it
+	Joined          EventKind = "joined"           // the bot came into Chat.Community
+	Left            EventKind = "left"             // the bot is there no more
 )
 
 // Handler takes a platform's events, those of one chat one after the other. It returns once the event is safe (kept, or of no interest), so that the platform may acknowledge it.
@@ -182,12 +184,13 @@ type Button struct {
 	Only community.UserID `json:",omitempty"`
 }
 
+// ButtonStyle says how much a button stands out. A platform without colours leaves it out.
 type ButtonStyle string
 
 const (
-	Secondary ButtonStyle = ""
-	Primary   ButtonStyle = "primary"
-	Danger    ButtonStyle = "danger"
+	Secondary ButtonStyle = ""        // one way among others
+	Primary   ButtonStyle = "primary" // what most people want next
+	Danger    ButtonStyle = "danger"  // it ends or takes away something
 )
 
 // Action is what a button does, kept so that it works after a restart and 30 days later.

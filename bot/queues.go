@@ -24,6 +24,7 @@ type Queues[K comparable] struct {
 // QueueLimits are the tasks that wait at most. PerChat and Total are ≥ 1.
 type QueueLimits struct{ PerChat, Total int }
 
+// NewQueues makes queues that take tasks at once; none of them begins before Run. Panics of tasks go to log.
 func NewQueues[K comparable](limits QueueLimits, log *slog.Logger) *Queues[K] {
 	return &Queues[K]{limits: limits, log: log, waiting: make(map[K][]func(context.Context))}
 }

@@ -2,7 +2,8 @@ package bot
 
 import "sync"
 
-// Recent remembers the newest n values by a key, in memory that does not grow. The empty key is never there.
+// Recent remembers the newest n values by a key, in memory that does not grow: one more key puts the one out that was put in first. The empty key
+// is never there. It may be used from any goroutine.
 type Recent[V any] struct {
 	mu   sync.Mutex
 	have map[string]recentValue[V]
@@ -20,6 +21,7 @@ func NewRecent[V any](n int) *Recent[V] {
 	return &Recent[V]{have: make(map[string]recentValue[V]), ring: make([]string, n)}
 }
 
+// Get returns the value of key; ok is false when there is none (any more). Asking makes nothing younger.
 func (r *Recent[V]) Get(key string) (v V, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -27,12 +29,13 @@ func (r *Recent[V]) Get(key string) (v V, ok bool) {
 	return had.value, ok
 }
 
-// Put remembers v; a key that is there gets no younger by it.
+// Put remembers v as the value of key; a key that is there gets no younger by it.
 func (r *Recent[V]) Put(key string, v V) { r.put(key, v, true) }
 
-// First tells whether the key was not there; now it is.
+// First tells whether the key was not there; now it is, with v. A key that was there keeps its value. An empty one is always the first.
 func (r *Recent[V]) First(key string, v V) bool { return r.put(key, v, false) }
 
+// Drop forgets key; what is not there is no matter. Its place among the n stays taken until its turn.
 func (r *Recent[V]) Drop(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
