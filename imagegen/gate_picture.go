@@ -11,6 +11,8 @@ import (
 	"image/draw"
 	"image/jpeg"
 	"image/png"
+	"io"
+	"os"
 
 	"potluck/workers/protocol"
 )
@@ -21,6 +23,7 @@ var (
 	errSize      = errors.New("not the size that was asked for")
 	errTooLarge  = errors.New("beyond the limits")
 	errOneColour = errors.New("one colour all over")
+	errBusy      = errors.New("other pictures are being decoded") // of previews only: they are a courtesy
 )
 
 const (
@@ -28,8 +31,29 @@ const (
 	maxPreviewPixels = 1024 * 1024
 )
 
-// decoding bounds the memory that pictures from workers take at once: a slot is at most 4 MP, about 50 MB on the way.
+// decoding bounds the memory and the time that pictures from workers take at once: whoever reads, decodes or encodes one holds a slot. A slot is at most 8 MiB
+// and 4 MP, about 60 MB on the way.
 var decoding = make(chan struct{}, 2)
+
+// checkedFile is checked of a file, as soon as there is a slot for it.
+func checkedFile(path string, width, height int) (Picture, error) {
+	decoding <- struct{}{}
+	defer func() { <-decoding }()
+	data, err := readBlob(path)
+	if err != nil {
+		return Picture{}, err
+	}
+	return checked(data, width, height)
+}
+
+func readBlob(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, protocol.MaxBlob+1)) // one more, so that a longer file is refused and not cut
+}
 
 // checked makes a worker's bytes into a Picture: decoded under limits, of exactly the size that was asked for, not of one colour, encoded anew
 // without any metadata of theirs and with both marks.
@@ -60,7 +84,7 @@ func nameOf(png []byte) string {
 	return hex.EncodeToString(sum[:]) + ".png"
 }
 
-// decoded reads a PNG or JPEG of at most bytes and pixels, opaque on white. The header is read and judged before anything is unpacked.
+// decoded reads a PNG or JPEG of at most size bytes and pixels, opaque on white. The header is read and judged before anything is unpacked.
 func decoded(data []byte, size, pixels int, fits func(image.Config) error) (*image.RGBA, error) {
 	if len(data) > size {
 		return nil, fmt.Errorf("%w: %d bytes", errTooLarge, len(data))
@@ -87,8 +111,6 @@ func decoded(data []byte, size, pixels int, fits func(image.Config) error) (*ima
 	if err := fits(c); err != nil {
 		return nil, err
 	}
-	decoding <- struct{}{}
-	defer func() { <-decoding }()
 	m, err := decode()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoPicture, err)
@@ -121,8 +143,14 @@ func oneColour(m *image.RGBA) bool {
 }
 
 // SafePreview makes a worker's preview of an unfinished picture fit to show: at most protocol.MaxPreview bytes and 1 MP, decoded and encoded anew as JPEG with the
-// visible mark and no metadata.
+// visible mark and no metadata. While other pictures take all the room there is for decoding, it is an error: results come first.
 func SafePreview(preview []byte) ([]byte, error) {
+	select {
+	case decoding <- struct{}{}:
+		defer func() { <-decoding }()
+	default:
+		return nil, errBusy
+	}
 	m, err := decoded(preview, protocol.MaxPreview, maxPreviewPixels, func(image.Config) error { return nil })
 	if err != nil {
 		return nil, fmt.Errorf("preview: %w", err)

@@ -6,8 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -206,11 +204,7 @@ func (g *gate) pictures(r workers.Result) ([]Picture, error) {
 	}
 	var pictures []Picture
 	for i, path := range r.Blobs {
-		data, err := readBlob(path)
-		if err != nil {
-			return nil, fmt.Errorf("picture %d: %w", i+1, err)
-		}
-		p, err := checked(data, g.width, g.height)
+		p, err := checkedFile(path, g.width, g.height)
 		if err != nil {
 			return nil, fmt.Errorf("picture %d: %w", i+1, err)
 		}
@@ -218,13 +212,4 @@ func (g *gate) pictures(r workers.Result) ([]Picture, error) {
 	}
 	g.key, g.last = key, pictures
 	return pictures, nil
-}
-
-func readBlob(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, protocol.MaxBlob+1)) // one more, so that a longer file is refused and not cut
 }
