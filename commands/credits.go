@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"potluck/bot"
 	"potluck/fault"
@@ -33,7 +32,7 @@ func (h House) balance(ctx context.Context, in *bot.Invocation) error {
 	if err != nil {
 		return fmt.Errorf("balance: %w", err)
 	}
-	reset := midnight(now)
+	reset := ledger.NextDay(now)
 	lines := []bot.Text{in.Say("credits.spendable", "amount", b.Spendable)}
 	if b.Daily > 0 {
 		lines = append(lines, in.Say("credits.free", "amount", b.Free, "daily", b.Daily, "left", reset.Sub(now), "reset", reset, "shared", payer.Allowance == ledger.AllowanceOf(in.Request.Chat.Community)))
@@ -47,9 +46,6 @@ func (h House) balance(ctx context.Context, in *bot.Invocation) error {
 	lines = append(lines, in.Say("credits.earned", "amount", b.Earned), small(in.Say("credits.meaning")))
 	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n", lines...), Buttons: []bot.NewButton{historyButton(in)}})
 }
-
-// midnight is when the next UTC day begins, and with it new free credits.
-func midnight(now time.Time) time.Time { return now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour) }
 
 // why shows how a job's price came about, to those whom it concerns: who asked, whose worker did it, and operators. Anybody else learns not
 // even that the job exists.

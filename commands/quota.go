@@ -20,7 +20,7 @@ func (h House) quota() bot.Command {
 		if err != nil {
 			return err
 		}
-		reset := midnight(now)
+		reset := ledger.NextDay(now)
 		limits := h.Running.Limits()
 		lines := []bot.Text{in.Say("quota.left", "amount", b.Free+b.Spendable)}
 		if b.Daily > 0 {

@@ -99,6 +99,12 @@ func GrantKey(to Account, day time.Time) string {
 	return "grant:" + to.String() + ":" + day.UTC().Format(time.DateOnly)
 }
 
+// NextDay is when the next day of GrantKey begins, and with it new free credits: midnight UTC.
+func NextDay(now time.Time) time.Time {
+	y, m, d := now.UTC().Date()
+	return time.Date(y, m, d+1, 0, 0, 0, 0, time.UTC)
+}
+
 // Check tells whether the transaction may be applied at all: it has a key and postings, none is zero, and they sum to zero.
 func (t Transaction) Check() error {
 	if t.Key == "" || len(t.Postings) == 0 {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -13,11 +14,24 @@ import (
 
 func TestAmountString(t *testing.T) {
 	for a, want := range map[Amount]string{
-		0: "0", 1: "0.001", 12500: "12.5", -250: "-0.25", 1000: "1", -1000: "-1", 1234567: "1234.567", 10: "0.01",
+		0: "0", 1: "0.001", 120: "0.12", 12345: "12.345", 12500: "12.5", -250: "-0.25", 1000: "1", -1000: "-1", 1234567: "1234.567", 10: "0.01",
 		math.MaxInt64: "9223372036854775.807", math.MinInt64: "-9223372036854775.808",
 	} {
 		if got := a.String(); got != want {
 			t.Errorf("%d milli-credits: %q, want %q", int64(a), got, want)
+		}
+	}
+}
+
+func TestADayEndsAtMidnightUTC(t *testing.T) {
+	newYear := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, now := range []time.Time{newYear.Add(-time.Nanosecond), newYear.Add(-24 * time.Hour), time.Date(2027, 1, 1, 0, 59, 0, 0, time.FixedZone("", 3600))} {
+		if got := NextDay(now); !got.Equal(newYear) {
+			t.Errorf("the day after %s begins at %s", now, got)
+		}
+		a := SpendOf(1)
+		if last := newYear.Add(-time.Nanosecond); GrantKey(a, now) != GrantKey(a, last) || GrantKey(a, now) == GrantKey(a, newYear) {
+			t.Errorf("the day of %s is not that of %s", now, last)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -140,7 +139,7 @@ func (t *tx) hold(job int64, c ledger.Charge, now time.Time) error {
 	}
 	postings, have, ok := ledger.HoldPostings(c.Amount, free, own)
 	if !ok {
-		return fault.New(fault.NoCredit, "need", credits(c.Amount), "have", credits(have), "reset", midnight(now).Format(time.RFC3339))
+		return fault.New(fault.NoCredit, "need", c.Amount, "have", have, "reset", ledger.NextDay(now).Format(time.RFC3339))
 	}
 	_, _, err = t.post(ledger.Transaction{Kind: ledger.KindHold, Key: ledger.HoldKey(job), Job: job, Rates: c.Rates, At: now, Postings: postings})
 	return err
@@ -196,23 +195,4 @@ func (t *tx) grantedSince(a ledger.Account, when time.Time) (since bool, err err
 	last := ledger.GrantKey(a, time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC))
 	err = t.row(`SELECT EXISTS (SELECT 1 FROM transactions WHERE key > ? AND key <= ?)`, ledger.GrantKey(a, when), last).Scan(&since)
 	return since, err
-}
-
-// credits writes an amount with up to 3 decimals: "12", "0.5".
-func credits(a ledger.Amount) string {
-	sign := ""
-	if a < 0 {
-		sign, a = "-", -a
-	}
-	s := sign + strconv.FormatInt(int64(a/ledger.Credit), 10)
-	if rest := a % ledger.Credit; rest != 0 {
-		s += "." + strings.TrimRight(fmt.Sprintf("%03d", rest), "0")
-	}
-	return s
-}
-
-// midnight is when the next UTC day begins.
-func midnight(now time.Time) time.Time {
-	y, m, d := now.UTC().Date()
-	return time.Date(y, m, d+1, 0, 0, 0, 0, time.UTC)
 }

@@ -11,11 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
-
-	"potluck/ledger"
 )
 
 var testKey = bytes.Repeat([]byte{7}, 32)
@@ -285,17 +282,5 @@ func TestSealedValueOpensOnlyInItsPlace(t *testing.T) {
 	}
 	if got, err := s.open("c", "r", s.seal("c", "r", []byte{})); err != nil || got == nil || len(got) != 0 {
 		t.Errorf("empty came back as %v, %v", got, err)
-	}
-}
-
-func TestCreditsText(t *testing.T) {
-	for amount, want := range map[ledger.Amount]string{0: "0", 1000: "1", 1500: "1.5", 1: "0.001", 12345: "12.345", 120: "0.12", -2500: "-2.5"} {
-		if got := credits(amount); got != want {
-			t.Errorf("%d: %q, want %q", amount, got, want)
-		}
-	}
-	now := time.Date(2026, 12, 31, 23, 59, 0, 0, time.FixedZone("", 3600))
-	if got := midnight(now); !got.Equal(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)) {
-		t.Errorf("midnight after %s is %s", now, got)
 	}
 }
