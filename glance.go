@@ -12,6 +12,7 @@ import (
 	"potluck/bot/webchat"
 	"potluck/community"
 	"potluck/ledger"
+	"potluck/web/reader"
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
@@ -157,8 +158,8 @@ func directions(pairs []workers.PairView, least protocol.Quality) map[string][]s
 		return base.String() == own
 	}
 	into := map[string][]string{}
-	for _, from := range webchat.Languages() {
-		for _, to := range webchat.Languages() {
+	for _, from := range reader.Languages() {
+		for _, to := range reader.Languages() {
 			if from != to && slices.ContainsFunc(pairs, func(p workers.PairView) bool {
 				return (p.Quality != protocol.Demo || least == protocol.Demo) && fits(p.From, from) && fits(p.To, to)
 			}) {

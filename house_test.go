@@ -5,11 +5,14 @@ import (
 	"crypto/sha256"
 	"log/slog"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
+	"potluck/commands"
 	"potluck/storage"
 	"potluck/web/caller"
+	"potluck/web/reader"
 	"potluck/workers/protocol"
 )
 
@@ -85,5 +88,12 @@ func TestTrustedProxiesOfTheConfiguration(t *testing.T) {
 	c.TrustedProxies = append(c.TrustedProxies, "everybody")
 	if _, err := c.proxies(); err == nil {
 		t.Error("a proxy that is no address is believed")
+	}
+}
+
+// Whoever chooses a language on the page chooses it for the bot's answers, too.
+func TestPagesAndCommandsSpeakTheSameLanguages(t *testing.T) {
+	if pages, bot := reader.Languages(), commands.Languages(); !slices.Equal(pages, bot) {
+		t.Errorf("the pages have %v, the commands %v", pages, bot)
 	}
 }

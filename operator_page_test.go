@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 
 	"potluck/web/operator"
+	"potluck/web/reader"
 )
 
 // TestTheOperatorsViewInABrowser: the real programs, a machine with the demonstration engine, three visitors who want more than it can do at once.
@@ -214,7 +215,7 @@ func TestTheOperatorsViewIsValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, ".htmlvalidate.json"), string(rules))
-	for _, l := range operator.Languages() {
+	for _, l := range reader.Languages() {
 		for who, v := range map[string]*visitor{"operator": k.operator, "guest": k.guest} {
 			write(t, filepath.Join(dir, who+"-"+l+".html"), v.read(operator.Path, l))
 		}

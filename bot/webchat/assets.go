@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"potluck/web/reader"
 )
 
 //go:embed assets
@@ -64,12 +66,12 @@ func loadAssets(title string) (*assets, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read page: %w", err)
 	}
-	for _, l := range Languages() {
+	for _, l := range reader.Languages() {
 		words, err := readWords(l)
 		if err != nil {
 			return nil, err
 		}
-		values := map[string]any{"Title": title, "Language": l, "Languages": languageNames(), "Words": words, "Modules": modules, "Assets": "/webchat/assets/" + a.version}
+		values := map[string]any{"Title": title, "Language": l, "Languages": reader.Names(), "Words": words, "Modules": modules, "Assets": "/webchat/assets/" + a.version}
 		for file, pages := range map[string]map[string]*asset{"index.html": a.pages, "used.html": a.used} {
 			var b bytes.Buffer
 			if err := t.ExecuteTemplate(&b, file, values); err != nil {
@@ -140,5 +142,5 @@ func (p *Page) index(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Vary", "Accept-Language, Cookie")
-	p.assets.pages[readerLanguage(r)].serve(w, r, http.StatusOK)
+	p.assets.pages[reader.Language(r)].serve(w, r, http.StatusOK)
 }

@@ -2,12 +2,13 @@ package webchat
 
 import (
 	"encoding/json"
-	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"potluck/web/reader"
 )
 
 // shape lists the keys of a text file with the kind of each value and the places in it. Plural forms differ between languages.
@@ -32,7 +33,7 @@ func shape(prefix string, v any, into map[string]string) {
 
 func TestEveryLanguageHasEveryText(t *testing.T) {
 	shapes := map[string]map[string]string{}
-	for _, l := range Languages() {
+	for _, l := range reader.Languages() {
 		words, err := readWords(l)
 		if err != nil {
 			t.Fatal(err)
@@ -40,7 +41,7 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 		shapes[l] = map[string]string{}
 		shape("", words, shapes[l])
 	}
-	for _, l := range Languages()[1:] {
+	for _, l := range reader.Languages()[1:] {
 		for k, v := range shapes["en"] {
 			if shapes[l][k] != v {
 				t.Errorf("%s: %s is %q, in English %q", l, k, shapes[l][k], v)
@@ -55,7 +56,7 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 // "That is too long." told nobody how much fits.
 func TestTooLongSaysWhatFits(t *testing.T) {
 	want := strconv.Itoa(Limits{}.withDefaults().TextLength)
-	for _, l := range Languages() {
+	for _, l := range reader.Languages() {
 		words, err := readWords(l)
 		if err != nil {
 			t.Fatal(err)
@@ -105,30 +106,11 @@ func TestTextsAreUsed(t *testing.T) {
 }
 
 func TestThePageSpeaksTheReadersLanguage(t *testing.T) {
-	for _, c := range []struct{ accept, cookie, page, locale string }{
-		{"", "", "en", ""},
-		{"de-AT,de;q=0.9,en;q=0.8", "", "de", "de-AT"},
-		{"fr-FR,ja;q=0.5", "", "ja", "fr-FR"},
-		{"fr", "", "en", "fr"},
-		{"es-MX", "ja", "ja", "ja"},
-		{"es-MX", "tlh", "es", "es-MX"},
-		{strings.Repeat("a", 300), "", "en", ""},
-		{";;;", "", "en", ""},
-	} {
-		r, _ := http.NewRequest("GET", "/", nil)
-		r.Header.Set("Accept-Language", c.accept)
-		if c.cookie != "" {
-			r.AddCookie(&http.Cookie{Name: languageCookie, Value: c.cookie})
-		}
-		if page, l := readerLanguage(r), locale(r); page != c.page || l != c.locale {
-			t.Errorf("%+v: the page speaks %s, the bot %q", c, page, l)
-		}
-	}
 	a, err := loadAssets(`Anna's <b>"table"</b>`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range Languages() {
+	for _, l := range reader.Languages() {
 		html := string(a.pages[l].plain)
 		if !strings.Contains(html, `<html lang="`+l+`">`) || strings.Contains(html, "<b>\"table") {
 			t.Errorf("%s: %.200s", l, html)
@@ -145,7 +127,7 @@ func TestThePageSpeaksTheReadersLanguage(t *testing.T) {
 // A first visit loads everything once. The budget is for what goes over the wire.
 // Who came too late with a link of potluck operator read that it lasts until the program stops; it lasts 10 minutes.
 func TestAUsedLinkTellsHowLongLinksLast(t *testing.T) {
-	for _, l := range Languages() {
+	for _, l := range reader.Languages() {
 		words, err := readWords(l)
 		if err != nil {
 			t.Fatal(err)

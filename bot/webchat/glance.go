@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"potluck/community"
+	"potluck/web/reader"
 )
 
 // Pool is what the page shows of the machines at a glance.
@@ -106,7 +107,7 @@ func (p *Page) suggest(w http.ResponseWriter, r *http.Request, s Session) {
 	if p.limited(w, p.limits.suggestions, string(s.User)) {
 		return
 	}
-	found := p.config.Suggest(locale(r), command, option, typed)
+	found := p.config.Suggest(reader.Locale(r), command, option, typed)
 	answer(w, http.StatusOK, append([]string{}, found[:min(len(found), 25)]...))
 }
 

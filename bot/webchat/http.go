@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"potluck/fault"
+	"potluck/web/reader"
 )
 
 // Handler serves the page at / and everything it needs below /webchat/.
@@ -143,7 +144,7 @@ func (p *Page) commands(w http.ResponseWriter, r *http.Request) {
 		p.broken(w, r, err)
 		return
 	}
-	list, err := json.Marshal(p.config.Commands(r.Context(), s.User, locale(r)))
+	list, err := json.Marshal(p.config.Commands(r.Context(), s.User, reader.Locale(r)))
 	if err != nil || bytes.Equal(list, []byte("null")) {
 		list = []byte("[]")
 	}

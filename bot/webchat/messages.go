@@ -11,6 +11,7 @@ import (
 
 	"potluck/bot"
 	"potluck/community"
+	"potluck/web/reader"
 )
 
 // bodyLimit fits TextLength characters in JSON's longest form, twelve bytes for one beyond the basic plane.
@@ -261,7 +262,7 @@ func (p *Page) visible(ctx context.Context, chat string, id community.MessageID,
 }
 
 func (p *Page) event(r *http.Request, s Session, kind bot.EventKind, chat string) bot.Event {
-	e := bot.Event{Kind: kind, At: p.config.Now(), Chat: p.chat(chat), User: s.User, Name: s.Name, Locale: locale(r)}
+	e := bot.Event{Kind: kind, At: p.config.Now(), Chat: p.chat(chat), User: s.User, Name: s.Name, Locale: reader.Locale(r)}
 	if s.User == OperatorUser {
 		e.Role = community.Admin
 	}

@@ -52,7 +52,7 @@ type Config struct {
 	// Commands returns what the page completes after "/" for that visitor (empty: without a session), who reads that locale (BCP 47, may be
 	// empty): a list of {"name", "description"} objects, or any other JSON.
 	Commands func(ctx context.Context, user community.UserID, locale string) any
-	// Language keeps in which language (one of Languages) a visitor wants the bot's answers: who chooses one for the page wants both. nil: nobody does.
+	// Language keeps in which language (one of reader.Languages) a visitor wants the bot's answers: who chooses one for the page wants both. nil: nobody does.
 	Language func(ctx context.Context, user community.UserID, name, language string) error
 	// Suggest completes what is typed so far as the value of an option ("worker link", "name"), at most 25 answers; nil: nothing.
 	Suggest func(locale, command, option, typed string) []string

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"potluck/community"
+	"potluck/web/reader"
 )
 
 // cookieName names the session cookie. It holds 256 random bits; the database knows only their hash.
@@ -209,7 +210,7 @@ func (p *Page) becomeOperator(w http.ResponseWriter, r *http.Request) {
 	}
 	token := r.URL.Query().Get("token")
 	if !p.operator.take(token) {
-		p.assets.used[readerLanguage(r)].serve(w, r, http.StatusForbidden)
+		p.assets.used[reader.Language(r)].serve(w, r, http.StatusForbidden)
 		return
 	}
 	s, known, err := p.session(r)

@@ -76,7 +76,7 @@ type Audit struct {
 // View is the page. It keeps what it read for some seconds, so that many open windows cost no more than one.
 type View struct {
 	config   Config
-	texts    *texts
+	texts    texts
 	assets   map[string]*asset
 	guard    *guard.Guard
 	history  history

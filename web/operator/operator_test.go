@@ -23,6 +23,7 @@ import (
 	"potluck/storage"
 	"potluck/storage/storagetest"
 	"potluck/web/operator"
+	"potluck/web/reader"
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
@@ -184,11 +185,22 @@ func TestOnlyTheOperatorLooks(t *testing.T) {
 	}
 }
 
+// Who chose German on the page got the operator's view in the language of the browser.
+func TestTheViewFollowsTheLanguageChosenOnThePage(t *testing.T) {
+	d := open(t)
+	for _, path := range []string{"/operator", "/operator/nothing"} {
+		res := d.do(http.MethodGet, path, "", "Accept-Language", "en-GB,en;q=0.9", "Cookie", reader.Cookie+"=de")
+		if page := d.text(res); !strings.Contains(page, `<html lang="de">`) || res.Header.Get("Content-Language") != "de" || !strings.Contains(res.Header.Get("Vary"), "Cookie") {
+			t.Errorf("%s: %s %v %.200s", path, res.Status, res.Header, page)
+		}
+	}
+}
+
 func TestThePageAndItsHeaders(t *testing.T) {
 	d := open(t)
 	inline := regexp.MustCompile(`(?i)<script(?:>| (?:[^>]*[^t"]>))|\son\w+=|\sstyle=`)
 	var page string
-	for _, lang := range operator.Languages() {
+	for _, lang := range reader.Languages() {
 		res := d.do(http.MethodGet, "/operator", "", "Accept-Language", lang)
 		page = d.text(res)
 		if res.StatusCode != http.StatusOK || !strings.Contains(page, `<html lang="`+lang+`">`) || !strings.Contains(page, "Test &amp; Kitchen") {

@@ -10,6 +10,8 @@ import (
 	"html/template"
 	"net/http"
 	"strings"
+
+	"potluck/web/reader"
 )
 
 //go:embed assets
@@ -80,7 +82,7 @@ func (v *View) missing(w http.ResponseWriter, r *http.Request) {
 
 // show writes a page in the reader's language. what is the key of its heading.
 func (v *View) show(w http.ResponseWriter, r *http.Request, status int, name, what string) {
-	said := v.texts.match(r.Header.Get("Accept-Language"))
+	said := v.texts[reader.Language(r)]
 	version := map[string]string{}
 	for name, a := range v.assets {
 		version[strings.ReplaceAll(name, ".", "_")] = a.version

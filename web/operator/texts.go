@@ -7,20 +7,15 @@ import (
 	"html/template"
 
 	"github.com/goccy/go-yaml"
-	"golang.org/x/text/language"
+
+	"potluck/web/reader"
 )
 
 //go:embed texts/*.yaml
 var textFiles embed.FS
 
-// Languages lists the languages of the page; the first one stands in where nothing else fits.
-func Languages() []string { return []string{"en", "es", "de", "ja"} }
-
 // texts holds what the page says, per language.
-type texts struct {
-	matcher language.Matcher
-	all     map[string]words
-}
+type texts map[string]words
 
 // words is one language. JSON is what the page's script reads.
 type words struct {
@@ -29,10 +24,9 @@ type words struct {
 	JSON template.JS
 }
 
-func readTexts() (*texts, error) {
-	t := &texts{all: map[string]words{}}
-	var tags []language.Tag
-	for _, l := range Languages() {
+func readTexts() (texts, error) {
+	all := texts{}
+	for _, l := range reader.Languages() {
 		b, err := textFiles.ReadFile("texts/" + l + ".yaml")
 		if err != nil {
 			return nil, fmt.Errorf("read texts: %w", err)
@@ -46,22 +40,7 @@ func readTexts() (*texts, error) {
 			return nil, fmt.Errorf("texts/%s.yaml: %w", l, err)
 		}
 		w.JSON = template.JS(script)
-		t.all[l] = w
-		tags = append(tags, language.MustParse(l))
+		all[l] = w
 	}
-	t.matcher = language.NewMatcher(tags)
-	return t, nil
-}
-
-// match finds the language for a browser's Accept-Language.
-func (t *texts) match(accepted string) words {
-	if len(accepted) <= 200 {
-		tags, _, err := language.ParseAcceptLanguage(accepted)
-		if err == nil && len(tags) > 0 {
-			if _, i, confidence := t.matcher.Match(tags...); confidence != language.No {
-				return t.all[Languages()[i]]
-			}
-		}
-	}
-	return t.all[Languages()[0]]
+	return all, nil
 }
