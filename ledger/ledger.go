@@ -1,6 +1,6 @@
 // Package ledger is the credit of a community: amounts, accounts, transactions that sum to zero, and the rates that price a job.
 //
-// It is pure: no SQL, no clock, no I/O. Package storage applies its transactions.
+// It is pure: no SQL, no clock, no I/O. Package storage reads what stands in the accounts, has the postings computed here and keeps them.
 package ledger
 
 import (
@@ -36,11 +36,19 @@ type Account struct {
 	Owner string
 }
 
-func SpendOf(m community.MemberID) Account  { return Account{Spend, fmt.Sprint(int64(m))} }
+// SpendOf is a member's own credits.
+func SpendOf(m community.MemberID) Account { return Account{Spend, fmt.Sprint(int64(m))} }
+
+// EscrowOf is what a member earned and cannot spend yet.
 func EscrowOf(m community.MemberID) Account { return Account{Escrow, fmt.Sprint(int64(m))} }
+
+// AllowanceOf is an identity's free credits of the day, or those that the visitors of a community share. It goes by identity and not by member, so that
+// nobody gets a day's credits twice by connecting and disconnecting accounts.
 func AllowanceOf[T community.UserID | community.CommunityID](id T) Account {
 	return Account{Allowance, string(id)}
 }
+
+// PoolOf is what belongs to a community together.
 func PoolOf(c community.CommunityID) Account { return Account{PoolFund, string(c)} }
 
 var (
@@ -52,6 +60,7 @@ var (
 // System tells whether the account belongs to the house itself.
 func (a Account) System() bool { return a.Kind == Mint || a.Kind == Burn || a.Kind == Hold }
 
+// String is "spend/12", or the kind alone for the house's own. It stands in keys of grants, which are kept for ever.
 func (a Account) String() string {
 	if a.Owner == "" {
 		return string(a.Kind)
@@ -91,10 +100,16 @@ type Transaction struct {
 	Postings []Posting
 }
 
-// HoldKey, ResolutionKey, GrantKey and ReleaseKey are the idempotency keys.
-func HoldKey(job int64) string            { return fmt.Sprintf("hold:%d", job) }
-func ResolutionKey(job int64) string      { return fmt.Sprintf("resolve:%d", job) }
-func ReleaseKey(transaction int64) string { return fmt.Sprintf("release:%d", transaction) }
+// HoldKey lets a job hold credits once.
+func HoldKey(job int64) string { return fmt.Sprintf("hold:%d", job) }
+
+// ResolutionKey is that of a job's settlement and of its refund, so that only one of them ever happens.
+func ResolutionKey(job int64) string { return fmt.Sprintf("resolve:%d", job) }
+
+// ReleaseKey lets the earnings of one settlement, whose transaction's id it takes, leave escrow once.
+func ReleaseKey(settlement int64) string { return fmt.Sprintf("release:%d", settlement) }
+
+// GrantKey lets an account have its grant once in the UTC day of a time. The keys of one account sort by their days.
 func GrantKey(to Account, day time.Time) string {
 	return "grant:" + to.String() + ":" + day.UTC().Format(time.DateOnly)
 }

@@ -51,6 +51,7 @@ func (s *Requests) Action(ctx context.Context, id string) (a bot.Action, ok bool
 	return a, err == nil, wrap("action", err)
 }
 
+// DropActions forgets a request's buttons of those names, or all of them when none is named.
 func (s *Requests) DropActions(ctx context.Context, request string, names ...string) error {
 	return s.DB.write(ctx, "drop actions", func(t *tx) error {
 		if len(names) == 0 {

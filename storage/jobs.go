@@ -134,6 +134,7 @@ func (s *Jobs) Submit(ctx context.Context, j workers.Job, c ledger.Charge, now t
 	return stored, nil
 }
 
+// JobByKey returns ok false when there is no such job. One whose texts were erased comes without them.
 func (s *Jobs) JobByKey(ctx context.Context, key string) (workers.Job, bool, error) {
 	j, err := s.DB.scanJob(s.DB.reads.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs j WHERE j.key = ?`, key))
 	if errors.Is(err, sql.ErrNoRows) {

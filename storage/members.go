@@ -122,10 +122,12 @@ func (p *People) change(ctx context.Context, what string, id community.MemberID,
 	})
 }
 
+// SetLanguage keeps the language, a BCP 47 tag, that a member chose; empty: none. ErrNoMember when there is no such member.
 func (p *People) SetLanguage(ctx context.Context, id community.MemberID, language string) error {
 	return p.change(ctx, "set language", id, `UPDATE members SET language = ? WHERE id = ?`, language)
 }
 
+// MakeOperator makes a member an operator of this Potluck. ErrNoMember when there is no such member.
 func (p *People) MakeOperator(ctx context.Context, id community.MemberID) error {
 	return p.change(ctx, "make operator", id, `UPDATE members SET operator = 1 WHERE id = ?`)
 }
@@ -147,6 +149,7 @@ func (p *People) Identities(ctx context.Context, id community.MemberID) (ids []c
 	return ids, wrap("identities", err)
 }
 
+// Consent tells whether a member has agreed to the named notice, or was shown it.
 func (p *People) Consent(ctx context.Context, id community.MemberID, notice string) (bool, error) {
 	var ok bool
 	err := p.DB.reads.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM consents WHERE member = `+personOf("?1")+` AND notice = ?2)`, id, notice).Scan(&ok)

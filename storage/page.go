@@ -20,6 +20,7 @@ type Page struct{ DB *DB }
 
 var _ webchat.Store = (*Page)(nil)
 
+// NewSession keeps a visitor's session under the SHA-256 of its token, which stands nowhere. A token that is known already is an error.
 func (s *Page) NewSession(ctx context.Context, tokenHash [32]byte, v webchat.Session) error {
 	return s.DB.write(ctx, "new page session", func(t *tx) error {
 		_, err := t.exec(`INSERT INTO page_sessions (hash, user, name, created_ms, seen_ms) VALUES (?, ?, ?, ?, ?)`,
@@ -36,6 +37,7 @@ func (s *Page) SeeSession(ctx context.Context, tokenHash [32]byte, now time.Time
 	})
 }
 
+// Session returns ok false when no session has a token of that hash.
 func (s *Page) Session(ctx context.Context, tokenHash [32]byte) (v webchat.Session, ok bool, err error) {
 	var created, seen int64
 	err = s.DB.reads.QueryRowContext(ctx, `SELECT user, name, created_ms, seen_ms FROM page_sessions WHERE hash = ?`, tokenHash[:]).Scan(&v.User, &v.Name, &created, &seen)
@@ -183,6 +185,7 @@ func dropEdits(t *tx, row int64) error {
 	return err
 }
 
+// Message returns ok false when the chat never had it. A deleted one comes as Deleted, without its text.
 func (s *Page) Message(ctx context.Context, chat string, id community.MessageID) (webchat.Message, bool, error) {
 	m, _, err := s.scanMessage(s.DB.reads.QueryRowContext(ctx, `SELECT `+pageColumns+` FROM page_messages m WHERE m.chat = ? AND m.id = ?`, chat, id))
 	if errors.Is(err, sql.ErrNoRows) {

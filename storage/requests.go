@@ -91,6 +91,7 @@ func (s *Requests) Accept(ctx context.Context, r bot.Request) (ok bool, err erro
 // ErrNoRequest says that no request has that id.
 var ErrNoRequest = errors.New("no such request")
 
+// SetReply keeps the ids of the messages that show a request's answer, in their order. ErrNoRequest when there is no such request.
 func (s *Requests) SetReply(ctx context.Context, id string, parts []community.MessageID) error {
 	reply, err := json.Marshal(append([]community.MessageID{}, parts...))
 	if err != nil {
@@ -102,7 +103,7 @@ func (s *Requests) SetReply(ctx context.Context, id string, parts []community.Me
 	})
 }
 
-// SetState moves on; a delivered request stays delivered without an error.
+// SetState moves on; a delivered request stays delivered without an error. ErrNoRequest when there is no such request.
 func (s *Requests) SetState(ctx context.Context, id string, state bot.RequestState) error {
 	return s.DB.write(ctx, "set request state", func(t *tx) error {
 		n, err := t.exec(`UPDATE requests SET state = CASE state WHEN 'delivered' THEN state ELSE ? END WHERE id = ?`, state, id)
@@ -122,6 +123,7 @@ func (s *Requests) CountStart(ctx context.Context, id string, by int) (starts in
 	return starts, err
 }
 
+// Request returns ok false when there is no such request. What of it cannot be read any more is missing, without an error.
 func (s *Requests) Request(ctx context.Context, id string) (bot.Request, bool, error) {
 	r, err := s.DB.scanRequest(s.DB.reads.QueryRowContext(ctx, `SELECT `+requestColumns+` FROM requests r JOIN chats c ON c.row = r.chat WHERE r.id = ?`, id))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -130,6 +132,7 @@ func (s *Requests) Request(ctx context.Context, id string) (bot.Request, bool, e
 	return r, err == nil, wrap("request", err)
 }
 
+// Unfinished lists every request that is not delivered, the oldest first, each as Request would return it.
 func (s *Requests) Unfinished(ctx context.Context) (list []bot.Request, err error) {
 	rows, err := s.DB.reads.QueryContext(ctx, `
 		SELECT `+requestColumns+` FROM requests r JOIN chats c ON c.row = r.chat

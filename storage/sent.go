@@ -31,6 +31,7 @@ func (s *Requests) Sent(ctx context.Context, chat community.ChatID, parts []comm
 	})
 }
 
+// RequestOf tells which request a message of the bot answers; ok is false for any other message.
 func (s *Requests) RequestOf(ctx context.Context, chat community.ChatID, m community.MessageID) (request string, ok bool, err error) {
 	err = s.DB.reads.QueryRowContext(ctx, `
 		SELECT s.request FROM chats c JOIN sent s ON s.chat = c.row

@@ -22,18 +22,22 @@ func (s *Jobs) setWorker(ctx context.Context, what, column string, worker int64,
 	})
 }
 
+// Rename gives a worker another name. Here and below: ErrNoWorker when no linked worker has that id.
 func (s *Jobs) Rename(ctx context.Context, worker int64, name string) error {
 	return s.setWorker(ctx, "rename worker", "name", worker, name)
 }
 
+// SetShare says whether the owner is named under the worker's results.
 func (s *Jobs) SetShare(ctx context.Context, worker int64, share bool) error {
 	return s.setWorker(ctx, "share worker", "share", worker, share)
 }
 
+// SetPaused keeps since when a worker is paused in the chat; the zero time lets it go on.
 func (s *Jobs) SetPaused(ctx context.Context, worker int64, since time.Time) error {
 	return s.setWorker(ctx, "pause worker", "paused_ms", worker, ms(since))
 }
 
+// SetLimits keeps what the owner lets the worker do, in place of all that was said before.
 func (s *Jobs) SetLimits(ctx context.Context, worker int64, l workers.Limits) error {
 	b, err := json.Marshal(l)
 	if err != nil {

@@ -152,6 +152,7 @@ func (s *Jobs) WorkerByKey(ctx context.Context, key []byte) (workers.Worker, boo
 	return one[0], err == nil, wrap("worker by key", err)
 }
 
+// Workers lists the linked workers of an owner, or of everybody when owner is 0, by id.
 func (s *Jobs) Workers(ctx context.Context, owner community.MemberID) (list []workers.Worker, err error) {
 	rows, err := s.DB.reads.QueryContext(ctx, `
 		SELECT `+workerColumns+` FROM workers w JOIN members m ON m.id = w.owner
@@ -209,6 +210,7 @@ func (s *Jobs) Vouch(ctx context.Context, worker int64, c community.CommunityID,
 	})
 }
 
+// Seen keeps what a worker last said of itself and when it was there, in place of what was kept before. ErrNoWorker when there is no such worker.
 func (s *Jobs) Seen(ctx context.Context, worker int64, hw protocol.Hardware, offers []protocol.Offer, now time.Time) error {
 	hardware, err1 := json.Marshal(hw)
 	if offers == nil {
@@ -237,6 +239,7 @@ func (s *Jobs) Offers(ctx context.Context, worker int64) (offers []protocol.Offe
 	return offers, wrap("offers", err)
 }
 
+// Speeds returns the latest measurement of each linked worker, kind of job and model.
 func (s *Jobs) Speeds(ctx context.Context) (speeds []workers.Speed, err error) {
 	rows, err := s.DB.reads.QueryContext(ctx, `
 		SELECT s.worker, s.kind, s.model, s.rate, s.jobs
