@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,11 +20,7 @@ var ErrOlder = errors.New("written by an older Potluck")
 // OpenBeside opens a database for reading only. It takes no lock, so it works beside the process that writes, and without one; it changes
 // nothing and never runs a migration. Key may be nil where nothing sealed is read; another database's is refused with ErrKey. Methods that write fail with ErrReadOnly.
 func OpenBeside(ctx context.Context, c Config) (_ *DB, err error) {
-	log := c.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	db := &DB{log: log, clock: clock{began: time.Now()}}
+	db := &DB{log: logOr(c.Log), clock: clock{began: time.Now()}}
 	if c.Key != nil {
 		if db.seal, err = newSealer(c.Key); err != nil {
 			return nil, err
@@ -42,16 +37,14 @@ func OpenBeside(ctx context.Context, c Config) (_ *DB, err error) {
 		return nil, &refusal{fmt.Sprintf("there is no database at %s: name its folder with data_dir or POTLUCK_DATA_DIR", db.path), ErrForeign, nil}
 	}
 	// mode=ro: the last of several connections to close would otherwise move the WAL into the file, which belongs to the writing process.
-	db.reads, err = sql.Open("sqlite3", dsn(db.path, "&mode=ro&_query_only=1&_stmt_cache_size=64&_cache_size=-65536"))
-	if err != nil {
-		return nil, opening(db.path, err)
+	if db.reads, err = openReaders(ctx, db.path, "&mode=ro&_query_only=1&_stmt_cache_size=64&_cache_size=-65536", max(1, c.Readers)); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			db.reads.Close()
 		}
 	}()
-	db.reads.SetMaxOpenConns(max(1, c.Readers))
 	conn, err := db.reads.Conn(ctx)
 	if err != nil {
 		return nil, opening(db.path, err)

@@ -2,6 +2,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -99,30 +100,12 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 type keyStep func(ctx context.Context, conn *sql.Conn, s *sealer, path string) error
 
 func openSealed(ctx context.Context, c Config, seal *sealer, key keyStep) (_ *DB, err error) {
-	log := c.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	path, err := filepath.Abs(c.Path)
-	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", c.Path, err)
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // so that two names of one file share one lock
-	}
-	if err := prepareFolder(path); err != nil {
-		return nil, err
-	}
-	lock, err := lockFile(path + ".lock")
+	path, lock, err := lockedPath(c.Path)
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, log: log, seal: seal, lock: lock, clock: clock{began: time.Now()}}
 	defer func() {
 		if err != nil {
-			if db.reads != nil {
-				db.reads.Close()
-			}
 			lock.Close()
 		}
 	}()
@@ -131,15 +114,6 @@ func openSealed(ctx context.Context, c Config, seal *sealer, key keyStep) (_ *DB
 	}
 	if err := CheckHeader(path); err != nil {
 		return nil, err
-	}
-
-	readers := c.Readers
-	if readers <= 0 {
-		readers = 4
-	}
-	checkBelow := c.CheckBelow
-	if checkBelow == 0 {
-		checkBelow = 64 << 20
 	}
 	w, err := openWriter(ctx, path, c.Queue, c.Group)
 	if err != nil {
@@ -151,32 +125,73 @@ func openSealed(ctx context.Context, c Config, seal *sealer, key keyStep) (_ *DB
 			w.db.Close()
 		}
 	}()
-	if err := checkDamage(ctx, w.conn, path, checkBelow); err != nil {
+	db := &DB{path: path, log: logOr(c.Log), seal: seal, lock: lock, writer: w, clock: clock{began: time.Now()}}
+	if err := db.bringUpToDate(ctx, w.conn, cmp.Or(c.CheckBelow, 64<<20), key); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, w.conn, path, log); err != nil {
-		return nil, opening(path, err)
+	if db.reads, err = openReaders(ctx, path, "&_query_only=1&_stmt_cache_size=64&_cache_size=-8192", cmp.Or(max(0, c.Readers), 4)); err != nil {
+		return nil, err
 	}
-	if err := key(ctx, w.conn, seal, path); err != nil {
-		return nil, opening(path, err)
-	}
-	if err := os.Remove(path + beingMade); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, opening(path, err)
-	}
+	db.cache.init()
+	w.start()
+	return db, nil
+}
 
-	db.reads, err = sql.Open("sqlite3", dsn(path, "&_query_only=1&_stmt_cache_size=64&_cache_size=-8192"))
+func logOr(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
+}
+
+// lockedPath makes the database's folder where it is missing and takes its lock. path is the absolute one of the file itself, so that two names of one
+// file share one lock.
+func lockedPath(name string) (path string, lock io.Closer, err error) {
+	path, err = filepath.Abs(name)
+	if err != nil {
+		return "", nil, fmt.Errorf("open database %s: %w", name, err)
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if err := prepareFolder(path); err != nil {
+		return "", nil, err
+	}
+	lock, err = lockFile(path + ".lock")
+	return path, lock, err
+}
+
+// bringUpToDate makes of the file what this program reads: it refuses a damaged one, migrates the schema and takes the key's step. A file that was being
+// made is then made.
+func (db *DB) bringUpToDate(ctx context.Context, conn *sql.Conn, checkBelow int64, key keyStep) error {
+	if err := checkDamage(ctx, conn, db.path, checkBelow); err != nil {
+		return err
+	}
+	if err := migrate(ctx, conn, db.path, db.log); err != nil {
+		return opening(db.path, err)
+	}
+	if err := key(ctx, conn, db.seal, db.path); err != nil {
+		return opening(db.path, err)
+	}
+	if err := os.Remove(db.path + beingMade); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return opening(db.path, err)
+	}
+	return nil
+}
+
+// openReaders opens n connections at most, the first of them now.
+func openReaders(ctx context.Context, path, options string, n int) (*sql.DB, error) {
+	reads, err := sql.Open("sqlite3", dsn(path, options))
 	if err != nil {
 		return nil, opening(path, err)
 	}
-	db.reads.SetMaxOpenConns(readers)
-	db.reads.SetMaxIdleConns(readers)
-	if err := db.reads.PingContext(ctx); err != nil {
+	reads.SetMaxOpenConns(n)
+	reads.SetMaxIdleConns(n)
+	if err := reads.PingContext(ctx); err != nil {
+		reads.Close()
 		return nil, opening(path, err)
 	}
-	db.cache.init()
-	db.writer = w
-	w.start()
-	return db, nil
+	return reads, nil
 }
 
 // Close takes no more writes, does those that wait, and gives the file free. It returns the first call's error each time.
