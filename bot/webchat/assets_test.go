@@ -111,7 +111,7 @@ func TestThePageSpeaksTheReadersLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, l := range reader.Languages() {
-		html := string(a.pages[l].plain)
+		html := string(a.pages[l].Plain())
 		if !strings.Contains(html, `<html lang="`+l+`">`) || strings.Contains(html, "<b>\"table") {
 			t.Errorf("%s: %.200s", l, html)
 		}
@@ -143,10 +143,10 @@ func TestThePageIsSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := len(a.pages["ja"].zipped)
+	sum := len(a.pages["ja"].Zipped())
 	for name, f := range a.files {
-		t.Logf("%-16s %6d %6d", name, len(f.plain), len(f.zipped))
-		sum += len(f.zipped)
+		t.Logf("%-16s %6d %6d", name, len(f.Plain()), len(f.Zipped()))
+		sum += len(f.Zipped())
 	}
 	if t.Logf("together %d bytes", sum); sum > 60_000 {
 		t.Errorf("the page is %d bytes", sum)

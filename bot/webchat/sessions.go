@@ -210,7 +210,7 @@ func (p *Page) becomeOperator(w http.ResponseWriter, r *http.Request) {
 	}
 	token := r.URL.Query().Get("token")
 	if !p.operator.take(token) {
-		p.assets.used[reader.Language(r)].serve(w, r, http.StatusForbidden)
+		p.assets.used[reader.Language(r)].Serve(w, r, http.StatusForbidden)
 		return
 	}
 	s, known, err := p.session(r)

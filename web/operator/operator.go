@@ -2,24 +2,21 @@
 package operator
 
 import (
-	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"potluck/community"
 	"potluck/fault"
 	"potluck/ledger"
+	"potluck/web/asset"
 	"potluck/web/guard"
 	"potluck/workers"
 	"potluck/workers/protocol"
@@ -77,7 +74,7 @@ type Audit struct {
 type View struct {
 	config   Config
 	texts    texts
-	assets   map[string]*asset
+	assets   map[string]*asset.Asset
 	guard    *guard.Guard
 	history  history
 	linked   kept[[]workers.Worker]
@@ -123,7 +120,7 @@ func (v *View) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+Path, v.page)
 	for name, a := range v.assets {
-		mux.Handle("GET "+Path+"/assets/"+name, a)
+		mux.HandleFunc("GET "+Path+"/assets/"+name, serve(a))
 	}
 	mux.HandleFunc("GET "+Path+"/now", v.operators(v.now))
 	mux.HandleFunc("GET "+Path+"/history", v.operators(v.chart))
@@ -191,28 +188,19 @@ func (v *View) answer(w http.ResponseWriter, r *http.Request, body any) {
 		return
 	}
 	h := w.Header()
-	sum := sha256.Sum256(plain)
-	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	tag := asset.Tag(plain)
 	h.Set("ETag", tag)
 	h.Set("Vary", "Accept-Encoding, Cookie")
-	if r.Method == http.MethodGet && r.Header.Get("If-None-Match") == tag {
+	if r.Method == http.MethodGet && asset.Known(r, tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	h.Set("Content-Type", "application/json; charset=utf-8")
-	if len(plain) > 1024 && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if len(plain) > 1024 && asset.TakesGzip(r) {
 		h.Set("Content-Encoding", "gzip")
-		plain = zip(plain, gzip.BestSpeed)
+		plain = asset.Zip(plain, gzip.BestSpeed)
 	}
 	w.Write(plain) // the visitor may be gone
-}
-
-func zip(plain []byte, level int) []byte {
-	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, level)
-	z.Write(plain) // into memory: cannot fail
-	z.Close()
-	return b.Bytes()
 }
 
 func (v *View) settings(w http.ResponseWriter, r *http.Request, _ community.Member) {

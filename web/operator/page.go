@@ -2,63 +2,41 @@ package operator
 
 import (
 	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"fmt"
 	"html/template"
 	"net/http"
 	"strings"
 
+	"potluck/web/asset"
 	"potluck/web/reader"
 )
 
 //go:embed assets
 var embedded embed.FS
 
-// asset is one file of the page, ready to be served. It says nothing about this Potluck, so everybody may have it.
-type asset struct {
-	kind    string // Content-Type
-	plain   []byte
-	zipped  []byte
-	version string // start of its hash: in its address and its ETag
-}
-
-func readAssets() (map[string]*asset, error) {
-	all := map[string]*asset{}
-	for name, kind := range map[string]string{
-		"view.js": "text/javascript; charset=utf-8", "charts.js": "text/javascript; charset=utf-8", "style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml",
-	} {
+// readAssets reads the files of the page by their names. They say nothing about this Potluck, so everybody may have them.
+func readAssets() (map[string]*asset.Asset, error) {
+	all := map[string]*asset.Asset{}
+	for _, name := range []string{"view.js", "charts.js", "style.css", "icon.svg"} {
 		b, err := embedded.ReadFile("assets/" + name)
 		if err != nil {
 			return nil, fmt.Errorf("read page: %w", err)
 		}
-		sum := sha256.Sum256(b)
-		all[name] = &asset{kind: kind, plain: b, zipped: zip(b, gzip.BestCompression), version: hex.EncodeToString(sum[:8])}
+		all[name] = asset.New(asset.Kind(name), b)
 	}
 	return all, nil
 }
 
-func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", a.kind)
-	h.Set("ETag", `"`+a.version+`"`)
-	h.Set("Vary", "Accept-Encoding")
-	h.Set("Cache-Control", "no-cache")
-	if r.URL.Query().Get("v") == a.version {
-		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+// serve serves one file; under the address that names its version browsers keep it for ever.
+func serve(a *asset.Asset) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		if r.URL.Query().Get("v") == a.Version() {
+			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+		}
+		a.Serve(w, r, http.StatusOK)
 	}
-	if strings.Contains(r.Header.Get("If-None-Match"), a.version) {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	body := a.plain
-	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		h.Set("Content-Encoding", "gzip")
-		body = a.zipped
-	}
-	w.Write(body) // the visitor may be gone
 }
 
 var pages = template.Must(template.ParseFS(embedded, "assets/*.html"))
@@ -85,7 +63,7 @@ func (v *View) show(w http.ResponseWriter, r *http.Request, status int, name, wh
 	said := v.texts[reader.Language(r)]
 	version := map[string]string{}
 	for name, a := range v.assets {
-		version[strings.ReplaceAll(name, ".", "_")] = a.version
+		version[strings.ReplaceAll(name, ".", "_")] = a.Version()
 	}
 	var b bytes.Buffer
 	err := pages.ExecuteTemplate(&b, name, map[string]any{
