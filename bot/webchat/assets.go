@@ -12,6 +12,7 @@ import (
 	"path"
 
 	"potluck/web/asset"
+	"potluck/web/guard"
 	"potluck/web/reader"
 )
 
@@ -89,7 +90,7 @@ func readWords(language string) (map[string]any, error) {
 func (p *Page) file(w http.ResponseWriter, r *http.Request) {
 	a := p.assets.files[r.PathValue("name")]
 	if a == nil {
-		refuse(w, http.StatusNotFound, "no_file", "There is no such file.")
+		guard.Refuse(w, http.StatusNotFound, "no_file", "There is no such file.")
 		return
 	}
 	w.Header().Set("Cache-Control", "no-cache")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"potluck/community"
+	"potluck/web/guard"
 	"potluck/web/reader"
 )
 
@@ -101,7 +102,7 @@ func (p *Page) suggest(w http.ResponseWriter, r *http.Request, s Session) {
 	query := r.URL.Query()
 	command, option, typed := query.Get("command"), query.Get("option"), query.Get("typed")
 	if len(command) > 100 || len(option) > 100 || len(typed) > 400 {
-		refuse(w, http.StatusBadRequest, "too_long", "That is too long.")
+		guard.Refuse(w, http.StatusBadRequest, "too_long", "That is too long.")
 		return
 	}
 	if p.limited(w, p.limits.suggestions, string(s.User)) {

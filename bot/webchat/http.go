@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"potluck/fault"
+	"potluck/web/guard"
 	"potluck/web/reader"
 )
 
@@ -45,11 +46,6 @@ func (p *Page) timed(next http.Handler) http.Handler {
 	})
 }
 
-// refuse answers with a sentence for people and a code for the page, which has the sentence in more languages.
-func refuse(w http.ResponseWriter, status int, code, sentence string) {
-	answer(w, status, map[string]string{"error": sentence, "code": code})
-}
-
 func answer(w http.ResponseWriter, status int, body any) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
@@ -64,20 +60,20 @@ func answer(w http.ResponseWriter, status int, body any) {
 func (p *Page) broken(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Retry-After", "1")
 	if errors.Is(err, errNotRunning) {
-		refuse(w, http.StatusServiceUnavailable, "starting", "Potluck is starting or stopping. Try again in a moment.")
+		guard.Refuse(w, http.StatusServiceUnavailable, "starting", "Potluck is starting or stopping. Try again in a moment.")
 		return
 	}
 	if fault.Has(err, fault.Busy) {
-		refuse(w, http.StatusServiceUnavailable, "busy", "Too much is going on right now. Try again in a moment.")
+		guard.Refuse(w, http.StatusServiceUnavailable, "busy", "Too much is going on right now. Try again in a moment.")
 		return
 	}
 	if fault.Has(err, fault.Storage) {
 		p.config.Log.Error("page request not kept", "path", r.URL.Path, "err", err)
-		refuse(w, http.StatusServiceUnavailable, "storage", "The disk of this Potluck is full or takes nothing right now. Try again later.")
+		guard.Refuse(w, http.StatusServiceUnavailable, "storage", "The disk of this Potluck is full or takes nothing right now. Try again later.")
 		return
 	}
 	p.config.Log.Error("page request not served", "path", r.URL.Path, "err", err)
-	refuse(w, http.StatusInternalServerError, "internal", "Something went wrong here. Try again in a moment.")
+	guard.Refuse(w, http.StatusInternalServerError, "internal", "Something went wrong here. Try again in a moment.")
 }
 
 // read decodes a JSON body of at most limit bytes; what it cannot read it refuses.
@@ -90,11 +86,11 @@ func read(w http.ResponseWriter, r *http.Request, limit int64, into any) bool {
 		}
 	}
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		refuse(w, http.StatusRequestEntityTooLarge, "too_long", "That is too long.")
+		guard.Refuse(w, http.StatusRequestEntityTooLarge, "too_long", "That is too long.")
 		return false
 	}
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "bad_json", "The request is not the JSON that is expected here.")
+		guard.Refuse(w, http.StatusBadRequest, "bad_json", "The request is not the JSON that is expected here.")
 		return false
 	}
 	http.NewResponseController(w).SetReadDeadline(time.Time{}) // it would end the request's context while that is served
@@ -107,7 +103,7 @@ func (p *Page) limited(w http.ResponseWriter, r *rates, key string) bool {
 		return false
 	}
 	w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(wait.Seconds())))))
-	refuse(w, http.StatusTooManyRequests, "too_fast", "That was a bit fast. Wait a moment and try again.")
+	guard.Refuse(w, http.StatusTooManyRequests, "too_fast", "That was a bit fast. Wait a moment and try again.")
 	return true
 }
 
@@ -116,7 +112,7 @@ func (p *Page) limited(w http.ResponseWriter, r *rates, key string) bool {
 func (p *Page) picture(w http.ResponseWriter, r *http.Request, _ Session) {
 	name := r.PathValue("name")
 	if !pictureName.MatchString(name) {
-		refuse(w, http.StatusNotFound, "no_picture", "There is no such picture.")
+		guard.Refuse(w, http.StatusNotFound, "no_picture", "There is no such picture.")
 		return
 	}
 	h := w.Header()
@@ -124,7 +120,7 @@ func (p *Page) picture(w http.ResponseWriter, r *http.Request, _ Session) {
 	if !unfinished {
 		var err error
 		if file, err = p.config.Pictures.Open(name); err != nil {
-			refuse(w, http.StatusNotFound, "no_picture", "This picture is gone.")
+			guard.Refuse(w, http.StatusNotFound, "no_picture", "This picture is gone.")
 			return
 		}
 		h.Set("Cache-Control", "private, max-age=31536000, immutable")

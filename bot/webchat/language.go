@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"potluck/web/guard"
 	"potluck/web/reader"
 )
 
@@ -16,7 +17,7 @@ func (p *Page) chooseLanguage(w http.ResponseWriter, r *http.Request, s Session)
 		return
 	}
 	if !slices.Contains(reader.Languages(), body.Language) {
-		refuse(w, http.StatusBadRequest, "bad_language", "The page does not speak that language.")
+		guard.Refuse(w, http.StatusBadRequest, "bad_language", "The page does not speak that language.")
 		return
 	}
 	if p.limited(w, p.limits.visitor, string(s.User)) || p.limited(w, p.limits.address, p.config.Address(r)) {

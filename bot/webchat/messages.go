@@ -11,6 +11,7 @@ import (
 
 	"potluck/bot"
 	"potluck/community"
+	"potluck/web/guard"
 	"potluck/web/reader"
 )
 
@@ -33,7 +34,7 @@ func (p *Page) postMessage(w http.ResponseWriter, r *http.Request, s Session) {
 		return
 	}
 	if len(body.Nonce) > 64 || len(body.ReplyTo) > 64 {
-		refuse(w, http.StatusBadRequest, "bad_json", "The request is not the JSON that is expected here.")
+		guard.Refuse(w, http.StatusBadRequest, "bad_json", "The request is not the JSON that is expected here.")
 		return
 	}
 	if !p.mayWrite(w, r, s) || p.nameInUse(w, s.User, s.Name) {
@@ -56,7 +57,7 @@ func (p *Page) postMessage(w http.ResponseWriter, r *http.Request, s Session) {
 			return
 		}
 		if !ok {
-			refuse(w, http.StatusNotFound, "gone", "The message that you reply to is gone.")
+			guard.Refuse(w, http.StatusNotFound, "gone", "The message that you reply to is gone.")
 			return
 		}
 		m.ReplyTo = target.ID
@@ -83,11 +84,11 @@ func (p *Page) readable(w http.ResponseWriter, chat, typed string) (text string,
 	text = cleanText(typed)
 	switch {
 	case !slices.Contains(p.config.Chats, chat):
-		refuse(w, http.StatusNotFound, "no_chat", "There is no such chat.")
+		guard.Refuse(w, http.StatusNotFound, "no_chat", "There is no such chat.")
 	case text == "":
-		refuse(w, http.StatusBadRequest, "empty", "Write something first.")
+		guard.Refuse(w, http.StatusBadRequest, "empty", "Write something first.")
 	case utf8.RuneCountInString(text) > p.config.Limits.TextLength:
-		refuse(w, http.StatusRequestEntityTooLarge, "too_long",
+		guard.Refuse(w, http.StatusRequestEntityTooLarge, "too_long",
 			fmt.Sprintf("That is too long: a message has at most %d characters.", p.config.Limits.TextLength))
 	default:
 		return text, true
@@ -126,7 +127,7 @@ func (p *Page) editMessage(w http.ResponseWriter, r *http.Request, s Session) {
 		return
 	}
 	if m.User != s.User {
-		refuse(w, http.StatusForbidden, "not_yours", "Only who wrote a message can change it.")
+		guard.Refuse(w, http.StatusForbidden, "not_yours", "Only who wrote a message can change it.")
 		return
 	}
 	asked, err := p.config.Asked(r.Context(), p.chat(body.Chat).ID, m.ID)
@@ -135,7 +136,7 @@ func (p *Page) editMessage(w http.ResponseWriter, r *http.Request, s Session) {
 		return
 	}
 	if asked { // the answer below would stand under words that nobody asked
-		refuse(w, http.StatusConflict, "answered", "The bot has taken this up already. Ask anew instead.")
+		guard.Refuse(w, http.StatusConflict, "answered", "The bot has taken this up already. Ask anew instead.")
 		return
 	}
 	found, err := p.change(r.Context(), body.Chat, m.ID, func(now *Message) {
@@ -144,7 +145,7 @@ func (p *Page) editMessage(w http.ResponseWriter, r *http.Request, s Session) {
 		}
 	})
 	if err == nil && !found {
-		refuse(w, http.StatusNotFound, "gone", "That message is gone.")
+		guard.Refuse(w, http.StatusNotFound, "gone", "That message is gone.")
 		return
 	}
 	if err == nil {
@@ -174,10 +175,10 @@ func (p *Page) deleteMessage(w http.ResponseWriter, r *http.Request, s Session) 
 	}
 	switch {
 	case m.User != s.User && s.User != OperatorUser:
-		refuse(w, http.StatusForbidden, "not_yours", "Only who wrote a message can delete it.")
+		guard.Refuse(w, http.StatusForbidden, "not_yours", "Only who wrote a message can delete it.")
 		return
 	case !m.Final: // its answer would only be posted anew
-		refuse(w, http.StatusConflict, "unfinished", "This answer is still being made. Stop it first.")
+		guard.Refuse(w, http.StatusConflict, "unfinished", "This answer is still being made. Stop it first.")
 		return
 	}
 	err := p.Delete(r.Context(), p.chat(body.Chat).ID, []community.MessageID{m.ID})
@@ -196,7 +197,7 @@ func (p *Page) deleteMessage(w http.ResponseWriter, r *http.Request, s Session) 
 // changeable finds the message that somebody wants to change, and refuses what is not there for that visitor.
 func (p *Page) changeable(w http.ResponseWriter, r *http.Request, s Session, chat string, id community.MessageID) (Message, bool) {
 	if !slices.Contains(p.config.Chats, chat) || len(id) > 64 {
-		refuse(w, http.StatusNotFound, "gone", "That message is gone.")
+		guard.Refuse(w, http.StatusNotFound, "gone", "That message is gone.")
 		return Message{}, false
 	}
 	if !p.mayWrite(w, r, s) {
@@ -208,7 +209,7 @@ func (p *Page) changeable(w http.ResponseWriter, r *http.Request, s Session, cha
 		return Message{}, false
 	}
 	if !ok {
-		refuse(w, http.StatusNotFound, "gone", "That message is gone.")
+		guard.Refuse(w, http.StatusNotFound, "gone", "That message is gone.")
 		return Message{}, false
 	}
 	return m, true
@@ -247,7 +248,7 @@ func (p *Page) press(w http.ResponseWriter, r *http.Request, s Session) {
 		answer(w, http.StatusAccepted, map[string]community.MessageID{"id": m.ID})
 		return
 	}
-	refuse(w, http.StatusNotFound, "gone", "That button is gone.")
+	guard.Refuse(w, http.StatusNotFound, "gone", "That button is gone.")
 }
 
 func (p *Page) visible(ctx context.Context, chat string, id community.MessageID, user community.UserID) (Message, bool, error) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"potluck/community"
+	"potluck/web/guard"
 	"potluck/web/reader"
 )
 
@@ -63,7 +64,7 @@ func (p *Page) withSession(serve func(http.ResponseWriter, *http.Request, Sessio
 		case err != nil:
 			p.broken(w, r, err)
 		case !ok:
-			refuse(w, http.StatusUnauthorized, "no_session", "Tell us your name first.")
+			guard.Refuse(w, http.StatusUnauthorized, "no_session", "Tell us your name first.")
 		default:
 			serve(w, r, s)
 		}
@@ -117,7 +118,7 @@ func (p *Page) nameInUse(w http.ResponseWriter, user community.UserID, name stri
 	if p.seats.take(user, name, p.config.Now()) {
 		return false
 	}
-	refuse(w, http.StatusConflict, "name_in_use", "Somebody who is here has that name, or one that looks like it. Choose another one.")
+	guard.Refuse(w, http.StatusConflict, "name_in_use", "Somebody who is here has that name, or one that looks like it. Choose another one.")
 	return true
 }
 
@@ -139,11 +140,11 @@ func (p *Page) enter(w http.ResponseWriter, r *http.Request) {
 	}
 	name, err := cleanName(body.Name)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "bad_name", "Choose a name with 1 to 32 characters, without control characters.")
+		guard.Refuse(w, http.StatusBadRequest, "bad_name", "Choose a name with 1 to 32 characters, without control characters.")
 		return
 	}
 	if speaksFor(name, p.config.Title) && !(known && s.User == OperatorUser && name == operatorName) {
-		refuse(w, http.StatusBadRequest, "taken_name", "People would take that name for the bot, the operator or everybody. Choose another one.")
+		guard.Refuse(w, http.StatusBadRequest, "taken_name", "People would take that name for the bot, the operator or everybody. Choose another one.")
 		return
 	}
 	if p.limited(w, p.limits.sessions, p.config.Address(r)) {

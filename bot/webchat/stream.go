@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"potluck/community"
+	"potluck/web/guard"
 )
 
 // briefMessages is how many public messages of a chat a brief replay shows at least, if there are as many; app.js keeps as many.
@@ -29,7 +30,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 	var chats []string
 	for _, c := range query["chat"] {
 		if !slices.Contains(p.config.Chats, c) {
-			refuse(w, http.StatusNotFound, "no_chat", "There is no such chat.")
+			guard.Refuse(w, http.StatusNotFound, "no_chat", "There is no such chat.")
 			return
 		}
 		if !slices.Contains(chats, c) {
@@ -37,7 +38,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 		}
 	}
 	if len(chats) == 0 {
-		refuse(w, http.StatusBadRequest, "no_chat", "Say which chat: ?chat=NAME.")
+		guard.Refuse(w, http.StatusBadRequest, "no_chat", "Say which chat: ?chat=NAME.")
 		return
 	}
 	from := r.Header.Get("Last-Event-ID")
@@ -48,7 +49,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 	if from != "" {
 		var err error
 		if after, err = strconv.ParseInt(from, 10, 64); err != nil || after < 0 {
-			refuse(w, http.StatusBadRequest, "bad_after", "after is the id of an event, or 0.")
+			guard.Refuse(w, http.StatusBadRequest, "bad_after", "after is the id of an event, or 0.")
 			return
 		}
 	}
@@ -60,13 +61,13 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 		w.Header().Set("Retry-After", "5")
 		switch err {
 		case errStreamsOfUser:
-			refuse(w, http.StatusTooManyRequests, "too_many_streams", "This page is open in too many tabs. Close one and try again.")
+			guard.Refuse(w, http.StatusTooManyRequests, "too_many_streams", "This page is open in too many tabs. Close one and try again.")
 		case errStreamsOfAddress:
-			refuse(w, http.StatusTooManyRequests, "too_many_streams", "This page is open too often at your address. Close a tab and try again.")
+			guard.Refuse(w, http.StatusTooManyRequests, "too_many_streams", "This page is open too often at your address. Close a tab and try again.")
 		case errStreams:
-			refuse(w, http.StatusServiceUnavailable, "full", "The table is full right now. Try again in a moment.")
+			guard.Refuse(w, http.StatusServiceUnavailable, "full", "The table is full right now. Try again in a moment.")
 		default:
-			refuse(w, http.StatusServiceUnavailable, "starting", "Potluck is starting or stopping. Try again in a moment.")
+			guard.Refuse(w, http.StatusServiceUnavailable, "starting", "Potluck is starting or stopping. Try again in a moment.")
 		}
 		return
 	}

@@ -51,12 +51,12 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		if r.Method == http.MethodPost {
 			if !g.ownOrigin(r) {
-				refuse(w, http.StatusForbidden, "foreign_origin", "This request came from another site.")
+				Refuse(w, http.StatusForbidden, "foreign_origin", "This request came from another site.")
 				return
 			}
 			// No form of another site can send this type.
 			if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-				refuse(w, http.StatusUnsupportedMediaType, "not_json", "Send JSON with Content-Type: application/json.")
+				Refuse(w, http.StatusUnsupportedMediaType, "not_json", "Send JSON with Content-Type: application/json.")
 				return
 			}
 		}
@@ -75,7 +75,8 @@ func (g *Guard) ownOrigin(r *http.Request) bool {
 	return g.foreign.Check(r) == nil
 }
 
-func refuse(w http.ResponseWriter, status int, code, sentence string) {
+// Refuse answers with JSON: a code for the page, which has the sentence in more languages, and the sentence.
+func Refuse(w http.ResponseWriter, status int, code, sentence string) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(map[string]string{"code": code, "error": sentence}) // the visitor may be gone

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"potluck/community"
+	"potluck/web/guard"
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
@@ -130,7 +131,7 @@ const maxOwners = 5
 func (v *View) chart(w http.ResponseWriter, r *http.Request, _ community.Member) {
 	s, ok := spans[cmp.Or(r.URL.Query().Get("span"), "hour")]
 	if !ok {
-		refuse(w, http.StatusNotFound, "unknown_span", "The spans are hour, day and week.")
+		guard.Refuse(w, http.StatusNotFound, "unknown_span", "The spans are hour, day and week.")
 		return
 	}
 	now := v.config.Now()

@@ -9,6 +9,7 @@ import (
 
 	"potluck/community"
 	"potluck/ledger"
+	"potluck/web/guard"
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
@@ -79,7 +80,7 @@ func (v *View) jobs(w http.ResponseWriter, r *http.Request, _ community.Member) 
 	f := Filter{State: workers.State(q.Get("state")), Kind: protocol.Kind(q.Get("kind")), From: q.Get("from")}
 	states := []workers.State{"", workers.Queued, workers.Leased, workers.Done, workers.Failed, workers.Cancelled}
 	if !slices.Contains(states, f.State) || f.Kind != "" && !slices.Contains(kinds(), f.Kind) || !pageStart.MatchString(f.From) {
-		refuse(w, http.StatusNotFound, "unknown_filter", "There are no such jobs.")
+		guard.Refuse(w, http.StatusNotFound, "unknown_filter", "There are no such jobs.")
 		return
 	}
 	list, next, err := v.config.Store.Jobs(r.Context(), f)
@@ -157,7 +158,7 @@ func (v *View) job(w http.ResponseWriter, r *http.Request, _ community.Member) {
 		}
 	}
 	if !ok {
-		refuse(w, http.StatusNotFound, "unknown_job", "There is no such job.")
+		guard.Refuse(w, http.StatusNotFound, "unknown_job", "There is no such job.")
 		return
 	}
 	list, err := v.explain(r, []Job{j})

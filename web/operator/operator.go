@@ -153,17 +153,11 @@ func (v *View) operators(serve func(http.ResponseWriter, *http.Request, communit
 		case err != nil:
 			v.broken(w, r, err)
 		case !ok:
-			refuse(w, http.StatusForbidden, "not_operator", "Only the operator of this Potluck may see this.")
+			guard.Refuse(w, http.StatusForbidden, "not_operator", "Only the operator of this Potluck may see this.")
 		default:
 			serve(w, r, m)
 		}
 	}
-}
-
-func refuse(w http.ResponseWriter, status int, code, sentence string) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]string{"code": code, "error": sentence}) // the visitor may be gone
 }
 
 // broken answers without telling what is wrong and logs it; errors that people can act on keep their code.
@@ -172,12 +166,12 @@ func (v *View) broken(w http.ResponseWriter, r *http.Request, err error) {
 		return // nobody waits for it any more
 	}
 	if f := fault.Of(err); f.Code == fault.UnknownWorker {
-		refuse(w, http.StatusNotFound, string(f.Code), "That worker is not linked any more.")
+		guard.Refuse(w, http.StatusNotFound, string(f.Code), "That worker is not linked any more.")
 		return
 	}
 	v.config.Log.Error("operator's page not served", "path", r.URL.Path, "err", err)
 	w.Header().Set("Retry-After", "2")
-	refuse(w, http.StatusServiceUnavailable, "internal", "Something went wrong here. Try again in a moment.")
+	guard.Refuse(w, http.StatusServiceUnavailable, "internal", "Something went wrong here. Try again in a moment.")
 }
 
 // answer sends body as JSON, or only that it is still the same.
@@ -212,7 +206,7 @@ const auditTime = 2 * time.Minute
 
 func (v *View) audit(w http.ResponseWriter, r *http.Request, by community.Member) {
 	if !v.auditing.TryLock() {
-		refuse(w, http.StatusConflict, "auditing", "An audit is under way already.")
+		guard.Refuse(w, http.StatusConflict, "auditing", "An audit is under way already.")
 		return
 	}
 	defer v.auditing.Unlock()
@@ -234,7 +228,7 @@ func (v *View) audit(w http.ResponseWriter, r *http.Request, by community.Member
 func (v *View) act(w http.ResponseWriter, r *http.Request, by community.Member) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil || id <= 0 {
-		refuse(w, http.StatusNotFound, string(fault.UnknownWorker), "That worker is not linked any more.")
+		guard.Refuse(w, http.StatusNotFound, string(fault.UnknownWorker), "That worker is not linked any more.")
 		return
 	}
 	// It is done also when the browser goes away meanwhile.
@@ -247,7 +241,7 @@ func (v *View) act(w http.ResponseWriter, r *http.Request, by community.Member) 
 	case (act == "pause" || act == "resume") && v.config.Pause != nil:
 		err = v.config.Pause(ctx, id, by, act == "pause")
 	default:
-		refuse(w, http.StatusNotFound, "unknown_act", "There is nothing like that to do with a worker.")
+		guard.Refuse(w, http.StatusNotFound, "unknown_act", "There is nothing like that to do with a worker.")
 		return
 	}
 	if err != nil {
