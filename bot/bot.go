@@ -90,8 +90,12 @@ var ErrIgnored = errors.New("nobody answers this event")
 // tried (a picture that it refuses, say). The Router then tells that instead.
 var ErrRejected = errors.New("the platform rejects this message")
 
-// Platform is one chat platform. Errors of Send and Edit that carry fault.Gone say that the message to edit is no longer there, those with
-// fault.Forbidden that the bot may not write in this chat, and ErrRejected see there; after any other error a final is tried again.
+// ErrDeleted is in the chain of an error of Platform.Send or Edit, beside fault.Gone, when a platform is sure that somebody took a message of this
+// answer away: nothing is to take its place. What only cannot be changed any more is fault.Gone alone, and is sent anew.
+var ErrDeleted = errors.New("somebody deleted this message")
+
+// Platform is one chat platform. Errors of Send and Edit that carry fault.Gone say that the message to edit is no longer there (see ErrDeleted), those
+// with fault.Forbidden that the bot may not write in this chat, and ErrRejected see there; after any other error a final is tried again.
 type Platform interface {
 	Name() string
 	// Run connects and hands events to h until ctx ends; when it returns, its goroutines are gone.

@@ -127,6 +127,18 @@ func (r *Router) answerDeleted(ctx context.Context, e Event, m community.Message
 	return r.withdraw(ctx, q)
 }
 
+// deleted ends the run of an answer that somebody took away, as the platform says, whether and whenever it tells of the deletion besides. What was to
+// take the place of another request's answer goes on with its work and shows nothing.
+func (r *Responder) deleted() {
+	if r.inPlace {
+		r.withdrawn.Store(true)
+		return
+	}
+	if err := r.router.withdraw(r.router.deliver, r.request); err != nil {
+		r.router.log.Warn("stop what answers in a deleted message", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
+	}
+}
+
 // withdraw stops a request as its Stop does, and sees to it that no answer stays.
 func (r *Router) withdraw(ctx context.Context, q Request) error {
 	r.mu.Lock()

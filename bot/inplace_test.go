@@ -83,6 +83,24 @@ func TestInPlaceThatFailsLeavesTheMessage(t *testing.T) {
 	})
 }
 
+// A message that somebody deleted while one of its buttons was at work does not come back by it.
+func TestInPlaceOfADeletedMessageShowsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := false
+		h := painter(t, &broken)
+		h.p.Set(bottest.Hooks{Sure: true})
+		h.say("ann", "/draw a fox")
+		h.settle()
+		m := h.p.Messages("lobby")[0]
+		h.p.Remove(m.ID)
+		h.press(m, "ann", "Delete", community.Everyone)
+		h.want()
+		if got := h.m.states(); len(got) != 1 || got[bot.Delivered] != 2 {
+			t.Errorf("states %v", got)
+		}
+	})
+}
+
 // The process dies while the message is changed: the next one changes it, and nothing is said twice.
 func TestInPlaceSurvivesAKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

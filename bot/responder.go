@@ -445,6 +445,9 @@ func (r *Responder) put(ctx context.Context, rep Reply, final bool) error {
 	failpoint.Hit("send.before")
 	parts, err := r.platform.Send(ctx, out)
 	failpoint.Hit("send.after")
+	if errors.Is(err, ErrDeleted) {
+		r.deleted()
+	}
 	if err != nil {
 		return fmt.Errorf("send to %s: %w", r.platform.Name(), err)
 	}
@@ -462,7 +465,10 @@ func (r *Responder) put(ctx context.Context, rep Reply, final bool) error {
 
 func (r *Responder) edit(ctx context.Context, out Outgoing) error {
 	parts, err := r.platform.Edit(ctx, r.parts, out)
-	if fault.Has(err, fault.Gone) {
+	switch {
+	case errors.Is(err, ErrDeleted):
+		r.deleted()
+	case fault.Has(err, fault.Gone):
 		r.parts, r.doubtful = nil, r.rerun
 		r.sends++
 	}

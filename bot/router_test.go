@@ -825,6 +825,48 @@ func TestDeletedPlaceholderIsSentAnew(t *testing.T) {
 	})
 }
 
+// Where the platform is sure that somebody deleted a part of an answer, what grows is stopped and goes with all its parts; so does a final that is met
+// too late. Nothing is sent anew.
+func TestDeletedAnswerIsNotSentAnew(t *testing.T) {
+	for _, final := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			more, ended := make(chan bool), make(chan error, 1)
+			tale := echo("tale")
+			tale.Costly = true
+			tale.Run = func(ctx context.Context, in *bot.Invocation) error {
+				in.Reply.Show(bot.Reply{Text: bot.Plain("once upon a time there was a fox in the snow")})
+				rep := bot.Reply{Text: bot.Plain("once upon a time there was a hen in the rain")}
+				if <-more {
+					ended <- in.Reply.Final(ctx, rep)
+					return nil
+				}
+				in.Reply.Show(rep)
+				<-ctx.Done()
+				ended <- context.Cause(ctx)
+				return context.Cause(ctx)
+			}
+			h := open(t, bot.Config{Commands: []bot.Command{tale}})
+			h.p.Set(bottest.Hooks{Max: 20, Sure: true})
+			h.say("ann", "/tale please")
+			h.settle()
+			all := h.p.Messages("lobby")
+			if len(all) != 3 {
+				t.Fatalf("%+v", all)
+			}
+			h.p.Remove(all[1].ID)
+			more <- final
+			h.settle()
+			if err := <-ended; fault.Has(err, fault.Cancelled) == final || final && err != nil {
+				t.Errorf("final %v: the run ended with %v", final, err)
+			}
+			h.want()
+			if got := h.m.states(); len(got) != 1 || got[bot.Delivered] != 1 {
+				t.Errorf("final %v: states %v", final, got)
+			}
+		})
+	}
+}
+
 func TestSilentListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var heard []string

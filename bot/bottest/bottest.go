@@ -61,6 +61,8 @@ type Hooks struct {
 	Pace time.Duration
 	// NoNonce makes every send a new message.
 	NoNonce bool
+	// Sure makes an edit of what was deleted say so, see bot.ErrDeleted; otherwise the message is only gone.
+	Sure bool
 }
 
 // New makes a platform; name stands in front of its ids.
@@ -262,8 +264,12 @@ func (p *Platform) apply(hooks Hooks, what string, parts []community.MessageID, 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, id := range parts {
-		if old := p.posts[id]; old == nil || old.Deleted {
+		if old := p.posts[id]; what == "delete" && old != nil {
+			continue // what is gone already is no error
+		} else if old == nil || old.Deleted && !hooks.Sure {
 			return nil, fmt.Errorf("message %s: %w", id, fault.New(fault.Gone))
+		} else if old.Deleted {
+			return nil, fmt.Errorf("message %s: %w: %w", id, bot.ErrDeleted, fault.New(fault.Gone))
 		}
 	}
 	defer func() { close(p.changed); p.changed = make(chan struct{}) }()

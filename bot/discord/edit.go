@@ -118,7 +118,7 @@ func (t target) more(ctx context.Context, one message, key string) (community.Me
 		t.byToken = false
 	}
 	if t.prefix == ephemeralID {
-		return "", &refusal{status: 404, code: codeUnknownMessage} // the Router sends it anew: as a DM
+		return "", fault.New(fault.Gone) // the Router sends it anew: as a DM
 	}
 	one.Nonce, one.Enforce = partNonce(key, 0), true
 	return t.write(ctx, request{method: "POST", path: "/channels/" + t.chat + "/messages"}, one)
@@ -135,12 +135,15 @@ func (t target) change(ctx context.Context, id community.MessageID, one message)
 			t.p.shown.Put(string(id), one.hash())
 			return nil
 		}
+		if prefix == ephemeralID && codeOf(err) == codeUnknownMessage {
+			return fault.Wrap(err, fault.Gone) // Discord forgets such messages by itself, and nobody but the asker can take them away
+		}
 		if prefix != "" || !tokenGone(err) && codeOf(err) != codeUnknownMessage {
 			return err
 		}
 	}
 	if prefix == ephemeralID {
-		return &refusal{status: 404, code: codeUnknownMessage, text: "the token is over"}
+		return fault.New(fault.Gone) // the token is over; the Router sends it anew: as a DM
 	}
 	t.byToken = false
 	_, err := t.write(ctx, request{method: "PATCH", path: "/channels/" + chat + "/messages/" + local}, one)
@@ -152,6 +155,9 @@ func (t target) change(ctx context.Context, id community.MessageID, one message)
 
 // late posts the final answer of an interaction whose token is over.
 func (t target) late(ctx context.Context, ids []community.MessageID, m bot.Outgoing) ([]community.MessageID, error) {
+	if err := t.stands(ctx, ids[0]); err != nil {
+		return nil, err
+	}
 	m.Nonce = "late" + string(ids[0])
 	now, err := t.post(ctx, m, string(ids[0]), true)
 	if fault.Has(explain(err), fault.Forbidden) {
@@ -163,6 +169,15 @@ func (t target) late(ctx context.Context, ids []community.MessageID, m bot.Outgo
 	}
 	t.point(ctx, ids, now[0])
 	return now, nil
+}
+
+// stands returns Discord's error when a message is not there any more. Where the bot may not read, it counts as there.
+func (t target) stands(ctx context.Context, id community.MessageID) error {
+	err := t.p.api.do(ctx, request{method: "GET", path: "/channels/" + t.chat + "/messages/" + string(id)}, nil)
+	if codeOf(err) == codeUnknownMessage {
+		return err
+	}
+	return nil
 }
 
 // point makes the old placeholder lead to where the answer is.

@@ -25,6 +25,7 @@ type house struct {
 	t    *testing.T
 	fake *fakediscord.Server
 	log  *bottest.Log
+	db   *storage.DB
 	stop func()
 	// tale is what /ask waits for before its end; each value ends one.
 	tale chan string
@@ -35,6 +36,7 @@ func openHouse(t *testing.T, s *fakediscord.Server, path string) *house {
 	t.Helper()
 	h := &house{t: t, fake: s, log: &bottest.Log{}, tale: make(chan string)}
 	db := storagetest.OpenPath(t, path)
+	h.db = db
 	ask := commands[1]
 	ask.Run = func(ctx context.Context, in *bot.Invocation) error {
 		if how, wrong := strings.CutPrefix(in.Rest.Plain, "wrong"); wrong {
@@ -173,6 +175,57 @@ func TestDeletedAnswerStaysAway(t *testing.T) {
 		h.stop()
 		s.Close()
 	})
+}
+
+// The notice of a deletion that came after the final had met the deleted message, or never, had the answer posted again. It stays away whenever the
+// notice comes: for interactions by their token, for mentions, and for what is answered after the token's end.
+func TestDeletedAnswerStaysAwayBeforeItsNoticeComes(t *testing.T) {
+	for name, c := range map[string]struct {
+		mention    bool
+		asked, met time.Duration // from the question to the deletion, and on to the final
+		tell       time.Duration // from there to the notice; 0: none ever
+	}{
+		"by the token":             {met: time.Second, tell: 2 * time.Second},
+		"a mention":                {mention: true, met: time.Second, tell: 2 * time.Second},
+		"long after":               {met: time.Second, tell: time.Hour},
+		"never told":               {met: time.Second},
+		"the token is over":        {asked: 20 * time.Minute, met: time.Second, tell: 2 * time.Second},
+		"the token ends meanwhile": {met: 20 * time.Minute, tell: time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := world(t)
+				h := openHouse(t, s, filepath.Join(t.TempDir(), "potluck.db"))
+				if c.mention {
+					s.Say(general, anna, "<@100> tell me a story")
+				} else {
+					s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
+				}
+				bottest.Pass(2*time.Second + c.asked)
+				all := s.FromBot(general, boris)
+				if len(all) != 1 || !strings.Contains(all[0].Content, "Once upon a time") {
+					t.Fatalf("shows %+v", all)
+				}
+				tell := s.RemoveUntold(general, all[0].ID)
+				bottest.Pass(c.met)
+				h.tale <- "the end"
+				bottest.Pass(5 * time.Second)
+				if c.tell > 0 {
+					bottest.Pass(c.tell)
+					tell()
+				}
+				bottest.Pass(time.Minute)
+				if got := h.shows(general); len(got) != 0 {
+					t.Errorf("shows %q\n%s", got, h.log)
+				}
+				if all, err := (&storage.Requests{DB: h.db}).Unfinished(t.Context()); err != nil || len(all) != 0 {
+					t.Errorf("unfinished: %+v, %v", all, err)
+				}
+				h.stop()
+				s.Close()
+			})
+		})
+	}
 }
 
 // Bad input: rights are revoked, the channel is deleted, the guild removes the bot, each in the middle of an answer. The request ends, other

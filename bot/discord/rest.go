@@ -177,11 +177,13 @@ func tokenGone(err error) bool {
 
 // explain gives an error of a send or edit the meaning that the Router knows.
 func explain(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || fault.Has(err, fault.Gone) {
+		return err
 	}
 	switch codeOf(err) {
-	case codeUnknownMessage, codeOldMessageEdits, codeOtherAuthor, codeUnknownWebhook, codeInvalidToken:
+	case codeUnknownMessage:
+		return errors.Join(bot.ErrDeleted, fault.Wrap(err, fault.Gone))
+	case codeOldMessageEdits, codeOtherAuthor, codeUnknownWebhook, codeInvalidToken:
 		return fault.Wrap(err, fault.Gone)
 	case codeUnknownChannel, codeMissingAccess, codeMissingPermissions, codeCannotMessageUser, codeThreadArchived:
 		return fault.Wrap(err, fault.Forbidden, "role", "")

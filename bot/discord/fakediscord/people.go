@@ -88,7 +88,10 @@ func (s *Server) Rewrite(channel, id, content string, unfurl bool) {
 }
 
 // Remove deletes messages as a person (several: as a moderator does in one go).
-func (s *Server) Remove(channel string, ids ...string) {
+func (s *Server) Remove(channel string, ids ...string) { s.RemoveUntold(channel, ids...)() }
+
+// RemoveUntold deletes as Remove does, but the bot hears of it only by tell, if ever.
+func (s *Server) RemoveUntold(channel string, ids ...string) (tell func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	guild := s.channels[channel].GuildID
@@ -103,11 +106,15 @@ func (s *Server) Remove(channel string, ids ...string) {
 		}
 	}
 	s.messages[channel] = kept
-	if len(ids) == 1 {
-		s.dispatch(guild, "MESSAGE_DELETE", map[string]any{"id": ids[0], "channel_id": channel, "guild_id": guild})
-		return
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(ids) == 1 {
+			s.dispatch(guild, "MESSAGE_DELETE", map[string]any{"id": ids[0], "channel_id": channel, "guild_id": guild})
+			return
+		}
+		s.dispatch(guild, "MESSAGE_DELETE_BULK", map[string]any{"ids": ids, "channel_id": channel, "guild_id": guild})
 	}
-	s.dispatch(guild, "MESSAGE_DELETE_BULK", map[string]any{"ids": ids, "channel_id": channel, "guild_id": guild})
 }
 
 // React puts a reaction of a person on a message.
