@@ -32,7 +32,7 @@ type writer struct {
 	closed bool
 	done   chan struct{}
 
-	commits, written, failed, skipped, commitNanos, slowestNanos atomic.Int64
+	commits, written, failed, commitNanos, slowestNanos atomic.Int64
 
 	// refused is set while the disk takes no writes; kept is when it last took one, in nanoseconds since begun (a clock that is set moves neither).
 	refused atomic.Bool
@@ -190,35 +190,47 @@ func (w *writer) collect(group []*call, first *call) []*call {
 		first.answer <- err
 		return group
 	}
-	var broken error
+	group, err := w.gather(group, first)
+	w.answer(group, w.finish(err))
+	return group
+}
+
+// gather runs first and then whatever waits. Its error says that none of the group can be kept.
+func (w *writer) gather(group []*call, first *call) ([]*call, error) {
 	yielded := false
 	for next := first; next != nil; {
 		if next.state.CompareAndSwap(waiting, running) {
 			group = append(group, next)
-			if broken = w.attempt(next); broken != nil {
-				break
+			if err := w.attempt(next); err != nil {
+				return group, err
 			}
-		} else {
-			w.skipped.Add(1)
 		}
-		next = nil
-		for len(group) < w.group {
-			select {
-			case c, ok := <-w.calls:
-				if ok {
-					next = c
-				}
-			default:
-				// Callers that were just answered are about to come back: let them, it costs less than an fsync alone.
-				if !yielded && len(group) > 0 {
-					yielded = true
-					runtime.Gosched()
-					continue
-				}
-			}
-			break
+		if len(group) == w.group {
+			return group, nil
+		}
+		next = w.another()
+		if next == nil && !yielded && len(group) > 0 {
+			// Callers that were just answered are about to come back: let them, it costs less than an fsync alone.
+			yielded = true
+			runtime.Gosched()
+			next = w.another()
 		}
 	}
+	return group, nil
+}
+
+// another returns a call that waits, nil when none does.
+func (w *writer) another() *call {
+	select {
+	case c := <-w.calls: // nil once it is closed and empty
+		return c
+	default:
+		return nil
+	}
+}
+
+// finish commits, or takes back a group that is broken. It returns why nothing of the group is kept.
+func (w *writer) finish(broken error) error {
 	if broken == nil {
 		failpoint.Hit("commit.before")
 		begun := time.Now()
@@ -230,9 +242,14 @@ func (w *writer) collect(group []*call, first *call) []*call {
 	}
 	if broken != nil {
 		w.statement(rollback) // fails when SQLite rolled back by itself: also right
-	} else {
-		w.commits.Add(1)
+		return broken
 	}
+	w.commits.Add(1)
+	return nil
+}
+
+// answer tells every caller of a group what became of its write, and remembers whether the disk takes any.
+func (w *writer) answer(group []*call, broken error) {
 	var full, kept bool
 	for _, c := range group {
 		switch {
@@ -260,7 +277,6 @@ func (w *writer) collect(group []*call, first *call) []*call {
 	for _, c := range group {
 		c.answer <- c.err
 	}
-	return group
 }
 
 // attempt runs one call in its savepoint. It returns an error only when the whole group cannot go on.
@@ -360,7 +376,6 @@ type Stats struct {
 	Commits       int64 // transactions on the disk
 	Written       int64 // writes in them: Written ÷ Commits is how many share one fsync
 	Failed        int64 // writes taken back
-	Skipped       int64 // writes whose caller gave up before its turn
 	Queue         int   // writes that wait now
 	Refused       bool  // the disk took no write the last time it was asked
 	CommitTotal   time.Duration
@@ -374,7 +389,7 @@ func (db *DB) Stats() Stats {
 		return Stats{}
 	}
 	return Stats{
-		Commits: w.commits.Load(), Written: w.written.Load(), Failed: w.failed.Load(), Skipped: w.skipped.Load(), Queue: len(w.calls), Refused: w.refused.Load(),
+		Commits: w.commits.Load(), Written: w.written.Load(), Failed: w.failed.Load(), Queue: len(w.calls), Refused: w.refused.Load(),
 		CommitTotal: time.Duration(w.commitNanos.Load()), CommitSlowest: time.Duration(w.slowestNanos.Load()),
 	}
 }
