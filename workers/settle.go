@@ -123,6 +123,10 @@ func (p *Pool) settleFor(l *lease, worker Worker, began time.Time) {
 		if err != nil {
 			return func(now time.Time) { p.rejected(l, err, now) }
 		}
+		if err := onDisk(p.cfg.BlobDir, res.Blobs); err != nil { // nobody's fault: the job is done again
+			p.log.Error("pictures not on the disk", "job", l.Job, "err", err)
+			return func(now time.Time) { p.attemptOver(l, OutcomeLost, blameless, true, now) }
+		}
 		if l.restored { // how long the bot was down is part of its time
 			speed = Speed{}
 		} else {
