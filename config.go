@@ -19,7 +19,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
-	"potluck/bot/webchat"
 	"potluck/failpoint"
 	"potluck/ledger"
 	"potluck/nearest"
@@ -51,13 +50,6 @@ type HTTPConfig struct {
 type LogConfig struct {
 	Level  string `yaml:"level"`
 	Format string `yaml:"format"`
-}
-
-type PageConfig struct {
-	Enabled    bool     `yaml:"enabled"`
-	Name       string   `yaml:"name"`
-	Chats      []string `yaml:"chats"`
-	DemoEngine bool     `yaml:"demo_engine"`
 }
 
 type LimitsConfig struct {
@@ -375,23 +367,6 @@ func (c Config) Validate() error {
 	}
 	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) }) // the same at every start
 	return errors.Join(wrong...)
-}
-
-// validate names what the page would refuse at the start; of a page that is off nothing matters.
-func (p PageConfig) validate() (wrong []error) {
-	if !p.Enabled {
-		return nil
-	}
-	if p.Name == "" {
-		wrong = append(wrong, errors.New("page.name is empty: want a name"))
-	}
-	if len(p.Chats) == 0 {
-		wrong = append(wrong, errors.New("page.chats is empty: want at least one chat"))
-	}
-	if err := webchat.CheckChats(p.Chats); err != nil {
-		wrong = append(wrong, fmt.Errorf("page.chats: %w", err))
-	}
-	return wrong
 }
 
 // proxies are the ranges whose X-Forwarded-For is believed.

@@ -54,7 +54,7 @@ func demo(ctx context.Context, c call) error {
 
 // demoJoin makes the join string of the demo's worker, which belongs to the operator.
 func (h *house) demoJoin(ctx context.Context) (protocol.Join, error) {
-	owner, err := h.operator(ctx, webchat.OperatorUser, "Operator")
+	owner, err := h.makeOperator(ctx, webchat.OperatorUser, "Operator")
 	if err != nil {
 		return protocol.Join{}, err
 	}
@@ -203,6 +203,31 @@ func awaitOffers(ctx context.Context, look func() (workers.WorkerView, bool)) (l
 		case <-tick.C:
 		}
 	}
+}
+
+// describeOffers says in one line per offer what a worker can do.
+func describeOffers(w workers.WorkerView) []string {
+	var out []string
+	for _, o := range w.Offers {
+		what := map[protocol.Kind]string{protocol.Chat: "/ask", protocol.Image: "/imagine", protocol.Translate: "/translate"}[o.Kind]
+		line := fmt.Sprintf("%-10s %s with %s", what, o.Engine, o.Model)
+		switch {
+		case o.AnyPair:
+			line += ", any language"
+		case len(o.Pairs) > 0:
+			var pairs []string
+			for _, p := range o.Pairs {
+				pairs = append(pairs, p.From+"→"+p.To)
+			}
+			slices.Sort(pairs)
+			line += ": " + strings.Join(slices.Compact(pairs), " ")
+		}
+		if o.Quality == protocol.Demo {
+			line += " (a demonstration, no AI model)"
+		}
+		out = append(out, line)
+	}
+	return out
 }
 
 // syncWriter lets the parts of the demo print at the same time.

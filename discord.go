@@ -76,7 +76,7 @@ func (d DiscordConfig) config(log *slog.Logger, all []bot.Command, texts bot.Cat
 // buildDiscord makes the platform, and operators of those that the configuration names.
 func (h *house) buildDiscord(ctx context.Context, all []bot.Command, texts bot.Catalogue) (*discord.Platform, error) {
 	for _, id := range h.config.Discord.Operators {
-		if _, err := h.operator(ctx, community.UserID("discord:"+id), ""); err != nil {
+		if _, err := h.makeOperator(ctx, community.UserID("discord:"+id), ""); err != nil {
 			return nil, fmt.Errorf("make an operator: %w", err)
 		}
 	}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"crypto/ed25519"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"potluck/community"
 	"potluck/storage"
 )
 
@@ -128,4 +132,11 @@ func saveKey(path string, b []byte) ([]byte, error) {
 		return nil, fmt.Errorf("the key %s cannot be written: %w", path, err)
 	}
 	return b, nil
+}
+
+// aliasOf is the same for an identity for ever, and says of it only the platform.
+func aliasOf(key []byte, id community.UserID) community.UserID {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("allowance\n" + string(id)))
+	return community.UserID(community.Platform(id) + ":" + hex.EncodeToString(mac.Sum(nil)[:16]))
 }

@@ -307,11 +307,11 @@ func TestOperatorsAreNotMadeByConnecting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m, err := h.operator(t.Context(), "discord:1", ""); err != nil || m.Operator {
+	if m, err := h.makeOperator(t.Context(), "discord:1", ""); err != nil || m.Operator {
 		t.Errorf("operator with a connected account that nobody named: %+v %v", m, err)
 	}
 	h.config.Telegram.Operators = []string{"666"}
-	if m, err := h.operator(t.Context(), "discord:1", ""); err != nil || !m.Operator {
+	if m, err := h.makeOperator(t.Context(), "discord:1", ""); err != nil || !m.Operator {
 		t.Errorf("no operator although both are named: %+v %v", m, err)
 	}
 

@@ -27,6 +27,15 @@ const operatorPath = "/webchat/operator?token="
 // passFor is how long an address of potluck operator is good for.
 const passFor = 10 * time.Minute
 
+// newToken is 256 random bits for the one-time operator address.
+func newToken() string {
+	var b [32]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		panic(err) // crypto/rand never fails on a supported system
+	}
+	return hex.EncodeToString(b[:])
+}
+
 // operatorPasses recognises the tokens that potluck operator makes beside the running program: both have secret.key, and whoever can read that
 // has everything already. A pass works once, in the program that was running when it was made.
 type operatorPasses struct {

@@ -15,6 +15,7 @@ import (
 	"potluck/community"
 	"potluck/fault"
 	"potluck/ledger"
+	"potluck/storage"
 )
 
 // running is the house as the commands see it.
@@ -183,4 +184,12 @@ func (r *running) Announce(ctx context.Context, chat community.ChatID, text bot.
 	}
 	_, err := p.Send(ctx, bot.Outgoing{Chat: chat, Text: text, Final: true, Nonce: nonce})
 	return err
+}
+
+// creditsOf shows the ledger in the way that commands ask for it.
+type creditsOf struct{ *storage.Credits }
+
+func (c creditsOf) Bill(ctx context.Context, job int64) (commands.Bill, bool, error) {
+	b, ok, err := c.Credits.Bill(ctx, job)
+	return commands.Bill(b), ok, err
 }

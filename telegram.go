@@ -68,7 +68,7 @@ func (c TelegramConfig) config(log *slog.Logger, publicURL string, all []bot.Com
 // buildTelegram makes the platform, and operators of those that the configuration names.
 func (h *house) buildTelegram(ctx context.Context, all []bot.Command, texts bot.Catalogue) (*telegram.Platform, error) {
 	for _, id := range h.config.Telegram.Operators {
-		if _, err := h.operator(ctx, community.UserID("telegram:"+id), ""); err != nil {
+		if _, err := h.makeOperator(ctx, community.UserID("telegram:"+id), ""); err != nil {
 			return nil, fmt.Errorf("make an operator: %w", err)
 		}
 	}
