@@ -25,3 +25,12 @@ func anyPrivate(c Command) bool {
 	}
 	return false
 }
+
+// whispers makes an answer that is not up yet one for the asker alone, and tells whether that is possible still.
+func (r *Responder) whispers() bool {
+	if r.whisper != nil {
+		return r.whisper()
+	}
+	w, ok := r.platform.(Whisperer)
+	return ok && w.Whispers()
+}

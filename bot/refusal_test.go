@@ -82,9 +82,11 @@ func TestMistakesThatTheRunFindsWhisper(t *testing.T) {
 	wrong := fault.New(fault.BadOption, "option", "seed")
 	for name, c := range map[string]struct {
 		costly, can bool
+		everywhere  bool // the platform whispers without being asked for each event
 		after       time.Duration
 		shows       bot.Reply
 		err         error
+		aside       bool // the refusal is a reply of its own
 		private     bool
 		edits       int // what stood there before the refusal
 	}{
@@ -96,6 +98,11 @@ func TestMistakesThatTheRunFindsWhisper(t *testing.T) {
 		"all see it":        {costly: true, err: wrong},
 		"nobody's mistake":  {costly: true, can: true, err: fault.New(fault.NoWorker)},
 		"an internal error": {can: true, err: errors.New("the disk is on fire")},
+		"on the page":       {everywhere: true, err: wrong, private: true},
+		"late on the page":  {costly: true, everywhere: true, after: time.Second, err: wrong, edits: 1},
+		"a reply aside":     {can: true, aside: true, private: true},
+		"aside on the page": {everywhere: true, aside: true, private: true},
+		"aside for all":     {aside: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -106,11 +113,16 @@ func TestMistakesThatTheRunFindsWhisper(t *testing.T) {
 						in.Reply.Show(c.shows)
 					}
 					pass(c.after)
+					if c.aside {
+						return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("look elsewhere"), Aside: true})
+					}
 					return c.err
 				}
 				h := open(t, bot.Config{Commands: []bot.Command{look}})
-				e := bot.Event{
-					Chat: h.p.Chat("lobby"), User: h.p.User("ann"), Name: "ann", Text: bot.Plain("/look x"), Handle: "h", Whisper: func() bool { return c.can },
+				h.p.Set(bottest.Hooks{Whispers: c.everywhere})
+				e := bot.Event{Chat: h.p.Chat("lobby"), User: h.p.User("ann"), Name: "ann", Text: bot.Plain("/look x"), Handle: "h"}
+				if !c.everywhere {
+					e.Whisper = func() bool { return c.can }
 				}
 				if err := h.p.Emit(t.Context(), e); err != nil {
 					t.Fatal(err)

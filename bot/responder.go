@@ -34,8 +34,9 @@ type Reply struct {
 	Asks bool
 	// beside tells that a run that was to change a message in place failed: its own message says so, and that one stays.
 	beside bool
-	// mistake tells that the asker typed something wrong, which the others need not read.
-	mistake bool
+	// Aside tells that this concerns the asker only (a refusal, a mistake): while nothing of the answer is up and the platform can, it is shown to the
+	// asker alone.
+	Aside bool
 }
 
 // NewButton is a button to be made: the Responder gives it a random id and saves its Action before the message that carries it is sent.
@@ -182,7 +183,7 @@ func (r *Responder) final(rep Reply) error {
 	if !r.take(rep) {
 		return errFinal
 	}
-	if rep.mistake && r.whisper != nil && len(r.parts) == 0 && !r.doubtful && r.whisper() {
+	if rep.Aside && len(r.parts) == 0 && !r.doubtful && r.whispers() {
 		r.request.Private = true
 	}
 	if !r.withdrawn.Load() {
@@ -585,7 +586,7 @@ func (r *Responder) failed(f *fault.Error) Reply {
 	if !shown.Status {
 		line = Join(Plain("\n\n"), shown.Text, line)
 	}
-	return Reply{Text: Join(Plain("\n"), line, below), Buttons: ways, beside: true, mistake: f.Code.Mistake()}
+	return Reply{Text: Join(Plain("\n"), line, below), Buttons: ways, beside: true, Aside: f.Code.Mistake()}
 }
 
 func (r *Responder) isClaimed() bool {

@@ -160,6 +160,22 @@ func TestMistypedPrivateCommandIsRefusedPrivately(t *testing.T) {
 	}
 }
 
+// What /delete refuses was told to the whole chat. It is told to who asked alone, where the platform can.
+func TestDeleteRefusesAside(t *testing.T) {
+	s := open(t)
+	if m := s.say("/delete"); m.Only != "" {
+		t.Errorf("a platform that cannot whisper: %+v", m)
+	}
+	s.emit(bot.Event{Text: bot.Plain("/delete"), Whisper: func() bool { return true }})
+	if m := s.final(); m.Only != s.platform.User("rita") || !strings.Contains(m.Text.Plain, "/delete") {
+		t.Errorf("where the event can be answered privately: %+v", m)
+	}
+	s.platform.Set(bottest.Hooks{Whispers: true})
+	if m := s.say("/delete"); m.Only != s.platform.User("rita") {
+		t.Errorf("where the platform whispers: %+v", m)
+	}
+}
+
 // A job that came to nothing is named by its number; that it was free is said where the ledger says so.
 func TestJobThatCameToNothingHasItsNumber(t *testing.T) {
 	s := open(t)

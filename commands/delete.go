@@ -9,7 +9,8 @@ import (
 
 func (h House) delete() bot.Command {
 	return bot.Command{Name: "delete", OnReply: true, Run: func(ctx context.Context, in *bot.Invocation) error {
-		key := "delete.done"
+		const done = "delete.done"
+		key := done
 		switch err := in.Remove(ctx); {
 		case fault.Has(err, fault.Gone):
 			key = "delete.how"
@@ -20,6 +21,6 @@ func (h House) delete() bot.Command {
 		case err != nil:
 			return err
 		}
-		return in.Reply.Final(ctx, bot.Reply{Text: in.Say(key)})
+		return in.Reply.Final(ctx, bot.Reply{Text: in.Say(key), Aside: key != done})
 	}}
 }
