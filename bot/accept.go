@@ -54,7 +54,7 @@ func (r *Router) Handle(ctx context.Context, e Event) (err error) {
 	return nil
 }
 
-// mover is a community.Store that can give a chat another id and keep what belongs to it.
+// mover is a People that can give a chat another id and keep what belongs to it.
 type mover interface {
 	MoveChat(ctx context.Context, from, to community.ChatID) error
 }

@@ -262,6 +262,15 @@ type Store interface {
 	Forget(ctx context.Context, before time.Time) error
 }
 
+// People finds who and where an event is from.
+type People interface {
+	// Chat returns the chat with c.ID, making it (and its community) when it is new and updating what changed.
+	Chat(ctx context.Context, c community.Chat) (community.Chat, error)
+	// Member returns the owner of the identity, making both when they are new and updating the shown name.
+	Member(ctx context.Context, identity community.UserID, name string, now time.Time) (community.Member, error)
+	MemberByID(ctx context.Context, id community.MemberID) (community.Member, error)
+}
+
 // Eraser forgets the payload and results of a delivered request's jobs. *workers.Pool implements it.
 type Eraser interface {
 	Erase(ctx context.Context, request string) error

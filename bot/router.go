@@ -22,7 +22,7 @@ type Config struct {
 	Actions   []ActionHandler
 	Reactions []ReactionHandler
 	Store     Store
-	People    community.Store
+	People    People
 	Catalogue Catalogue
 	Eraser    Eraser
 	// Gate says, as a fault, what a place has against something costly, before it is kept; q has no id and no arguments. nil: nothing ever.
@@ -69,7 +69,7 @@ type Router struct {
 	actions   map[string]ActionHandler
 	reactions []ReactionHandler
 	store     Store
-	people    community.Store
+	people    People
 	catalogue Catalogue
 	eraser    Eraser
 	gate      func(ctx context.Context, q Request, m community.Member) error

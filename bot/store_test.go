@@ -14,7 +14,7 @@ import (
 
 var errKilled = errors.New("the process is gone")
 
-// memory is a bot.Store and a community.Store. After kill nothing is written any more until revive, as when the process has died.
+// memory is a bot.Store and a bot.People. After kill nothing is written any more until revive, as when the process has died.
 type memory struct {
 	mu       sync.Mutex
 	killed   bool
@@ -182,13 +182,6 @@ func (m *memory) MemberByID(_ context.Context, id community.MemberID) (mem commu
 func (m *memory) MoveChat(_ context.Context, from, to community.ChatID) error {
 	return m.do(func() { m.moved = append(m.moved, string(from)+" → "+string(to)) })
 }
-
-func (m *memory) SetLanguage(context.Context, community.MemberID, string) error { return nil }
-func (m *memory) MakeOperator(context.Context, community.MemberID) error        { return nil }
-func (m *memory) Consent(context.Context, community.MemberID, string) (bool, error) {
-	return false, nil
-}
-func (m *memory) SetConsent(context.Context, community.MemberID, string, time.Time) error { return nil }
 
 func (m *memory) states() map[bot.RequestState]int {
 	m.mu.Lock()

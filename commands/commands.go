@@ -29,7 +29,7 @@ type House struct {
 	Pool      Pool
 	Credits   Credits
 	Requests  Requests
-	People    community.Store
+	People    People
 	Texts     *Catalogue
 	// Album is where pictures are kept; nil: they cannot be taken away or shown again.
 	Album Album
@@ -104,6 +104,17 @@ type Bill struct {
 	Earner community.MemberID // 0 = nobody earned
 	Bill   ledger.Bill        // of a job that is not done, only Held and Rates
 	At     time.Time          // when the job ended, or began while it is not final
+}
+
+// People is what commands ask and keep about a person. *storage.People implements it.
+type People interface {
+	// Member returns the owner of the identity, making both when they are new and updating the shown name.
+	Member(ctx context.Context, identity community.UserID, name string, now time.Time) (community.Member, error)
+	MemberByID(ctx context.Context, id community.MemberID) (community.Member, error)
+	SetLanguage(ctx context.Context, id community.MemberID, language string) error
+	// Consent tells whether the member has agreed to (or was shown) the named notice; SetConsent remembers it with the time.
+	Consent(ctx context.Context, id community.MemberID, notice string) (bool, error)
+	SetConsent(ctx context.Context, id community.MemberID, notice string, now time.Time) error
 }
 
 // Requests finds the request that a message of the bot answers. A bot.Store is one.

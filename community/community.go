@@ -2,7 +2,6 @@
 package community
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -84,19 +83,4 @@ type Known struct {
 	Name     string
 	Platform string
 	Since    time.Time
-}
-
-// Store keeps people and places.
-type Store interface {
-	// Chat returns the chat with c.ID, making it (and its community) when it is new and updating what changed.
-	Chat(ctx context.Context, c Chat) (Chat, error)
-	// Member returns the owner of the identity, making both when they are new and updating the shown name.
-	Member(ctx context.Context, identity UserID, name string, now time.Time) (Member, error)
-	MemberByID(ctx context.Context, id MemberID) (Member, error)
-	SetLanguage(ctx context.Context, id MemberID, language string) error
-	// MakeOperator is final for that member until undone in the database: it is granted by the one-time operator URL or the configuration.
-	MakeOperator(ctx context.Context, id MemberID) error
-	// Consent tells whether the member has agreed to (or was shown) the named notice; SetConsent remembers it with the time.
-	Consent(ctx context.Context, id MemberID, notice string) (bool, error)
-	SetConsent(ctx context.Context, id MemberID, notice string, now time.Time) error
 }

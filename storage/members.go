@@ -7,17 +7,18 @@ import (
 	"fmt"
 	"time"
 
+	"potluck/bot"
 	"potluck/community"
 )
 
-// People is the community.Store.
+// People is the bot.People, and what commands and main need of people and places besides.
 type People struct {
 	DB *DB
 	// Alias is a keyed hash of an identity, which stays the same for ever: under it blocks and the day's counts outlive a forgetting. nil: they end with it.
 	Alias func(community.UserID) community.UserID
 }
 
-var _ community.Store = (*People)(nil)
+var _ bot.People = (*People)(nil)
 
 const memberColumns = `m.id, m.name, m.language, m.operator, m.blocked, m.free`
 
@@ -127,7 +128,7 @@ func (p *People) SetLanguage(ctx context.Context, id community.MemberID, languag
 	return p.change(ctx, "set language", id, `UPDATE members SET language = ? WHERE id = ?`, language)
 }
 
-// MakeOperator makes a member an operator of this Potluck. ErrNoMember when there is no such member.
+// MakeOperator makes a member an operator of this Potluck for good, as the one-time operator URL and the configuration do. ErrNoMember when there is no such member.
 func (p *People) MakeOperator(ctx context.Context, id community.MemberID) error {
 	return p.change(ctx, "make operator", id, `UPDATE members SET operator = 1 WHERE id = ?`)
 }
