@@ -16,8 +16,8 @@ func shown(text string, unfinished bool) (answer, reasoning string) {
 
 var thoughtTags = regexp.MustCompile(`(?i)<\s*(/?)\s*(?:think|thinking|thought|reasoning)\s*>`)
 
-// begunTag is the beginning of a thought tag at the end of a text.
-var begunTag = regexp.MustCompile(`(?i)<\s*/?\s*(?:t|th|thi|thin|think|thinki|thinkin|thinking|tho|thou|thoug|though|thought|r|re|rea|reas|reaso|reason|reasoni|reasonin|reasoning)?\s*$`)
+// begunTag is the beginning of a thought tag at the end of a text, from its last "<" on.
+var begunTag = regexp.MustCompile(`(?i)^<\s*/?\s*(?:t|th|thi|thin|think|thinki|thinkin|thinking|tho|thou|thoug|though|thought|r|re|rea|reas|reaso|reason|reasoni|reasonin|reasoning)?\s*$`)
 
 // thoughtless takes out what a model thought aloud: between tags, from a tag that is never closed to the end, and up to a closing tag that was never
 // opened (some templates write the opening one). A tag right behind a backtick is talked about and stays.
@@ -46,8 +46,8 @@ func thoughtless(text string, unfinished bool) (answer, thoughts string) {
 		kept.WriteString(text[at:])
 	}
 	answer = kept.String()
-	if unfinished {
-		answer = answer[:len(answer)-len(begunTag.FindString(answer))]
+	if at := strings.LastIndexByte(answer, '<'); unfinished && at >= 0 && begunTag.MatchString(answer[at:]) {
+		answer = answer[:at]
 	}
 	return answer, thought.String()
 }

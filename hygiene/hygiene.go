@@ -147,7 +147,8 @@ func firstRun(text string, period, n int) int {
 
 var invites = regexp.MustCompile(`(?i)(?:https?://)?(?:www\.|ptb\.|canary\.)?(?:discord(?:app)?\.com/+invite|discord\.gg|discord\.me|dsc\.gg|t\.me/+\+|t\.me/+joinchat|telegram\.(?:me|dog)/+(?:\+|joinchat))/*[\w\-+]*|tg:/*(?:join|resolve)\?\S*`)
 
-// uninviting removes invites to other communities. The pattern is slow, so it is tried only where one may stand: drafts come 20 times a second.
+// uninviting removes invites to other communities. The pattern is slow and a draft comes up to 20 times a second (workers.Pool.Do), so it is tried only
+// where one may stand.
 func uninviting(text string) string {
 	lower := strings.ToLower(strings.ToUpper(text)) // also "ſ", which the pattern takes for an s
 	for _, part := range []string{"discord", "dsc.gg", "t.me", "telegram.", "tg:"} {
