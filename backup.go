@@ -32,27 +32,7 @@ func (o *backupOptions) flags(f *flag.FlagSet) {
 // says how it is put in place.
 func backup(ctx context.Context, c call) (err error) {
 	from, to := c.config.DataDir, c.backup.to
-	if to == "" {
-		return errors.New("name the folder for the backup: potluck backup -to FOLDER")
-	}
-	path := filepath.Join(from, "potluck.db")
-	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("there is no database at %s: name its folder with data_dir or POTLUCK_DATA_DIR", path)
-	}
-	if err := outside(from, to); err != nil {
-		return err
-	}
-	if err := missingKeys(from, keyFiles...); err != nil {
-		return err
-	}
-	secret, err := readKey(from, "secret.key")
-	if err != nil {
-		return err
-	}
-	if _, err := readKey(from, "server.key"); err != nil {
-		return err
-	}
-	db, err := storage.OpenBeside(ctx, storage.Config{Path: path, Key: secret, Log: c.log})
+	db, err := openForBackup(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -62,14 +42,8 @@ func backup(ctx context.Context, c call) (err error) {
 		return err
 	}
 	defer func() {
-		if err == nil {
-			return
-		}
-		for _, name := range slices.Concat(keyFiles, []string{"potluck.db", "pictures"}) { // half a backup is none, and the folder was empty
-			os.RemoveAll(filepath.Join(to, name))
-		}
-		if made {
-			os.Remove(to)
+		if err != nil {
+			undoBackup(to, made)
 		}
 	}()
 
@@ -91,18 +65,63 @@ func backup(ctx context.Context, c call) (err error) {
 	} else {
 		fmt.Fprintln(c.out, "pictures   not copied, as you wished")
 	}
-	if c.backup.keys {
-		for _, name := range keyFiles {
-			if _, err := copyFile(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
-				return err
-			}
-		}
-		fmt.Fprintln(c.out, "keys       server.key and secret.key: keep this folder as safe as the server itself")
-	} else {
-		fmt.Fprintf(c.out, "keys       NOT copied. Keep %s and %s in another safe place:\n", filepath.Join(from, "server.key"), filepath.Join(from, "secret.key"))
-		fmt.Fprintln(c.out, "           without secret.key no text in this backup can be read, without server.key every worker must be linked anew")
+	if err := copyKeys(c); err != nil {
+		return err
 	}
 	fmt.Fprintf(c.out, "done       %s in %v\n", to, time.Since(begun).Round(time.Millisecond))
+	return nil
+}
+
+// openForBackup opens the database beside a Potluck that may run, once there is nothing to say against a backup.
+func openForBackup(ctx context.Context, c call) (*storage.DB, error) {
+	from, to := c.config.DataDir, c.backup.to
+	if to == "" {
+		return nil, errors.New("name the folder for the backup: potluck backup -to FOLDER")
+	}
+	path := filepath.Join(from, "potluck.db")
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("there is no database at %s: name its folder with data_dir or POTLUCK_DATA_DIR", path)
+	}
+	if err := outside(from, to); err != nil {
+		return nil, err
+	}
+	if err := missingKeys(from, keyFiles...); err != nil {
+		return nil, err
+	}
+	secret, err := readKey(from, "secret.key")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := readKey(from, "server.key"); err != nil {
+		return nil, err
+	}
+	return storage.OpenBeside(ctx, storage.Config{Path: path, Key: secret, Log: c.log})
+}
+
+// undoBackup takes away what there is of a backup that failed: half a backup is none. The folder was empty; where it was made, it goes, too.
+func undoBackup(to string, made bool) {
+	for _, name := range slices.Concat(keyFiles, []string{"potluck.db", "pictures"}) {
+		os.RemoveAll(filepath.Join(to, name))
+	}
+	if made {
+		os.Remove(to)
+	}
+}
+
+// copyKeys copies the keys where that is wished, and else says what is to be done with them.
+func copyKeys(c call) error {
+	from, to := c.config.DataDir, c.backup.to
+	if !c.backup.keys {
+		fmt.Fprintf(c.out, "keys       NOT copied. Keep %s and %s in another safe place:\n", filepath.Join(from, "server.key"), filepath.Join(from, "secret.key"))
+		fmt.Fprintln(c.out, "           without secret.key no text in this backup can be read, without server.key every worker must be linked anew")
+		return nil
+	}
+	for _, name := range keyFiles {
+		if _, err := copyFile(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(c.out, "keys       server.key and secret.key: keep this folder as safe as the server itself")
 	return nil
 }
 

@@ -299,7 +299,10 @@ func setField(v reflect.Value, s string) error {
 	return nil
 }
 
-// Validate says which key is wrong and what it may be.
+// complain notes a key that is wrong: what it has to be, and what it is.
+type complain func(key, want string, got any)
+
+// Validate says which keys are wrong and what they may be.
 func (c Config) Validate() error {
 	var wrong []error
 	bad := func(key, want string, got any) {
@@ -308,65 +311,98 @@ func (c Config) Validate() error {
 	if c.DataDir == "" {
 		bad("data_dir", "a folder", `""`)
 	}
-	if _, port, err := net.SplitHostPort(c.HTTP.Addr); err != nil || port == "" {
-		bad("http.addr", `host:port, such as "127.0.0.1:8080"`, strconv.Quote(c.HTTP.Addr))
+	c.HTTP.validate(bad)
+	c.Log.validate(bad)
+	wrong = append(wrong, c.Page.validate()...)
+	c.Discord.validate(bad)
+	c.Telegram.validate(bad, c.HTTP.PublicURL)
+	c.Limits.validate(bad)
+	c.Credits.validate(bad)
+	c.Workers.validate(bad)
+	atLeastOne(bad, "ask.max_tokens", c.Ask.MaxTokens)
+	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) }) // the same at every start
+	return errors.Join(wrong...)
+}
+
+func (c HTTPConfig) validate(bad complain) {
+	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
+		bad("http.addr", `host:port, such as "127.0.0.1:8080"`, strconv.Quote(c.Addr))
 	}
-	if c.HTTP.PublicURL != "" {
-		u, err := url.Parse(c.HTTP.PublicURL)
-		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Trim(u.Path, "/") != "" || u.User != nil || strings.ContainsAny(c.HTTP.PublicURL, "?#") {
-			bad("http.public_url", `an address without a path, such as "https://potluck.example.org"`, strconv.Quote(c.HTTP.PublicURL))
-		} else if protocol.CheckServer(c.HTTP.PublicURL) != nil {
-			bad("http.public_url", "https, because it is public and workers refuse it without TLS (docs/publishing.md)", strconv.Quote(c.HTTP.PublicURL))
+	if c.PublicURL != "" {
+		u, err := url.Parse(c.PublicURL)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Trim(u.Path, "/") != "" || u.User != nil || strings.ContainsAny(c.PublicURL, "?#") {
+			bad("http.public_url", `an address without a path, such as "https://potluck.example.org"`, strconv.Quote(c.PublicURL))
+		} else if protocol.CheckServer(c.PublicURL) != nil {
+			bad("http.public_url", "https, because it is public and workers refuse it without TLS (docs/publishing.md)", strconv.Quote(c.PublicURL))
 		}
 	}
-	for _, p := range c.HTTP.TrustedProxies {
+	for _, p := range c.TrustedProxies {
 		if _, err := caller.ParsePrefix(p); err != nil {
 			bad("http.trusted_proxies", `addresses or ranges, such as "127.0.0.1" or "10.0.0.0/8"`, strconv.Quote(p))
 		}
 	}
-	if _, err := logLevel(c.Log.Level); err != nil {
-		bad("log.level", "debug, info, warn or error", strconv.Quote(c.Log.Level))
+}
+
+func (c LogConfig) validate(bad complain) {
+	if _, err := logLevel(c.Level); err != nil {
+		bad("log.level", "debug, info, warn or error", strconv.Quote(c.Level))
 	}
-	if c.Log.Format != "text" && c.Log.Format != "json" {
-		bad("log.format", "text or json", strconv.Quote(c.Log.Format))
+	if c.Format != "text" && c.Format != "json" {
+		bad("log.format", "text or json", strconv.Quote(c.Format))
 	}
-	wrong = append(wrong, c.Page.validate()...)
-	c.Discord.validate(bad)
-	c.Telegram.validate(bad, c.HTTP.PublicURL)
-	for key, n := range map[string]int{
-		"limits.running": c.Limits.Running, "limits.queued": c.Limits.Queued, "limits.per_minute": c.Limits.PerMinute, "limits.restarts": c.Limits.Restarts,
-		"workers.attempts": c.Workers.Attempts, "workers.max_per_owner": c.Workers.MaxPerOwner, "ask.max_tokens": c.Ask.MaxTokens,
-	} {
-		if n < 1 || n > 100_000 {
-			bad(key, "1 to 100000", n)
-		}
-	}
-	for key, n := range map[string]int{"credits.daily_member": c.Credits.DailyMember, "credits.daily_page": c.Credits.DailyPage} {
+}
+
+func (c LimitsConfig) validate(bad complain) {
+	atLeastOne(bad, "limits.running", c.Running)
+	atLeastOne(bad, "limits.queued", c.Queued)
+	atLeastOne(bad, "limits.per_minute", c.PerMinute)
+	atLeastOne(bad, "limits.restarts", c.Restarts)
+	positive(bad, "limits.job_wait", c.JobWait)
+	positive(bad, "limits.calm_after", c.CalmAfter)
+}
+
+func (c CreditsConfig) validate(bad complain) {
+	for key, n := range map[string]int{"credits.daily_member": c.DailyMember, "credits.daily_page": c.DailyPage} {
 		if n < 0 || n > 1_000_000_000 {
 			bad(key, "0 or more credits", n)
 		}
 	}
-	for key, d := range map[string]time.Duration{
-		"limits.job_wait": c.Limits.JobWait, "limits.calm_after": c.Limits.CalmAfter, "workers.heartbeat": c.Workers.Heartbeat, "workers.silence": c.Workers.Silence,
-		"workers.restart_grace": c.Workers.RestartGrace, "workers.lease_min": c.Workers.LeaseMin, "workers.lease_max": c.Workers.LeaseMax,
-	} {
-		if d <= 0 {
-			bad(key, "more than 0", d)
-		}
+	notNegative(bad, "credits.escrow", c.Escrow)
+}
+
+func (c WorkersConfig) validate(bad complain) {
+	atLeastOne(bad, "workers.attempts", c.Attempts)
+	atLeastOne(bad, "workers.max_per_owner", c.MaxPerOwner)
+	positive(bad, "workers.heartbeat", c.Heartbeat)
+	positive(bad, "workers.silence", c.Silence)
+	positive(bad, "workers.restart_grace", c.RestartGrace)
+	positive(bad, "workers.lease_min", c.LeaseMin)
+	positive(bad, "workers.lease_max", c.LeaseMax)
+	notNegative(bad, "workers.lost", c.Lost)
+	if c.Silence < 2*c.Heartbeat {
+		bad("workers.silence", "at least twice workers.heartbeat", c.Silence)
 	}
-	for key, d := range map[string]time.Duration{"credits.escrow": c.Credits.Escrow, "workers.lost": c.Workers.Lost} {
-		if d < 0 {
-			bad(key, "0 or more", d)
-		}
+	if c.LeaseMax < c.LeaseMin {
+		bad("workers.lease_max", "at least workers.lease_min", c.LeaseMax)
 	}
-	if c.Workers.Silence < 2*c.Workers.Heartbeat {
-		bad("workers.silence", "at least twice workers.heartbeat", c.Workers.Silence)
+}
+
+func atLeastOne(bad complain, key string, n int) {
+	if n < 1 || n > 100_000 {
+		bad(key, "1 to 100000", n)
 	}
-	if c.Workers.LeaseMax < c.Workers.LeaseMin {
-		bad("workers.lease_max", "at least workers.lease_min", c.Workers.LeaseMax)
+}
+
+func positive(bad complain, key string, d time.Duration) {
+	if d <= 0 {
+		bad(key, "more than 0", d)
 	}
-	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) }) // the same at every start
-	return errors.Join(wrong...)
+}
+
+func notNegative(bad complain, key string, d time.Duration) {
+	if d < 0 {
+		bad(key, "0 or more", d)
+	}
 }
 
 // proxies are the ranges whose X-Forwarded-For is believed.
