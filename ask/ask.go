@@ -31,8 +31,6 @@ type Store interface {
 	SaveTurn(ctx context.Context, t Turn) error
 	// Turns returns the conversation that ends with request, oldest first, at most limit turns.
 	Turns(ctx context.Context, request string, limit int) ([]Turn, error)
-	// ForgetTurns deletes turns older than before, or (member > 0) all of one member's.
-	ForgetTurns(ctx context.Context, before time.Time, member community.MemberID) error
 }
 
 // Question is what a person asks.

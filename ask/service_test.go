@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"potluck/community"
 	"potluck/fault"
 	"potluck/workers"
 )
@@ -59,8 +58,6 @@ func (m *memory) Turns(_ context.Context, request string, limit int) ([]Turn, er
 	}
 	return out, nil
 }
-
-func (m *memory) ForgetTurns(context.Context, time.Time, community.MemberID) error { return nil }
 
 func service(results ...workers.Result) (*Service, *pool, *memory) {
 	p, m := &pool{results: results}, &memory{}

@@ -366,7 +366,7 @@ func TestTurns(t *testing.T) {
 	same(t, "unknown", nil, got, err)
 	got, err = s.turns.Turns(ctx, "r4", 0)
 	same(t, "none wanted", nil, got, err)
-	s.ok(s.turns.ForgetTurns(ctx, now.Add(2*time.Second), 0))
+	s.ok(s.turns.Forget(ctx, now.Add(2*time.Second)))
 	got, err = s.turns.Turns(ctx, "r4", 10)
 	same(t, "beginning forgotten", all[2:], got, err)
 	s.ok(s.turns.SaveTurn(ctx, ask.Turn{Request: "other", Chat: "page:lobby", Member: s.owner, At: now}))
@@ -374,12 +374,6 @@ func TestTurns(t *testing.T) {
 	s.ok(s.turns.SaveTurn(ctx, ask.Turn{Request: "y", Parent: "x", Chat: "page:lobby", Member: s.owner, At: now}))
 	if got, err = s.turns.Turns(ctx, "x", 100); err != nil || len(got) != 2 {
 		t.Errorf("a circle of parents gives %d turns (%v)", len(got), err)
-	}
-	s.ok(s.turns.ForgetTurns(ctx, time.Time{}, s.asker))
-	got, err = s.turns.Turns(ctx, "r4", 10)
-	same(t, "all of a member forgotten", nil, got, err)
-	if got, err = s.turns.Turns(ctx, "other", 10); err != nil || len(got) != 1 {
-		t.Errorf("another member's turns: %d %v", len(got), err)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"potluck/ask"
-	"potluck/community"
 )
 
 // Turns is the ask.Store.
@@ -81,17 +80,13 @@ func (s *Turns) Turns(ctx context.Context, request string, limit int) (turns []a
 	return turns, wrap("turns", err)
 }
 
-// ForgetTurns deletes turns older than before, or (member > 0) all of one member's.
-func (s *Turns) ForgetTurns(ctx context.Context, before time.Time, member community.MemberID) error {
-	if member <= 0 && !s.DB.ClockSteady() {
+// Forget deletes turns older than before. For some minutes after the clock was set, none are.
+func (s *Turns) Forget(ctx context.Context, before time.Time) error {
+	if !s.DB.ClockSteady() {
 		return nil
 	}
-	return s.DB.write(ctx, "forget turns", func(t *tx) (err error) {
-		if member > 0 {
-			_, err = t.exec(`DELETE FROM turns WHERE member = ?`, member)
-		} else {
-			_, err = t.exec(`DELETE FROM turns WHERE at_ms < ?`, ms(before))
-		}
+	return s.DB.write(ctx, "forget turns", func(t *tx) error {
+		_, err := t.exec(`DELETE FROM turns WHERE at_ms < ?`, ms(before))
 		return err
 	})
 }
