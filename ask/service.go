@@ -1,6 +1,7 @@
 package ask
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,24 +40,15 @@ type Service struct{ Config }
 
 // New makes a Service.
 func New(c Config) *Service {
-	c.MaxTokens = or(c.MaxTokens, 512)
-	c.Context = or(c.Context, 3000)
-	c.MaxLength = or(c.MaxLength, 4000)
-	c.Wait = or(c.Wait, 5*time.Minute)
-	if c.Temperature <= 0 {
-		c.Temperature = 0.7
-	}
+	c.MaxTokens = cmp.Or(c.MaxTokens, 512)
+	c.Context = cmp.Or(c.Context, 3000)
+	c.MaxLength = cmp.Or(c.MaxLength, 4000)
+	c.Wait = cmp.Or(c.Wait, 5*time.Minute)
+	c.Temperature = cmp.Or(c.Temperature, 0.7)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	return &Service{c}
-}
-
-func or[T int | time.Duration](n, otherwise T) T {
-	if n > 0 {
-		return n
-	}
-	return otherwise
 }
 
 // Draft is news of an answer that is being written. Markdown is everything so far that may be shown, cleaned as in Answer; Event.Text is the same.
