@@ -3,7 +3,6 @@ package translate
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -149,6 +148,3 @@ func glossary(all map[string]string, text string) map[string]string {
 	}
 	return out
 }
-
-// Refused tells whether an error of Translate means that workers answered, but with nothing that may be shown: the source can be shown instead.
-func Refused(err error) bool { return errors.Is(err, fault.New(fault.BadResult)) }

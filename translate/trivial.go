@@ -17,10 +17,7 @@ var untranslated = func() map[string]bool {
 
 var laughter = regexp.MustCompile(`^(?:(?:[hj][aeiu]+){2,}[hj]?|k{2,}|w{3,}|lo+l|xd+|(?:ха){2,})$`)
 
-// Trivial tells whether a text has nothing to translate: nothing but chat slang, laughter, numbers, emoji, mentions, addresses, code and the fixed
-// byte ranges.
-func Trivial(text string, fixed [][2]int) bool { return trivial(Shield(text, fixed)) }
-
+// trivial tells whether a text has nothing to translate: nothing but chat slang, laughter, numbers, emoji and what is shielded.
 func trivial(s Shielded) bool {
 	for _, w := range strings.FieldsFunc(s.Words(), func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !unicode.Is(unicode.M, c) }) {
 		w = strings.ToLower(w)
