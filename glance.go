@@ -184,6 +184,6 @@ func (h *house) purse(ctx context.Context, user community.UserID, of community.C
 	}
 	return webchat.Purse{
 		Own: float64(b.Spendable) / float64(ledger.Credit), Free: float64(b.Free) / float64(ledger.Credit), Daily: float64(b.Daily) / float64(ledger.Credit),
-		Reset: now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour),
+		Reset: ledger.NextDay(now),
 	}, nil
 }
