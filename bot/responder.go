@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -339,7 +340,7 @@ func (r *Responder) show(base context.Context) {
 			wait = min(max(2*wait, firstBackoff), lastBackoff)
 			r.router.log.Debug("show progress", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
 			r.mu.Lock()
-			if r.next == nil && !r.claimed {
+			if r.next == nil && !r.claimed && !errors.Is(err, ErrRejected) {
 				r.next = rep
 			}
 			r.mu.Unlock()
@@ -418,8 +419,15 @@ func (r *Responder) write(rep Reply) error {
 	return r.put(ctx, rep, false)
 }
 
-// put makes the platform show rep: an edit of what is there, else a new message.
-func (r *Responder) put(ctx context.Context, rep Reply, final bool) error {
+// put makes the platform show rep: an edit of what is there, else a new message. Should an adapter panic over what a model wrote, that is a message which
+// the platform rejects: it costs this reply and not the process.
+func (r *Responder) put(ctx context.Context, rep Reply, final bool) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %w", ErrRejected, panicked(p))
+			r.router.log.Error("panic", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err, "stack", string(debug.Stack()))
+		}
+	}()
 	out := Outgoing{
 		Chat: r.request.Chat.ID, ReplyTo: r.request.Source, Text: rep.Text, Pictures: rep.Pictures, Final: final, Handle: r.request.Handle,
 		Status: rep.Status, Asks: rep.Asks,
@@ -427,7 +435,6 @@ func (r *Responder) put(ctx context.Context, rep Reply, final bool) error {
 	if r.request.Private {
 		out.Only = r.request.User
 	}
-	var err error
 	if out.Buttons, err = r.buttons(ctx, rep, final); err != nil {
 		return fmt.Errorf("save buttons: %w", err)
 	}
