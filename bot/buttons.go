@@ -38,6 +38,9 @@ func (r *Router) pressed(ctx context.Context, e Event) error {
 	if a.Name == stopAction {
 		return r.stop(ctx, a, want)
 	}
+	if aside, ok := r.actions[handler.Aside]; ok && !e.Private && !e.Chat.Private && whispered(e) {
+		a.Name, handler = aside.Name, aside
+	}
 	if handler.Anew || handler.InPlace {
 		q, ok, err := r.store.Request(ctx, a.Request)
 		if err != nil {

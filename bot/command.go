@@ -116,6 +116,9 @@ type ActionHandler struct {
 	// InPlace handlers change the message that the button belongs to: what they show takes its place, with all its parts. An error is
 	// answered beside it.
 	InPlace bool
+	// Aside names the handler that runs instead, with the same Action, where all see the message but the answer can be one for who pressed alone
+	// (Event.Whisper). Its Request.Source is the message with the button.
+	Aside string
 	// Command is what to type instead, once the button is too old: "imagine".
 	Command string
 	Run     func(ctx context.Context, in *Invocation, a Action) error

@@ -78,3 +78,34 @@ func (r *Router) removeAnswer(ctx context.Context, by Request, request string) e
 	}
 	return nil
 }
+
+// Replace shows t for good in place of an earlier answer of the bot: the one to request, which message is a part of, without its pictures and buttons.
+// Who may have that done the caller decides. Of a request that is forgotten, message alone is changed, in chat. fault.Gone: it is no longer there.
+func (in *Invocation) Replace(ctx context.Context, request string, chat community.ChatID, message community.MessageID, t Text) error {
+	r := in.Reply.router
+	out, parts := Outgoing{Chat: chat, Text: t, Final: true}, []community.MessageID{message}
+	q, ok, err := r.store.Request(ctx, request)
+	if err != nil {
+		return fmt.Errorf("find the answer to be replaced: %w", err)
+	}
+	if ok = ok && q.Chat.ID == chat && slices.Contains(q.Reply, message); ok {
+		out.ReplyTo, parts = q.Source, q.Reply
+	}
+	p := r.platforms[community.Platform(chat)]
+	if p == nil {
+		return fmt.Errorf("replace an answer: no platform has the chat %q", chat)
+	}
+	now, err := p.Edit(ctx, parts, out)
+	if err != nil {
+		return fmt.Errorf("replace an answer: %w", err)
+	}
+	if ok && !slices.Equal(now, q.Reply) {
+		if err := r.store.SetReply(ctx, request, now); err != nil {
+			return fmt.Errorf("keep what stands for an answer: %w", err)
+		}
+	}
+	if err := r.store.DropActions(ctx, request); err != nil {
+		return fmt.Errorf("forget the buttons of an answer: %w", err)
+	}
+	return nil
+}

@@ -482,6 +482,57 @@ func TestDeleteTakesAPictureAway(t *testing.T) {
 	}
 }
 
+// Where a press can be answered privately, only who pressed is asked; the others see the picture until it is deleted, and then by whom. A kill between the
+// presses changes nothing.
+func TestDeleteOfAPictureAsksAside(t *testing.T) {
+	st := openStudio(t)
+	hooks := bottest.Hooks{Whisper: func() bool { return true }}
+	m := st.say("/imagine a fox --seed 7")
+	st.platform.Set(hooks)
+	st.pressAs(m, "ken", "Delete", community.Everyone)
+	if got := st.final(); !strings.HasPrefix(got.Text.Plain, "That belongs to somebody else.") {
+		t.Errorf("Ken: %s", got.Text.Plain)
+	}
+	ask := func(user string, role community.Role) bottest.Message {
+		st.pressAs(m, user, "Delete", role)
+		q := st.final()
+		if q.Only != st.platform.User(user) || q.Text.Plain != "Delete this picture for good?" || labels(q) != "Delete, Keep" || len(q.Pictures) != 0 {
+			t.Errorf("%s is asked: %+v", user, q)
+		}
+		if all := st.platform.Messages(""); all[0].ID != m.ID || shown(all[0]) != shown(m) {
+			t.Errorf("the picture changed: %+v", all[0])
+		}
+		return q
+	}
+	q := ask("rita", community.Everyone)
+	st.pressAs(q, "rita", "Keep", community.Everyone)
+	if kept := st.changed(q, "The picture stays."); len(kept.Buttons) != 0 {
+		t.Errorf("kept: %+v", kept)
+	}
+	q = ask("eve", community.Admin)
+	st.restart(t)
+	st.platform.Set(hooks)
+	st.pressAs(q, "eve", "Delete", community.Everyone)
+	if got := st.final(); !strings.HasPrefix(got.Text.Plain, "That belongs to somebody else.") {
+		t.Errorf("Eve, who is no admin any more: %s", got.Text.Plain)
+	}
+	st.pressAs(q, "eve", "Delete", community.Admin)
+	if told := st.changed(q, "Removed by eve."); len(told.Buttons) != 0 || told.Only == "" {
+		t.Errorf("told: %+v", told)
+	}
+	gone := st.changed(m, "Removed by eve.")
+	if len(gone.Pictures)+len(gone.Buttons) != 0 || gone.ReplyTo != m.ReplyTo || gone.Only != "" {
+		t.Errorf("left: %+v", gone)
+	}
+	if _, err := st.album.Open(m.Pictures[0].Name); err == nil {
+		t.Error("the picture is still in the album")
+	}
+	st.pressAs(m, "rita", "Info", community.Everyone)
+	if got := st.final().Text.Plain; !strings.HasPrefix(got, "That is no longer there.") {
+		t.Errorf("a button of what was removed: %s", got)
+	}
+}
+
 // Nobody has looked at a stranger's picture: it comes covered, with Report. What was reported is hidden until an admin decides.
 func TestReportHidesACoveredPicture(t *testing.T) { // 36
 	st := openStudio(t)

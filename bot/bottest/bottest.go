@@ -61,6 +61,8 @@ type Hooks struct {
 	Pace time.Duration
 	// NoNonce makes every send a new message.
 	NoNonce bool
+	// Whisper is the Event.Whisper of every press; nil: none can be answered privately.
+	Whisper func() bool
 	// Sure makes an edit of what was deleted say so, see bot.ErrDeleted; otherwise the message is only gone.
 	Sure bool
 }
@@ -85,6 +87,12 @@ func (p *Platform) Set(h Hooks) {
 func (p *Platform) Self() community.UserID { return p.User("potluck") }
 
 func (p *Platform) Name() string { return p.name }
+
+func (p *Platform) hook() Hooks {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hooks
+}
 
 // Whispers is as the hooks say.
 func (p *Platform) Whispers() bool {
@@ -165,7 +173,7 @@ func (p *Platform) Press(ctx context.Context, m Message, user, label string, rol
 		if b.Label == label {
 			return p.Emit(ctx, bot.Event{
 				Kind: bot.ActionPressed, Chat: community.Chat{ID: m.Chat, Community: community.CommunityID(p.name + ":home")},
-				User: p.User(user), Name: user, Role: role, Message: m.ID, Action: b.ID, Private: m.Only != "",
+				User: p.User(user), Name: user, Role: role, Message: m.ID, Action: b.ID, Private: m.Only != "", Whisper: p.hook().Whisper,
 			})
 		}
 	}

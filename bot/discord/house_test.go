@@ -15,6 +15,7 @@ import (
 	"potluck/bot/bottest"
 	"potluck/bot/discord"
 	"potluck/bot/discord/fakediscord"
+	"potluck/community"
 	"potluck/fault"
 	"potluck/storage"
 	"potluck/storage/storagetest"
@@ -48,7 +49,7 @@ func openHouse(t *testing.T, s *fakediscord.Server, path string) *house {
 		in.Reply.Show(bot.Reply{Text: bot.Plain("Once upon a time")})
 		select {
 		case end := <-h.tale:
-			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain(end), Buttons: []bot.NewButton{again}})
+			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain(end), Buttons: []bot.NewButton{again, {Action: "remove", Label: bot.Plain("Delete")}}})
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -65,6 +66,17 @@ func openHouse(t *testing.T, s *fakediscord.Server, path string) *house {
 		Catalogue: bottest.Catalogue{"en", "de"}, Log: slog.New(slog.DiscardHandler),
 		Actions: []bot.ActionHandler{{Name: "again", Run: func(ctx context.Context, in *bot.Invocation, a bot.Action) error {
 			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain(string(a.Data) + " again"), Buttons: []bot.NewButton{again}})
+		}}, {Name: "remove", InPlace: true, Aside: "remove_aside", Run: func(ctx context.Context, in *bot.Invocation, _ bot.Action) error {
+			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("removed in place")})
+		}}, {Name: "remove_aside", Private: true, Run: func(ctx context.Context, in *bot.Invocation, a bot.Action) error {
+			data := []byte(a.Request + " " + string(in.Request.Chat.ID) + " " + string(in.Request.Source))
+			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("sure?"), Buttons: []bot.NewButton{{Action: "removed", Label: bot.Plain("Yes"), Data: data}}})
+		}}, {Name: "removed", Private: true, InPlace: true, Run: func(ctx context.Context, in *bot.Invocation, a bot.Action) error {
+			there := strings.Fields(string(a.Data))
+			if err := in.Replace(ctx, there[0], community.ChatID(there[1]), community.MessageID(there[2]), bot.Plain("removed by "+in.Request.Name)); err != nil {
+				return err
+			}
+			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("done")})
 		}}},
 	})
 	if err != nil {
@@ -226,6 +238,63 @@ func TestDeletedAnswerStaysAwayBeforeItsNoticeComes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a button asks before it changes its message is asked of who pressed alone, also below an answer in several parts and a day later. In a direct chat, where nobody else sees it, the message itself asks.
+func TestButtonAsksAside(t *testing.T) {
+	for name, c := range map[string]struct {
+		channel, end, want string
+		after              time.Duration
+	}{
+		"at once":        {general, "the end", "[removed by Anna]", time.Second},
+		"a day later":    {general, "the end", "[removed by Anna]", 24 * time.Hour},
+		"several parts":  {general, strings.Repeat("and so on ", 300), "[removed by Anna]", time.Second},
+		"a direct chat":  {"5" + anna, "the end", "[removed in place]", time.Second},
+		"it was deleted": {general, "the end", "[]", time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := world(t)
+				h := openHouse(t, s, filepath.Join(t.TempDir(), "potluck.db"))
+				s.Use(fakediscord.Use{Channel: c.channel, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
+				bottest.Pass(time.Second)
+				h.tale <- c.end
+				bottest.Pass(c.after)
+				all := s.FromBot(c.channel, boris)
+				last, before := all[len(all)-1], fmt.Sprint(h.shows(c.channel))
+				token := s.Use(fakediscord.Use{Channel: c.channel, User: anna, Message: last.ID, Button: last.Buttons()[1].CustomID})
+				bottest.Pass(2 * time.Second)
+				if asked := s.Seen(token).Later; c.channel == general {
+					if len(asked) != 1 || asked[0].Only != anna || asked[0].Content != "sure?" || fmt.Sprint(publicly(s, c.channel)) != before {
+						t.Fatalf("asked %+v, others see %q\n%s", asked, publicly(s, c.channel), h.log)
+					}
+					if name == "it was deleted" {
+						s.Remove(general, last.ID)
+					}
+					s.Use(fakediscord.Use{Channel: c.channel, User: anna, Message: asked[0].ID, Button: asked[0].Buttons()[0].CustomID})
+					bottest.Pass(2 * time.Second)
+					if told := s.Seen(token).Later[0]; name != "it was deleted" && (told.Content != "done" || len(told.Buttons()) != 0) {
+						t.Errorf("told %+v\n%s", told, h.log)
+					}
+				}
+				if got := fmt.Sprint(publicly(s, c.channel)); got != c.want {
+					t.Errorf("others see %s\n%s", got, h.log)
+				}
+				h.stop()
+				s.Close()
+			})
+		})
+	}
+}
+
+// publicly is what everybody sees of the bot in a channel.
+func publicly(s *fakediscord.Server, channel string) (all []string) {
+	for _, m := range s.FromBot(channel, "") {
+		if m.Only == "" {
+			all = append(all, m.Content)
+		}
+	}
+	return all
 }
 
 // Bad input: rights are revoked, the channel is deleted, the guild removes the bot, each in the middle of an answer. The request ends, other
