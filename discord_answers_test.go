@@ -110,7 +110,7 @@ func labels(m fakediscord.Message) (all []string) {
 	return all
 }
 
-// Case A1, Case A2: a model that breaks down before its first word, or in the middle: the answer says so, keeps what was there, and offers to
+// A model that breaks down before its first word, or in the middle: the answer says so, keeps what was there, and offers to
 // try again.
 func TestModelThatBreaksDownOnDiscord(t *testing.T) {
 	t.Parallel()
@@ -135,7 +135,7 @@ func TestModelThatBreaksDownOnDiscord(t *testing.T) {
 	}
 }
 
-// Behaviour 12, Case T9, Case A11: neither a member nor a model can make the bot notify anybody.
+// Neither a member nor a model can make the bot notify anybody.
 func TestNobodyIsPingedOnDiscord(t *testing.T) {
 	t.Parallel()
 	const all = "@everyone @here <@&1001> <@302> <@!301>"
@@ -161,8 +161,8 @@ func TestNobodyIsPingedOnDiscord(t *testing.T) {
 	s.end()
 }
 
-// Behaviour 27: Stop, Regenerate and Continue are for who asked and for moderators, and Stop ends the work of the machine, too.
-// Behaviour 33: it works while a question runs and while one waits, touches that one only, and leaves one final message.
+// Stop, Regenerate and Continue are for who asked and for moderators, and Stop ends the work of the machine, too.
+// It works while a question runs and while one waits, touches that one only, and leaves one final message.
 func TestStopRegenerateContinueOnDiscord(t *testing.T) {
 	t.Parallel()
 	begun, left, released := make(chan string, 8), make(chan string, 8), make(chan struct{})
@@ -214,7 +214,7 @@ func TestStopRegenerateContinueOnDiscord(t *testing.T) {
 	s.end()
 }
 
-// Case I13: Stop is pressed in the moment in which the answer is complete: one final message, which nothing changes any more.
+// Stop is pressed in the moment in which the answer is complete: one final message, which nothing changes any more.
 func TestStopRacesTheEndOnDiscord(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -264,8 +264,8 @@ func TestStopRacesTheEndOnDiscord(t *testing.T) {
 	}
 }
 
-// Behaviour 20: the menu Translate answers privately, in the language of who used it, also for embeds and other bots' messages.
-// Behaviour 21, Case T29: a flag translates a message once, however many people set it; a bot's flag does nothing.
+// The menu Translate answers privately, in the language of who used it, also for embeds and other bots' messages.
+// A flag translates a message once, however many people set it; a bot's flag does nothing.
 func TestTranslatingMessagesOnDiscord(t *testing.T) {
 	t.Parallel()
 	s := openServer(t)
@@ -306,7 +306,7 @@ func TestTranslatingMessagesOnDiscord(t *testing.T) {
 	s.end()
 }
 
-// Behaviour 1: the machine dies in the middle of an answer. The same message ends with the whole answer once the machine is back.
+// The machine dies in the middle of an answer. The same message ends with the whole answer once the machine is back.
 func TestMachineDiesWhileDiscordWaits(t *testing.T) {
 	t.Parallel()
 	s := openServer(t)
@@ -365,7 +365,7 @@ func TestGatewayTroubleOnDiscord(t *testing.T) {
 	s.end()
 }
 
-// Case T26: what is typed is completed from memory at once, also right after the start and while the only machine is busy.
+// What is typed is completed from memory at once, also right after the start and while the only machine is busy.
 func TestAutocompleteOnDiscord(t *testing.T) {
 	t.Parallel()
 	s := openServer(t)

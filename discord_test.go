@@ -155,7 +155,7 @@ func leaves(prefix string, commands []map[string]any) map[string]map[string]any 
 	return all
 }
 
-// Behaviour 1: every command that Discord offers ends in exactly one final answer, with the real bot, pool and worker as processes.
+// Every command that Discord offers ends in exactly one final answer, with the real bot, pool and worker as processes.
 func TestEveryCommandOnDiscord(t *testing.T) {
 	t.Parallel()
 	s := openServer(t)
@@ -207,14 +207,14 @@ func TestConversationOnDiscord(t *testing.T) {
 	if first.Reference == nil || first.Reference.MessageID != q.ID || !strings.Contains(first.Content, "why is the sky blue?") {
 		t.Errorf("the mention's answer is %+v", first)
 	}
-	// Case A21: the same message once more. Behaviour 19, Case T33: another bot answers the bot.
+	// The same message once more. Another bot answers the bot.
 	s.fake.Post(fakediscord.Write{Channel: discordGeneral, User: "777", Bot: true, Content: "<@100> beep", ReplyTo: first.ID})
 	s.fake.Post(fakediscord.Write{Channel: discordGeneral, User: discordOlga, Content: "and at night?", ReplyTo: first.ID, Deliver: 2})
 	second := answers(2)
 	if !strings.Contains(second.Content, "and at night?") {
 		t.Errorf("the reply's answer is %q", second.Content)
 	}
-	// Behaviour 33: one final state.
+	// One final state.
 	token := s.slash(discordGail, "ask", map[string]any{"question": "tell me a long story"})
 	s.fake.Wait("a growing answer", patience, func() bool {
 		in := s.fake.Seen(token)
@@ -226,7 +226,7 @@ func TestConversationOnDiscord(t *testing.T) {
 	if !strings.Contains(stopped.Content, "Gestoppt") {
 		t.Errorf("stopped: %q", stopped.Content)
 	}
-	// Behaviour 5, Case I3: a button works after a restart.
+	// A button works after a restart.
 	if code := s.bot.stop(20 * time.Second); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -239,7 +239,7 @@ func TestConversationOnDiscord(t *testing.T) {
 	s.end()
 }
 
-// Behaviour 39 and the admin's side, with the real bot.
+// What is missing is named, and the admin's side works, with the real bot.
 func TestSetupOnDiscord(t *testing.T) {
 	t.Parallel()
 	s := openServer(t)
@@ -271,7 +271,7 @@ func TestSetupOnDiscord(t *testing.T) {
 	s.end()
 }
 
-// Behaviour 1: kill -9 while Discord carries a call out, also between the acknowledgement and the answer, and between a send and its reply: the answer
+// Kill -9 while Discord carries a call out, also between the acknowledgement and the answer, and between a send and its reply: the answer
 // arrives all the same, once.
 func TestKilledWhileDiscordAnswers(t *testing.T) {
 	t.Parallel()
@@ -346,7 +346,7 @@ func (s *server) rush(n int) []time.Duration {
 	return took
 }
 
-// Behaviour 2 with the real bot: everybody asks while the only machine is busy, and every question is acknowledged. How fast is measured by
+// With the real bot: everybody asks while the only machine is busy, and every question is acknowledged. How fast is measured by
 // BenchmarkAcknowledgeOnDiscord, and checked against fake time by TestFiveHundredInteractionsAreAcknowledged.
 func TestFiveHundredAtOnceOnDiscord(t *testing.T) {
 	t.Parallel()
@@ -356,7 +356,7 @@ func TestFiveHundredAtOnceOnDiscord(t *testing.T) {
 	s.bot.kill()
 }
 
-// Case I6, Case I8: what people really write into /imagine on Discord.
+// What people really write into /imagine on Discord.
 func TestPictureWishesOnDiscord(t *testing.T) {
 	t.Parallel()
 	s := openServer(t)

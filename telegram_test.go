@@ -240,7 +240,7 @@ func TestConversationOnTelegram(t *testing.T) {
 	g.end()
 }
 
-// Behaviour 4: a machine that is killed in the middle of its answer is invisible except for the time that it takes: one answer, whole, in the message
+// A machine that is killed in the middle of its answer is invisible except for the time that it takes: one answer, whole, in the message
 // that was there, and paid once (the audit of the ledger tells).
 func TestKilledWorkerOnTelegram(t *testing.T) {
 	t.Parallel()
@@ -338,7 +338,7 @@ func TestFormsAndPrivateButtonsOnTelegram(t *testing.T) {
 	g.end()
 }
 
-// Behaviour 1: kill -9 while Telegram carries a call out: the answer arrives all the same. Only a kill between a send and its answer may leave one message
+// Kill -9 while Telegram carries a call out: the answer arrives all the same. Only a kill between a send and its answer may leave one message
 // more, since nobody can ask Telegram what it has.
 func TestKilledWhileTelegramAnswers(t *testing.T) {
 	t.Parallel()
@@ -440,8 +440,8 @@ func (g *group) told(say fakebotapi.Say) string {
 	return m.Shown()
 }
 
-// An administrator of a group sets the bot up there, from its hello on: behaviour 39 (what it lacks, with what mends it), case A18 (that privacy mode
-// keeps mentions from it is told), and what is switched off, limited or blocked holds for members of that group. /privacy tells what Telegram's
+// An administrator of a group sets the bot up there, from its hello on: what it lacks is named, with what mends it; that privacy mode
+// keeps mentions from it is told; and what is switched off, limited or blocked holds for members of that group. /privacy tells what Telegram's
 // terms demand. Two groups, since one takes only twenty messages a minute.
 func TestSetupOnTelegram(t *testing.T) {
 	t.Parallel()

@@ -119,7 +119,7 @@ func TestVeryLongConversationIsCutWithANote(t *testing.T) {
 }
 
 // What a model thought is for one button: cleaned, bounded, and no part of the conversation.
-func TestReasoningIsCleanAndBounded(t *testing.T) { // A12
+func TestReasoningIsCleanAndBounded(t *testing.T) {
 	var thoughts strings.Builder
 	for i := range 9000 {
 		thoughts.WriteString(strings.Repeat("é", i%7) + " ")

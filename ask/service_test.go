@@ -159,7 +159,7 @@ func TestEmptyAnswersAreAskedElsewhere(t *testing.T) {
 	}
 }
 
-func TestDraftsNeverShowThoughts(t *testing.T) { // A12
+func TestDraftsNeverShowThoughts(t *testing.T) {
 	s, p, _ := service(workers.Result{Text: "<think>secret</think>The answer", Finish: "length"})
 	text := "<think>secret</think>The answer"
 	p.events = append(p.events, workers.Event{Kind: workers.Started, Attempt: 1})

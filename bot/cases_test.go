@@ -15,7 +15,7 @@ import (
 	"potluck/fault"
 )
 
-// I1: the job waited for twenty minutes, and what the platform gave for answering is long void: the result comes as a message of its own, once, and
+// The job waited for twenty minutes, and what the platform gave for answering is long void: the result comes as a message of its own, once, and
 // still answers the person's message.
 func TestResultAfterTwentyMinutesArrives(t *testing.T) {
 	for _, gone := range []bool{false, true} {
@@ -44,7 +44,7 @@ func TestResultAfterTwentyMinutesArrives(t *testing.T) {
 	}
 }
 
-// A21: a platform delivers the same event twice, and once more after a restart: one answer.
+// A platform delivers the same event twice, and once more after a restart: one answer.
 func TestSameEventIsAnsweredOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}})
@@ -63,7 +63,7 @@ func TestSameEventIsAnsweredOnce(t *testing.T) {
 	})
 }
 
-// I13: Stop is pressed in the moment in which the result comes, a thousand times with another delay of the platform: there is one final state, and
+// Stop is pressed in the moment in which the result comes, a thousand times with another delay of the platform: there is one final state, and
 // nothing is written over it.
 func TestStopAgainstCompletionHasOneOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestStopAgainstCompletionHasOneOutcome(t *testing.T) {
 	})
 }
 
-// I14: twenty requests of one person: the first are taken, the rest are refused with the time to wait, and others are not held up.
+// Twenty requests of one person: the first are taken, the rest are refused with the time to wait, and others are not held up.
 func TestTwentyRequestsOfOnePerson(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
@@ -148,7 +148,7 @@ func TestTwentyRequestsOfOnePerson(t *testing.T) {
 	})
 }
 
-// A5: a block of 300 lines of code is cut into parts, each of them a block of its own in the same language.
+// A block of 300 lines of code is cut into parts, each of them a block of its own in the same language.
 func TestLongCodeStaysCodeInEveryPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		code := strings.Repeat("x := compute(42) // a line\n", 300)
@@ -179,7 +179,7 @@ func TestLongCodeStaysCodeInEveryPart(t *testing.T) {
 	})
 }
 
-// A11: what a model writes pings nobody: there is no mention in it, whatever it looks like.
+// What a model writes pings nobody: there is no mention in it, whatever it looks like.
 func TestModelTextHoldsNoMention(t *testing.T) {
 	for _, s := range bot.ParseMarkdown("@everyone <@1> <@&2> @here [x](tg://user?id=1) <#3> [y](mailto:a@b.c)").Spans {
 		if s.Kind == bot.Mention || s.Kind == bot.Link && !strings.HasPrefix(s.Value, "http") {

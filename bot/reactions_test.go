@@ -43,7 +43,7 @@ func (h *house) react(user string, m community.MessageID, emoji string) {
 	synctest.Wait()
 }
 
-// Behaviour 21, case T29: what a reaction asks for is done once, also after a restart, and a bot's reaction asks for nothing.
+// What a reaction asks for is done once, also after a restart, and a bot's reaction asks for nothing.
 func TestReactionIsDoneOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Reactions: []bot.ReactionHandler{shouter()}})
@@ -68,7 +68,7 @@ func TestReactionIsDoneOnce(t *testing.T) {
 	})
 }
 
-// Behaviour 21: each person's reactions have a pause between them; what is passed over can be asked for again, by anybody.
+// Each person's reactions have a pause between them; what is passed over can be asked for again, by anybody.
 func TestReactionsOfOnePersonArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Reactions: []bot.ReactionHandler{shouter()}})

@@ -27,7 +27,7 @@ func lent(kind protocol.Kind, models ...string) workers.WorkerView {
 }
 
 // A guess that stands still is a lie after a while: it runs down, and when it was wrong that is said. A new guess counts from when it came.
-func TestGuessesOfTimeRunDown(t *testing.T) { // 32
+func TestGuessesOfTimeRunDown(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	o := workers.Overview{Workers: []workers.WorkerView{lent(protocol.Image, "sdxl")}}
 	p := view(&now, &o, workers.Origin{Class: workers.Public}, protocol.Image, "")
@@ -60,7 +60,7 @@ func TestGuessesOfTimeRunDown(t *testing.T) { // 32
 }
 
 // A wait for a model that only one machine had says so when that machine leaves, and which others there are; nothing has to happen to the job.
-func TestWaitNamesWhatIsMissing(t *testing.T) { // 6
+func TestWaitNamesWhatIsMissing(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	o := workers.Overview{Workers: []workers.WorkerView{lent(protocol.Chat, "qwen3:4b"), lent(protocol.Chat, "llama3.1:8b", "gemma3:4b")}}
 	from := workers.Origin{Class: workers.Public}

@@ -36,7 +36,7 @@ func TestFlagsMeanLanguages(t *testing.T) {
 	}
 }
 
-// Behaviour 21, case T29: a flag on a message has it translated below it, once for each language, and says who asked.
+// A flag on a message has it translated below it, once for each language, and says who asked.
 func TestFlagOnAMessageTranslatesItOnce(t *testing.T) {
 	s := open(t)
 	s.translate = func(_ context.Context, r translate.Request, show func(workers.Event)) (translate.Translation, error) {

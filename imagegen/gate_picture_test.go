@@ -129,7 +129,7 @@ func TestGoodPicturesAreMarked(t *testing.T) {
 	}
 }
 
-func TestBadPicturesAreRefused(t *testing.T) { // I19
+func TestBadPicturesAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		data []byte
 		want error

@@ -54,7 +54,7 @@ func service(t *testing.T, painters ...func(workers.Job) []byte) (*Service, *poo
 	return New(Config{Jobs: p}), p
 }
 
-func TestBadPicturesAreDrawnElsewhere(t *testing.T) { // I19
+func TestBadPicturesAreDrawnElsewhere(t *testing.T) {
 	s, p := service(t,
 		func(j workers.Job) []byte { return asPNG(flat(j.Image.Width, j.Image.Height, color.Black)) },
 		func(j workers.Job) []byte { return asPNG(painted(64, 64)) },
@@ -112,7 +112,7 @@ func TestPreviewsAreMadeSafe(t *testing.T) {
 	}
 }
 
-func TestFlags(t *testing.T) { // I8
+func TestFlags(t *testing.T) {
 	seed := func(n int64) *int64 { return &n }
 	for _, c := range []struct {
 		prompt string
@@ -196,7 +196,7 @@ func TestDrawRefuses(t *testing.T) {
 	}
 }
 
-func TestLongPromptIsAccepted(t *testing.T) { // I6
+func TestLongPromptIsAccepted(t *testing.T) {
 	s, p := service(t, good)
 	long := strings.Repeat("ein Wald im Nebel ", 334)[:6000]
 	if _, err := s.Draw(t.Context(), Request{Prompt: long}, nil); err != nil || !strings.Contains(p.jobs[0].Image.Prompt, strings.TrimSpace(long)) {

@@ -36,7 +36,7 @@ func TestGateSeesOriginalAndTranslation(t *testing.T) {
 	}
 }
 
-func TestReadTakesFlagsOut(t *testing.T) { // I8
+func TestReadTakesFlagsOut(t *testing.T) {
 	r, err := Read(Request{Prompt: "ein Fuchs —ar 16:9 --no Text, Leute --count 2"})
 	if err != nil || r.Prompt != "ein Fuchs" || r.Aspect != "16:9" || r.Negative != "Text, Leute" || r.Count != 2 {
 		t.Errorf("%+v, %v", r, err)

@@ -8,7 +8,7 @@ import (
 	"potluck/storage"
 )
 
-// Case T46: a group that becomes a supergroup keeps its settings, its trust in machines and its pool under the new id, also when the first
+// A group that becomes a supergroup keeps its settings, its trust in machines and its pool under the new id, also when the first
 // message of the new one came before.
 func TestMovedGroupKeepsWhatItHas(t *testing.T) {
 	for _, early := range []bool{false, true} {

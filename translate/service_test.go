@@ -82,7 +82,7 @@ func TestTranslateKeepsShapeAndTokens(t *testing.T) {
 	}
 }
 
-func TestNothingToTranslateCostsNoJob(t *testing.T) { // T15
+func TestNothingToTranslateCostsNoJob(t *testing.T) {
 	s, p := service(says("x"))
 	for _, text := range []string{"ok", "lol", "gg", "12345", "12,5 %", "😀👍", "https://example.org/a", "", "   ", "<@1>", "hahaha", "jajaja!", "```code```", "GG WP", ":pog: :pog:"} {
 		got, err := s.Translate(t.Context(), translate.Request{Text: text, To: "de"}, nil)
@@ -156,7 +156,7 @@ func TestGoodResultsPass(t *testing.T) {
 		{"ja", "en", "了解", "Understood"},
 		{"en", "ja", question, "私のコンピューターのこの奇妙なエラーの直し方を知っている人はいますか？"},
 		{"ja", "en", "私のコンピューターのこの奇妙なエラーの直し方を知っている人はいますか？", question},
-		{"en", "es", "I want you to act as a javascript console.", "Quiero que actúes como una consola de javascript."}, // T34
+		{"en", "es", "I want you to act as a javascript console.", "Quiero que actúes como una consola de javascript."},
 		{"en", "de", "Minecraft", "Minecraft"},
 		{"en", "de", "Here is the plan: we start at five", "Hier ist der Plan: Wir fangen um fünf an"},
 		{"en", "es", "Translation: hello", "Traducción: hola"},
@@ -262,7 +262,7 @@ func (backwards) Do(_ context.Context, j workers.Job, _ func(workers.Event)) (wo
 	return r, j.Check(r)
 }
 
-func TestTokensSurviveAnotherWordOrder(t *testing.T) { // T5, T7, T36
+func TestTokensSurviveAnotherWordOrder(t *testing.T) {
 	s := translate.New(translate.Config{Jobs: backwards{}})
 	for text, want := range map[string]string{
 		"Hi <@1>, {x} [y] <:pog:3> https://a.b/c?d=e": "{x} [y] <:pog:3> https://a.b/c?d=e, <@1> Hi",

@@ -25,10 +25,10 @@ func TestShield(t *testing.T) {
 		text string
 		want []string // segments
 	}{
-		{"Hi <@1>, {x} [y] <:pog:3> https://a.b/c?d=e", []string{"Hi ⟦1⟧, ⟦2⟧"}}, // T5
-		{"Hello %1$s {{name}}", []string{"Hello ⟦1⟧"}},                           // T7
+		{"Hi <@1>, {x} [y] <:pog:3> https://a.b/c?d=e", []string{"Hi ⟦1⟧, ⟦2⟧"}},
+		{"Hello %1$s {{name}}", []string{"Hello ⟦1⟧"}},
 		{"Hello %s and %d of 100% sure", []string{"Hello ⟦1⟧ and ⟦2⟧ of 100% sure"}},
-		{`"Hello"`, []string{"Hello"}}, // T36
+		{`"Hello"`, []string{"Hello"}},
 		{"```go\nfmt.Println(\"hello\")\n```", nil},
 		{"look:\n```\nx := 1\n```\nnice", []string{"look:", "nice"}},
 		{"run `make all` now", []string{"run ⟦1⟧ now"}},

@@ -15,7 +15,7 @@ import (
 	"potluck/bot/discord/fakediscord"
 )
 
-// Behaviour 39: each missing intent or right is named, with what to do.
+// Each missing intent or right is named, with what to do.
 func TestCheckNamesWhatIsMissing(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*fakediscord.Server, *discord.Config)

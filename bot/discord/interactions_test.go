@@ -91,7 +91,7 @@ func TestOptionsOfEveryKind(t *testing.T) {
 	})
 }
 
-// Behaviour 2: with everything busy, all are acknowledged within a second.
+// With everything busy, all are acknowledged within a second.
 func TestFiveHundredInteractionsAreAcknowledged(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		r.SetHandle(func(ctx context.Context, e bot.Event) error { // a disk that is slow
@@ -155,7 +155,7 @@ func TestTooManyInOneChannelAreTold(t *testing.T) {
 	})
 }
 
-// Behaviour 3, Case I1: a final after 15 minutes is a message that mentions who asked, once; the placeholder leads to it.
+// A final after 15 minutes is a message that mentions who asked, once; the placeholder leads to it.
 func TestLateFinalArrivesInTheChannel(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "draw"}})
@@ -203,7 +203,7 @@ func TestInteractionThatCameTooLate(t *testing.T) {
 	})
 }
 
-// Case I1: Discord loses a token before its time: the picture comes all the same.
+// Discord loses a token before its time: the picture comes all the same.
 func TestTokenThatIsLostEarly(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
@@ -274,7 +274,7 @@ func TestIgnoredInteractionIsTakenBack(t *testing.T) {
 	})
 }
 
-// Case T26. Bad input: a flood of autocompletes. Suggestions come at once, 25 of them, also in a flood.
+// Bad input: a flood of autocompletes. Suggestions come at once, 25 of them, also in a flood.
 func TestAutocomplete(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		var tokens []string
@@ -306,7 +306,7 @@ func TestAutocomplete(t *testing.T) {
 	})
 }
 
-// Behaviour 20: "Translate" on any message, privately and into the reader's language.
+// "Translate" on any message, privately and into the reader's language.
 func TestTranslateMenu(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		target := s.Post(fakediscord.Write{
@@ -361,7 +361,7 @@ func TestAskAboutThis(t *testing.T) {
 	})
 }
 
-// Behaviour 5: a press shows nothing by itself; what answers it is a message of its own, private where only one person sees the button.
+// A press shows nothing by itself; what answers it is a message of its own, private where only one person sees the button.
 func TestButtons(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		q := s.Say(general, anna, "<@100> hi")

@@ -13,7 +13,7 @@ import (
 	"potluck/community"
 )
 
-// Case A21: a mention asks, once, also when it comes twice.
+// A mention asks, once, also when it comes twice.
 func TestMentionAsks(t *testing.T) {
 	for text, want := range map[string]string{
 		"<@100> why is the sky blue?":      "[ask] map[question:why is the sky blue?]",
@@ -53,7 +53,7 @@ func TestReplyTellsWhatItRepliesTo(t *testing.T) {
 	})
 }
 
-// Behaviour 19, Case T29, Case T33: what bots and webhooks write, and how they react, is marked; the bot's own is not even handed over.
+// What bots and webhooks write, and how they react, is marked; the bot's own is not even handed over.
 func TestBotsAreMarked(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		own := r.Send(bot.Outgoing{Chat: "discord:" + general, Text: bot.Plain("hello"), Nonce: "n"})
@@ -80,7 +80,7 @@ func TestBotsAreMarked(t *testing.T) {
 	})
 }
 
-// Case T15: a preview that Discord adds is no edit.
+// A preview that Discord adds is no edit.
 func TestEditsAndDeletions(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		m := s.Say(general, anna, "https://example.org/a_b_c")
@@ -104,7 +104,7 @@ func TestEditsAndDeletions(t *testing.T) {
 	})
 }
 
-// Behaviour 24: nothing is dropped silently.
+// Nothing is dropped silently.
 func TestWhatMessagesCarry(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.Post(fakediscord.Write{

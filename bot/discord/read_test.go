@@ -18,7 +18,7 @@ func (r *rig) read(channel, id string) (string, error) {
 	return w.Text.Plain + " | " + w.Link, err
 }
 
-// Behaviour 21: a message that no event told of can be read, with what it carries.
+// A message that no event told of can be read, with what it carries.
 func TestReadsOldMessages(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		m := s.Post(fakediscord.Write{

@@ -49,7 +49,7 @@ func (r *rig) post(chat, text, nonce string) ([]community.MessageID, error) {
 	return r.platform.Send(r.t.Context(), bot.Outgoing{Chat: community.ChatID("discord:" + chat), Text: bot.Plain(text), Nonce: nonce})
 }
 
-// Behaviour 28, Case A5: a long answer comes in parts, cut at lines, each code block whole in itself.
+// A long answer comes in parts, cut at lines, each code block whole in itself.
 func TestLongAnswerIsSplit(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		var code strings.Builder
@@ -93,7 +93,7 @@ func TestLongAnswerIsSplit(t *testing.T) {
 	})
 }
 
-// Behaviour 12, Case T9, Case A11: whatever stands in a text, nobody is notified.
+// Whatever stands in a text, nobody is notified.
 func TestNobodyIsPinged(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		var b bot.Builder
@@ -107,7 +107,7 @@ func TestNobodyIsPinged(t *testing.T) {
 	})
 }
 
-// Behaviour 1: a send whose answer got lost is found again: by its nonce, a follow-up by the interaction that it answers.
+// A send whose answer got lost is found again: by its nonce, a follow-up by the interaction that it answers.
 func TestLostAnswersMakeNoSecondMessage(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		lost := 2
@@ -130,7 +130,7 @@ func TestLostAnswersMakeNoSecondMessage(t *testing.T) {
 	})
 }
 
-// Behaviour 1: a kill between a send and the moment when its id is kept: the next process finds the message, even when Discord has forgotten the nonce.
+// A kill between a send and the moment when its id is kept: the next process finds the message, even when Discord has forgotten the nonce.
 func TestNextProcessFindsWhatWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)
@@ -172,7 +172,7 @@ func TestNextProcessFindsWhatWasSent(t *testing.T) {
 	})
 }
 
-// Behaviour 26: every kind of 429, and failures of Discord's: the call is made again, and nothing is lost or doubled.
+// Every kind of 429, and failures of Discord's: the call is made again, and nothing is lost or doubled.
 func TestLimitsAndFailuresAreWaitedFor(t *testing.T) {
 	html := `<html><body>error code: 1015</body></html>`
 	for name, answer := range map[string]fakediscord.Answer{
@@ -286,7 +286,7 @@ func TestInvalidCallsAreStopped(t *testing.T) {
 }
 
 // Bad input: a message, a right, a channel that is gone. Errors mean to the Router what they are.
-// Behaviour 39: a right that is missing is told once per channel and day.
+// A right that is missing is told once per channel and day.
 func TestErrorsHaveTheirMeaning(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		chat := community.ChatID("discord:" + general)
@@ -323,7 +323,7 @@ func TestErrorsHaveTheirMeaning(t *testing.T) {
 	})
 }
 
-// Behaviour 26: the edits of many people's answers do not wait for each other.
+// The edits of many people's answers do not wait for each other.
 func TestFortyStreamsRunSideBySide(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		for range 40 {
@@ -370,7 +370,7 @@ func TestFortyStreamsRunSideBySide(t *testing.T) {
 	})
 }
 
-// Behaviour 26: in one channel, growing ordinary messages share what Discord allows there; a final never waits behind progress.
+// In one channel, growing ordinary messages share what Discord allows there; a final never waits behind progress.
 func TestStreamsInOneChannelShareItsLimit(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		var parts [][]community.MessageID
@@ -422,7 +422,7 @@ func TestStreamsInOneChannelShareItsLimit(t *testing.T) {
 	})
 }
 
-// Behaviour 38, Case I9: a picture that is too large is made smaller; its siblings come as they are, the AI mark stays.
+// A picture that is too large is made smaller; its siblings come as they are, the AI mark stays.
 func TestPicturesFitTheLimit(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.UploadLimit = 100_000

@@ -117,7 +117,7 @@ func b2i(b bool) int {
 	return 0
 }
 
-// Case T23: an admin deleted the webhook: another one is made, the message comes once.
+// An admin deleted the webhook: another one is made, the message comes once.
 func TestDeletedWebhookIsMadeAnew(t *testing.T) {
 	speaking(t, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		first := r.speak(general, "one", "Aoi")
@@ -133,7 +133,7 @@ func TestDeletedWebhookIsMadeAnew(t *testing.T) {
 	})
 }
 
-// Case T22. Bad input: the limit of webhooks is reached. Fifteen webhooks of others: the bot speaks itself, names the author, and says once what is wrong.
+// Bad input: the limit of webhooks is reached. Fifteen webhooks of others: the bot speaks itself, names the author, and says once what is wrong.
 func TestWithoutWebhookTheAuthorIsNamed(t *testing.T) {
 	for name, c := range map[string]struct {
 		break_ func(*fakediscord.Server)
@@ -170,7 +170,7 @@ func TestWithoutWebhookTheAuthorIsNamed(t *testing.T) {
 	}
 }
 
-// Behaviour 39: Manage Webhooks counts as missing only where the bot wanted to speak under another name, and until it may.
+// Manage Webhooks counts as missing only where the bot wanted to speak under another name, and until it may.
 func TestInspectNamesManageWebhooksWhereItIsNeeded(t *testing.T) {
 	speaking(t, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		s.SetBotRole(home, fakediscord.Ordinary)
@@ -219,7 +219,7 @@ func TestOwnWebhookIsReused(t *testing.T) {
 	})
 }
 
-// Behaviour 8, Case T11: whatever somebody is called, the message comes.
+// Whatever somebody is called, the message comes.
 func TestEveryNameIsDelivered(t *testing.T) {
 	speaking(t, func(t *testing.T, s *fakediscord.Server, r *rig) {
 		for name, want := range map[string]string{

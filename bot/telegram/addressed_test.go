@@ -29,7 +29,7 @@ func asked(e bot.Event) string {
 	return fmt.Sprint(p.Path, p.Options)
 }
 
-// Case A18 and neighbours: commands that name this bot or none, in any script, wherever they stand; mentions; other bots are left alone.
+// Commands that name this bot or none, in any script, wherever they stand; mentions; other bots are left alone.
 func TestWhatIsAsked(t *testing.T) {
 	for text, want := range map[string]string{
 		"/ask why is the sky blue?":              "[ask] map[question:why is the sky blue?]",
@@ -92,7 +92,7 @@ func TestPrivateTextIsAQuestion(t *testing.T) {
 	})
 }
 
-// Case A18: privacy mode keeps mentions from the bot; commands and replies work, and the operator is told why.
+// Privacy mode keeps mentions from the bot; commands and replies work, and the operator is told why.
 func TestPrivacyMode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := world(t)
@@ -305,7 +305,7 @@ func TestRoles(t *testing.T) {
 	})
 }
 
-// Behaviour 19, case T33: other bots are marked, so that nobody answers them.
+// Other bots are marked, so that nobody answers them.
 func TestOtherBotsAreMarked(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		s.AddUser(fakebotapi.User{ID: 777, IsBot: true, FirstName: "beep"})

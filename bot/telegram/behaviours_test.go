@@ -39,7 +39,7 @@ func newest(s *fakebotapi.Server, chat int64) fakebotapi.Message {
 	return all[len(all)-1]
 }
 
-// Behaviour 2: a press is acknowledged within a second while five hundred chats wait for their answers.
+// A press is acknowledged within a second while five hundred chats wait for their answers.
 func TestPressIsAcknowledgedAmongFiveHundred(t *testing.T) {
 	routed(t, []bot.Command{story(60, 10*time.Second)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask first"})
@@ -64,7 +64,7 @@ func TestPressIsAcknowledgedAmongFiveHundred(t *testing.T) {
 	})
 }
 
-// Behaviour 3: what takes longer than a quarter of an hour arrives all the same, in the message that was there from the beginning.
+// What takes longer than a quarter of an hour arrives all the same, in the message that was there from the beginning.
 func TestResultAfterTwentyMinutes(t *testing.T) {
 	routed(t, []bot.Command{story(40, 30*time.Second)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		q := s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask tell a story"})
@@ -78,7 +78,7 @@ func TestResultAfterTwentyMinutes(t *testing.T) {
 	})
 }
 
-// Behaviour 5: a button works after a restart and almost thirty days later, also one below what a button made; then it says what to type.
+// A button works after a restart and almost thirty days later, also one below what a button made; then it says what to type.
 func TestButtonsWorkForThirtyDays(t *testing.T) {
 	routed(t, []bot.Command{brief}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask one"})
@@ -114,7 +114,7 @@ func TestButtonsWorkForThirtyDays(t *testing.T) {
 // mention is what Telegram makes a mention of by itself.
 var mention = regexp.MustCompile(`(?:^|\W)@[A-Za-z0-9_]{2,}`)
 
-// Behaviour 12 and case A11: nothing that goes out can call anybody: no text, no edit, no draft, no caption, no link to a person.
+// Nothing that goes out can call anybody: no text, no edit, no draft, no caption, no link to a person.
 func TestNothingCallsAnybody(t *testing.T) {
 	const wicked = "@everyone and @boris_b, [you](tg://user?id=302), **@anna_k** and <@302>"
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
@@ -142,7 +142,7 @@ func TestNothingCallsAnybody(t *testing.T) {
 	})
 }
 
-// Behaviours 27 and 33: Stop ends the work within two seconds, of a request that runs and of one that waits, for who asked and for moderators, and
+// Stop ends the work within two seconds, of a request that runs and of one that waits, for who asked and for moderators, and
 // of nothing else; each request has exactly one final.
 func TestStopEndsOneRequestOnly(t *testing.T) {
 	var ended sync.Map // question → time.Time
@@ -185,7 +185,7 @@ func TestStopEndsOneRequestOnly(t *testing.T) {
 	})
 }
 
-// Behaviour 38: what is too large for a photo goes as a file, what Telegram takes in no form is said, once and for good.
+// What is too large for a photo goes as a file, what Telegram takes in no form is said, once and for good.
 func TestLargePicturesArrive(t *testing.T) {
 	draw := bot.Command{Name: "draw", Options: []bot.Option{{Name: "bytes", Kind: bot.Integer, Min: 1, Max: 100 << 20, Required: true}}, Run: func(ctx context.Context, in *bot.Invocation) error {
 		pic := picture(t, 64, 48)
@@ -212,7 +212,7 @@ func TestLargePicturesArrive(t *testing.T) {
 	})
 }
 
-// Behaviour 39: that the bot may not write somewhere is told to the operator once per chat and day, not per message.
+// That the bot may not write somewhere is told to the operator once per chat and day, not per message.
 func TestRefusalIsToldOnceADay(t *testing.T) {
 	bubble(t, byWebhook, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		s.SetStatus(club, "kicked", olga)
@@ -230,7 +230,7 @@ func TestRefusalIsToldOnceADay(t *testing.T) {
 	})
 }
 
-// Case T46: what admins set for a group and what was said there follow it to its new id, an answer that is under way arrives there, and nothing is
+// What admins set for a group and what was said there follow it to its new id, an answer that is under way arrives there, and nothing is
 // said twice.
 func TestMigrationTakesEverythingAlong(t *testing.T) {
 	const now = int64(-1005000)

@@ -49,7 +49,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Behaviour 39: what the bot lacks in a group, in the words of Telegram's settings.
+// What the bot lacks in a group, in the words of Telegram's settings.
 func TestInspect(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		lacks, err := r.platform.Inspect(t.Context(), community.CommunityID(chat(club)))

@@ -119,7 +119,7 @@ func FuzzCommand(f *testing.F) {
 	})
 }
 
-// Behaviour 12 and case A11: nobody is called by what a model or a member writes through the bot, and formatting stays where it was.
+// Nobody is called by what a model or a member writes through the bot, and formatting stays where it was.
 func TestNobodyIsCalled(t *testing.T) {
 	for in, want := range map[string]string{
 		"@everyone and @anna_k":            "@\u2060everyone and @\u2060anna_k",

@@ -102,7 +102,7 @@ func routed(t *testing.T, commands []bot.Command, f func(t *testing.T, s *fakebo
 	})
 }
 
-// Case A9, behaviour 26: an answer that grows for 120 s in a group, then Telegram wants 137 s of silence: no call to the group before they are over, then
+// An answer that grows for 120 s in a group, then Telegram wants 137 s of silence: no call to the group before they are over, then
 // the whole text.
 func TestLongAnswerInAGroupThenSilence(t *testing.T) {
 	routed(t, []bot.Command{story(240, 500*time.Millisecond)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
@@ -144,7 +144,7 @@ func TestLongAnswerInAGroupThenSilence(t *testing.T) {
 	})
 }
 
-// Behaviour 26: a hundred groups at once stay within 30 calls a second and 20 a minute each; finals go before progress.
+// A hundred groups at once stay within 30 calls a second and 20 a minute each; finals go before progress.
 func TestHundredGroupsAtOnce(t *testing.T) {
 	routed(t, []bot.Command{story(60, 500*time.Millisecond)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		for i := range int64(100) {

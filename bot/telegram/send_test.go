@@ -42,7 +42,7 @@ func marked(m fakebotapi.Message, kind string) (all []string) {
 	return all
 }
 
-// Case T44: offsets count UTF-16 units.
+// Offsets count UTF-16 units.
 func TestEntitiesAfterEmoji(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		r.Send(bot.Outgoing{Chat: chat(club), Text: bot.ParseMarkdown("😀q**werty** 👩‍👩‍👧 *it* `c😀de` ~~no~~ [docs](https://example.org/x)\n> quoted **bold**\n\n```go\nx := 1\n```"), Final: true})
@@ -64,7 +64,7 @@ func TestEntitiesAfterEmoji(t *testing.T) {
 	})
 }
 
-// Behaviour 28, cases T42 and A7: long texts come in ordered parts, formatted, each within the limit, no word cut.
+// Long texts come in ordered parts, formatted, each within the limit, no word cut.
 func TestLongTextsAreSplit(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		long := strings.Repeat("**seven** words stand in this line, & <b>.\n", 250)
@@ -88,7 +88,7 @@ func TestLongTextsAreSplit(t *testing.T) {
 		if m := s.FromBot(old); len(m) != 1 {
 			t.Errorf("%d parts of 4000 marks", len(m))
 		}
-		// Case A5: a long block of code stays code in each part.
+		// A long block of code stays code in each part.
 		bottest.Pass(time.Minute)
 		r.Send(bot.Outgoing{Chat: chat(forum), Text: bot.ParseMarkdown("```go\n" + strings.Repeat("fmt.Println(\"hello\")\n", 300) + "```"), Final: true})
 		for _, m := range s.FromBot(forum) {
@@ -110,7 +110,7 @@ func TestLongTextsAreSplit(t *testing.T) {
 	})
 }
 
-// Behaviour 38: a picture takes the place of its placeholder, several are an album, one that is too large for a photo goes as a file.
+// A picture takes the place of its placeholder, several are an album, one that is too large for a photo goes as a file.
 func TestPictures(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		buttons := []bot.Button{{ID: "ABCDEFGHIJKLMNOP", Label: "Again"}, {ID: "BBCDEFGHIJKLMNOP", Label: "Delete", Style: bot.Danger}}

@@ -112,7 +112,7 @@ func TestHangingChatStopsNoOther(t *testing.T) {
 	})
 }
 
-// Case A21: an update that comes twice is taken once.
+// An update that comes twice is taken once.
 func TestRepeatedUpdatesAreTakenOnce(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		for i := range 5 {
@@ -304,7 +304,7 @@ func TestWebhookThatCannotKeep(t *testing.T) {
 	})
 }
 
-// Behaviour 1, case A21: a restart neither loses nor repeats: what the Router has kept is recognised when Telegram brings it again, what it has not is taken then.
+// A restart neither loses nor repeats: what the Router has kept is recognised when Telegram brings it again, what it has not is taken then.
 func TestRestartNeitherLosesNorRepeats(t *testing.T) {
 	routed(t, []bot.Command{story(3, time.Second)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
 		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask one"})
@@ -322,7 +322,7 @@ func TestRestartNeitherLosesNorRepeats(t *testing.T) {
 	})
 }
 
-// Case T46: a group that became a supergroup.
+// A group that became a supergroup.
 func TestMigration(t *testing.T) {
 	const now = int64(-1005000)
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
@@ -344,7 +344,7 @@ func TestMigration(t *testing.T) {
 	})
 }
 
-// Behaviour 24: an album is one message with everything in it.
+// An album is one message with everything in it.
 func TestAlbumIsOneMessage(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *fakebotapi.Server, r *rig) {
 		for i := range 4 {
@@ -363,7 +363,7 @@ func TestAlbumIsOneMessage(t *testing.T) {
 	})
 }
 
-// Behaviour 24: whatever comes is represented.
+// Whatever comes is represented.
 func TestEverythingIsRepresented(t *testing.T) {
 	for what, raw := range map[string]string{
 		"sticker 😺 Cats":       `{"sticker": {"emoji": "😺", "set_name": "Cats"}}`,

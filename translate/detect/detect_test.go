@@ -71,7 +71,7 @@ func TestDetect(t *testing.T) {
 	}
 }
 
-func TestDetectIsDeterministic(t *testing.T) { // T38
+func TestDetectIsDeterministic(t *testing.T) {
 	texts := []string{"You are a noob", "ok, fine", "ich hab das update installed", "Minecraft server lag"}
 	type answer struct {
 		language string
