@@ -210,7 +210,7 @@ func (s *stand) changed(m bottest.Message, want string) bottest.Message {
 }
 
 // The row of a picture works after a restart, and so does that of a picture that one of its buttons made.
-func TestRowOfAPictureWorksAfterRestartsAndOnResultsOfButtons(t *testing.T) { // I3, 5
+func TestRowOfAPictureWorksAfterRestartsAndOnResultsOfButtons(t *testing.T) {
 	st := openStudio(t)
 	first := st.say("/imagine a lighthouse in a storm —ar 16:9 --style anime --count 2 model:sdxl")
 	if got := labels(first); got != "Re-roll, Vary 1, Vary 2, Info, Edit, Delete" {
@@ -254,7 +254,7 @@ func TestRowOfAPictureWorksAfterRestartsAndOnResultsOfButtons(t *testing.T) { //
 }
 
 // 29 days later the row still works; later it says what to type. The rows are as old as their actions say.
-func TestOldButtonSaysWhatToType(t *testing.T) { // 5
+func TestOldButtonSaysWhatToType(t *testing.T) {
 	st := openStudio(t)
 	m := st.say("/imagine a lighthouse")
 	requests := &storage.Requests{DB: st.db}
@@ -304,7 +304,7 @@ func TestReRollOfAnOlderVersion(t *testing.T) {
 }
 
 // The model of an older day is gone: what is pressed is drawn by another, and it is said.
-func TestPressedPictureOfAModelThatIsGone(t *testing.T) { // 30
+func TestPressedPictureOfAModelThatIsGone(t *testing.T) {
 	st := openStudio(t)
 	m := st.say("/imagine a fox model:sdxl")
 	st.pool.lacks, st.pool.model = "sdxl", "sd-1.5"
@@ -336,7 +336,7 @@ func TestVaryStartsFromThePictureWhereAMachineCan(t *testing.T) {
 	}
 }
 
-func TestInfoTellsEverything(t *testing.T) { // 34, 35
+func TestInfoTellsEverything(t *testing.T) {
 	st := openStudio(t)
 	st.foreign = nil
 	st.workers = []workers.Worker{{ID: 1, Name: "RTX 3060", OwnerName: "Rita", Share: true}}
@@ -358,7 +358,7 @@ func TestInfoTellsEverything(t *testing.T) { // 34, 35
 }
 
 // Edit hands out a command that draws the same picture, whoever presses, until something in it is changed.
-func TestEditHandsOutTheCommand(t *testing.T) { // 34
+func TestEditHandsOutTheCommand(t *testing.T) {
 	st := openStudio(t)
 	for _, typed := range []string{"/imagine a lighthouse in a storm --style photo --no people --seed 7 --ar 16:9", "/imagine a fox,\na hen count:2", "/imagine 雪の中の赤い狐 model:sdxl"} {
 		m := st.say(typed)
@@ -381,7 +381,7 @@ func TestEditHandsOutTheCommand(t *testing.T) { // 34
 }
 
 // What was typed stands in Info as it was typed, where flags or commands of an image program were taken out of it before it was drawn.
-func TestInfoShowsWhatWasTyped(t *testing.T) { // 34
+func TestInfoShowsWhatWasTyped(t *testing.T) {
 	st := openStudio(t)
 	const typed = "a fox (in the snow:1.3) <lora:evil:2>"
 	m := st.say("/imagine " + typed)
@@ -397,7 +397,7 @@ func TestInfoShowsWhatWasTyped(t *testing.T) { // 34
 	}
 }
 
-func TestLongPromptStandsWholeInInfo(t *testing.T) { // I6
+func TestLongPromptStandsWholeInInfo(t *testing.T) {
 	st := openStudio(t)
 	long := strings.TrimSpace(strings.Repeat("foxes and hens in the snow, ", 214))[:5990] + " at night!"
 	m := st.say("/imagine " + long)
@@ -415,7 +415,7 @@ func TestLongPromptStandsWholeInInfo(t *testing.T) { // I6
 	}
 }
 
-func TestShapesAreUnderstoodOrExplained(t *testing.T) { // I8
+func TestShapesAreUnderstoodOrExplained(t *testing.T) {
 	st := openStudio(t)
 	for _, c := range []struct{ typed, want string }{
 		{"/imagine a fox —ar 16:9", "1024 × 576"}, {"/imagine a fox --ar 16:9", "1024 × 576"}, {"/imagine a fox – ar 16:9", "768 × 768"}, {"/imagine a fox ―ar=16:9", "1024 × 576"},
@@ -534,7 +534,7 @@ func TestDeleteOfAPictureAsksAside(t *testing.T) {
 }
 
 // Nobody has looked at a stranger's picture: it comes covered, with Report. What was reported is hidden until an admin decides.
-func TestReportHidesACoveredPicture(t *testing.T) { // 36
+func TestReportHidesACoveredPicture(t *testing.T) {
 	st := openStudio(t)
 	if m := st.say("/imagine a hen"); strings.Contains(labels(m), "Report") {
 		t.Error("an uncovered picture can be reported")
@@ -655,7 +655,7 @@ func TestStopDuringTheTranslationOfAWish(t *testing.T) {
 }
 
 // What the model thought is no part of the answer nor of what later questions carry; a button shows it to whoever may press, alone.
-func TestReasoningIsShownInPrivateOnly(t *testing.T) { // 29, A12
+func TestReasoningIsShownInPrivateOnly(t *testing.T) {
 	s := open(t)
 	s.answer = func(context.Context, ask.Question, func(ask.Draft)) (ask.Answer, error) {
 		return ask.Answer{Markdown: "42", Reasoning: "First **six**, then seven.", Result: result(12)}, nil
@@ -675,7 +675,7 @@ func TestReasoningIsShownInPrivateOnly(t *testing.T) { // 29, A12
 }
 
 // Whoever chose a model goes on with it by reply, Regenerate and Continue; another one answers when it is gone, and notes say what is different.
-func TestConversationKeepsItsModel(t *testing.T) { // 25, 30
+func TestConversationKeepsItsModel(t *testing.T) {
 	s := open(t)
 	s.answer = func(_ context.Context, q ask.Question, _ func(ask.Draft)) (ask.Answer, error) {
 		a := ask.Answer{Markdown: "Soup", Cut: true, Result: result(12)}
@@ -707,7 +707,7 @@ func TestConversationKeepsItsModel(t *testing.T) { // 25, 30
 }
 
 // Two people reply to one answer: two branches, each with its own past, also after a restart.
-func TestBranchesSurviveARestart(t *testing.T) { // 25
+func TestBranchesSurviveARestart(t *testing.T) {
 	st := openStudio(t)
 	st.pool.model = "llama3.1:8b"
 	texts := func(j workers.Job) string {
@@ -753,7 +753,7 @@ func TestDeleteThatFailsLeavesThePicture(t *testing.T) {
 }
 
 // What failed in passing can be tried once more exactly as it was asked for, also after a restart; what is wrong in itself cannot.
-func TestFailureCanBeTriedAgain(t *testing.T) { // A1, 1
+func TestFailureCanBeTriedAgain(t *testing.T) {
 	st := openStudio(t)
 	st.pool.fails = fault.New(fault.Expired, "kind", protocol.Image)
 	failed := st.say("/imagine a fox --seed 7 --ar 16:9")
@@ -783,7 +783,7 @@ func TestFailureCanBeTriedAgain(t *testing.T) { // A1, 1
 }
 
 // The process ends while a translated wish is drawn: the next one finds both jobs under their keys, and nothing is drawn or paid twice.
-func TestKillWhileATranslatedWishIsDrawn(t *testing.T) { // 1, 4
+func TestKillWhileATranslatedWishIsDrawn(t *testing.T) {
 	st := openStudio(t)
 	begun := make(chan struct{})
 	st.pool.words, st.pool.begun = "a red fox", begun
@@ -806,7 +806,7 @@ func TestKillWhileATranslatedWishIsDrawn(t *testing.T) { // 1, 4
 }
 
 // Who is refused for want of a machine is told what the others can do.
-func TestRefusalSaysWhatIsPossible(t *testing.T) { // 6
+func TestRefusalSaysWhatIsPossible(t *testing.T) {
 	s := open(t)
 	s.overview = gallery("sdxl")
 	s.answer = func(context.Context, ask.Question, func(ask.Draft)) (ask.Answer, error) {

@@ -121,7 +121,7 @@ func (h *house) pressLast(channel string) {
 	bottest.Pass(5 * time.Second)
 }
 
-// Behaviour 5, Case I3: buttons work after a restart and a month later, and so do those of what a button brought.
+// Buttons work after a restart and a month later, and so do those of what a button brought.
 func TestButtonsWorkAfterAMonth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, path := world(t), filepath.Join(t.TempDir(), "potluck.db")
@@ -298,7 +298,7 @@ func publicly(s *fakediscord.Server, channel string) (all []string) {
 }
 
 // Bad input: rights are revoked, the channel is deleted, the guild removes the bot, each in the middle of an answer. The request ends, other
-// channels go on, and once all is mended so does this one. Behaviour 39: that a right is missing is told once.
+// channels go on, and once all is mended so does this one. That a right is missing is told once.
 func TestTroubleInTheMiddleOfAnAnswer(t *testing.T) {
 	deny := func(bits int64) func(s *fakediscord.Server) {
 		return func(s *fakediscord.Server) {
