@@ -19,6 +19,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"potluck/bot/webchat"
 	"potluck/failpoint"
 	"potluck/ledger"
 	"potluck/nearest"
@@ -89,7 +90,7 @@ func defaultConfig() Config {
 		DataDir:  "./data",
 		HTTP:     HTTPConfig{Addr: "127.0.0.1:8080", TrustedProxies: []string{}},
 		Log:      LogConfig{Level: "info", Format: "text"},
-		Page:     PageConfig{Enabled: true, Name: "Potluck", Chats: []string{"lobby", "español", "deutsch", "日本語"}, DemoEngine: true},
+		Page:     PageConfig{Enabled: true, Name: "Potluck", Chats: webchat.DefaultChats(), DemoEngine: true},
 		Discord:  defaultDiscord(),
 		Telegram: defaultTelegram(),
 		Limits:   LimitsConfig{Running: 2, Queued: 5, PerMinute: 20, JobWait: 10 * time.Minute, Restarts: 3, CalmAfter: 10 * time.Second},

@@ -97,7 +97,7 @@ func lay(t testing.TB, change ...func(*webchat.Config)) *table {
 func layOver(t testing.TB, db *storage.DB, change ...func(*webchat.Config)) *table {
 	t.Helper()
 	c := webchat.Config{
-		Store: &storage.Page{DB: db}, Pictures: folder(t.TempDir()), OperatorToken: "let-me-in",
+		Store: &storage.Page{DB: db}, Pictures: folder(t.TempDir()), OperatorToken: "let-me-in", Chats: []string{"lobby", "english", "español"},
 		PrivateCommand: func(text string) bool { return strings.HasPrefix(text, "/credits") },
 		Commands: func(context.Context, community.UserID, string) any {
 			return []map[string]string{{"name": "ask", "description": "Ask a question"}, {"name": "imagine", "description": "Draw a picture"}, {"name": "translate", "description": "Translate a text"}, {"name": "credits", "description": "What you may spend"}}

@@ -136,6 +136,7 @@ func (st *stream) after(chat string) int64 {
 	return max(st.last, st.page.starts.of(chat)-1)
 }
 
+// run sends what the visitor has not seen, and then what happens, until the visitor leaves or ctx ends.
 func (st *stream) run(ctx context.Context) error {
 	if err := st.write([]byte("retry: 2000\n\n")); err != nil {
 		return err
@@ -143,42 +144,55 @@ func (st *stream) run(ctx context.Context) error {
 	if err := st.beginAnew(ctx); err != nil {
 		return err
 	}
-	if st.brief {
-		st.sent = map[community.MessageID][32]byte{}
-		if st.last == 0 {
-			st.newest = map[string][]int64{}
-		}
-	}
-	// Long histories are read before anything is buffered for this stream.
-	for {
-		n, err := st.replay(ctx, st.page.hub.shown())
-		if err != nil {
-			return err
-		}
-		if n < replayPage {
-			break
-		}
+	if err := st.readHistory(ctx); err != nil {
+		return err
 	}
 	sub := &subscription{user: st.user, chats: st.chats, frames: make(chan *frame, st.page.config.Limits.Waiting), wake: make(chan struct{}, 1)}
 	last := st.page.hub.subscribe(sub)
 	defer st.page.hub.unsubscribe(sub)
-	if _, err := st.replay(ctx, last); err != nil {
+	if err := st.catchUp(ctx, last); err != nil {
 		return err
 	}
-	st.page.starts.raise(st.newest)
-	st.sent, st.newest = nil, nil
-	if st.brief {
-		if err := st.write(fmt.Appendf(nil, "id: %d\nevent: ready\ndata: {}\n\n", st.last)); err != nil {
-			return err
-		}
-	}
-
 	if err := st.tellPool(); err != nil {
 		return err
 	}
 	if err := st.tellPurse(ctx); err != nil {
 		return err
 	}
+	return st.follow(ctx, sub)
+}
+
+// readHistory replays what happened until a moment ago. Long histories are read so, before anything is buffered for this stream.
+func (st *stream) readHistory(ctx context.Context) error {
+	if st.brief {
+		st.sent = map[community.MessageID][32]byte{}
+		if st.last == 0 {
+			st.newest = map[string][]int64{}
+		}
+	}
+	for {
+		n, err := st.replay(ctx, st.page.hub.shown())
+		if err != nil || n < replayPage {
+			return err
+		}
+	}
+}
+
+// catchUp replays what is left up to the event behind which the subscription begins, and says that this was all.
+func (st *stream) catchUp(ctx context.Context, last int64) error {
+	if _, err := st.replay(ctx, last); err != nil {
+		return err
+	}
+	st.page.starts.raise(st.newest)
+	st.sent, st.newest = nil, nil
+	if !st.brief {
+		return nil
+	}
+	return st.write(fmt.Appendf(nil, "id: %d\nevent: ready\ndata: {}\n\n", st.last))
+}
+
+// follow sends what happens, until the subscription or ctx ends.
+func (st *stream) follow(ctx context.Context, sub *subscription) error {
 	heartbeat := time.NewTicker(st.page.config.Limits.Heartbeat)
 	defer heartbeat.Stop()
 	beats := 0
@@ -299,45 +313,22 @@ func (st *stream) replay(ctx context.Context, until int64) (n int, err error) {
 	if until <= st.last {
 		return 0, nil
 	}
-	type source struct {
-		chat   string
-		events []PageEvent
-		after  int64
-		ended  bool
-	}
-	sources := make([]*source, 0, len(st.chats))
-	for _, chat := range st.chats {
-		sources = append(sources, &source{chat: chat, after: st.after(chat)})
-	}
+	events := st.merge()
 	var batch []byte
 	for {
-		var next *source
-		for _, s := range sources {
-			if len(s.events) == 0 && !s.ended {
-				s.events, err = st.page.config.Store.Events(ctx, s.chat, st.user, s.after, replayPage)
-				if err != nil {
-					return n, fmt.Errorf("read page events: %w", err)
-				}
-				s.ended = len(s.events) < replayPage
-				if len(s.events) > 0 {
-					s.after = s.events[len(s.events)-1].ID
-				}
-			}
-			if len(s.events) > 0 && (next == nil || s.events[0].ID < next.events[0].ID) {
-				next = s
-			}
+		chat, e, ok, err := events.next(ctx)
+		if err != nil {
+			return n, err
 		}
-		if next == nil || next.events[0].ID > until {
+		if !ok || e.ID > until {
 			break
 		}
-		e := next.events[0]
-		next.events = next.events[1:]
 		n++
 		data := st.encode(e)
 		batch = append(batch, data...)
 		if st.newest != nil && len(data) > 0 && e.Kind == MessageEvent && e.Message.Only == "" {
-			ids := append(st.newest[next.chat], e.ID)
-			st.newest[next.chat] = ids[max(0, len(ids)-briefMessages):]
+			ids := append(st.newest[chat], e.ID)
+			st.newest[chat] = ids[max(0, len(ids)-briefMessages):]
 		}
 		st.last = e.ID
 		if len(batch) > 32<<10 {
