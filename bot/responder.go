@@ -3,14 +3,10 @@ package bot
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
-	"runtime/debug"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,13 +90,12 @@ type Responder struct {
 	cancelPut context.CancelFunc // of the edit on its way
 
 	// Owned by show until done is closed, then by the one that claimed the final.
-	parts     []community.MessageID
-	sends     int  // messages that were lost and replaced: part of the nonce
-	doubtful  bool // a message with this nonce may be there although its id is not known
-	written   bool // the platform shows something of this run
-	last      Outgoing
-	actions   map[string]string // what a NewButton does → id of its saved Action
-	delivered bool
+	parts    []community.MessageID
+	sends    int  // messages that were lost and replaced: part of the nonce
+	doubtful bool // a message with this nonce may be there although its id is not known
+	written  bool // the platform shows something of this run
+	last     Outgoing
+	actions  map[string]string // what a NewButton does → id of its saved Action
 }
 
 func (r *Router) responder(inv *invocation, p Platform, say Say) *Responder {
@@ -133,6 +128,14 @@ func (r *Responder) Show(rep Reply) {
 		return
 	}
 	r.shown, r.next = rep, &rep
+	r.rewake()
+}
+
+// rewake has show look at next; mu is held.
+func (r *Responder) rewake() {
+	if r.next == nil {
+		return
+	}
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -274,7 +277,6 @@ func (r *Responder) close(ctx context.Context) error {
 		}
 	}
 	failpoint.Hit("delivered.after")
-	r.delivered = true
 	if r.router.eraser != nil {
 		if err := r.router.eraser.Erase(ctx, r.request.ID); err != nil {
 			r.router.log.Error("erase after delivery", "command", r.request.Command, "err", err)
@@ -291,20 +293,10 @@ func (r *Responder) close(ctx context.Context) error {
 // show writes what Show hands over until the final is claimed or base ends (the process stops). It is the only writer until then.
 func (r *Responder) show(base context.Context) {
 	defer close(r.done)
-
 	late := time.NewTimer(placeholderAfter)
 	defer late.Stop()
-	// After a restart nobody knows whether a message with this nonce is out; the placeholder finds it or makes it.
-	if len(r.parts) > 0 {
-		r.post()
-	} else if r.costly || r.rerun {
-		if r.whisper != nil && !r.holdBack(base) {
-			return
-		}
-		if err := r.write(Reply{Text: r.say("reply.working"), Status: true}); err != nil {
-			r.router.log.Debug("show the placeholder", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
-		}
-		r.post()
+	if !r.begin(base) {
+		return
 	}
 	wait := r.pace()
 	for {
@@ -318,17 +310,10 @@ func (r *Responder) show(base context.Context) {
 				r.post()
 				continue
 			}
-			r.mu.Lock()
-			if r.next == nil && !r.claimed {
-				r.next = &Reply{Text: r.say("reply.working"), Status: true}
-			}
-			r.mu.Unlock()
+			r.retake(&Reply{Text: r.say("reply.working"), Status: true})
 		case <-r.wake:
 		}
-		r.mu.Lock()
-		rep := r.next
-		r.next = nil
-		r.mu.Unlock()
+		rep := r.takeNext()
 		if rep == nil {
 			continue
 		}
@@ -339,31 +324,66 @@ func (r *Responder) show(base context.Context) {
 		if err := r.write(*rep); err != nil {
 			wait = min(max(2*wait, firstBackoff), lastBackoff)
 			r.router.log.Debug("show progress", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
-			r.mu.Lock()
-			if r.next == nil && !r.claimed && !errors.Is(err, ErrRejected) {
-				r.next = rep
+			if !errors.Is(err, ErrRejected) {
+				r.retake(rep)
 			}
-			r.mu.Unlock()
 		} else {
 			wait = r.pace()
 		}
 		r.post()
-		pause := time.NewTimer(wait)
-		select {
-		case <-r.claim:
-		case <-base.Done():
-		case <-pause.C:
-		}
-		pause.Stop()
-		r.mu.Lock()
-		if r.next != nil {
-			select {
-			case r.wake <- struct{}{}:
-			default:
-			}
-		}
-		r.mu.Unlock()
+		r.rest(base, wait)
 	}
+}
+
+// begin brings up the placeholder where one is due at once. After a restart nobody knows whether a message with this nonce is out; the placeholder finds it
+// or makes it. False: there is a final, or base ended.
+func (r *Responder) begin(base context.Context) bool {
+	switch {
+	case len(r.parts) > 0:
+	case !r.costly && !r.rerun:
+		return true // show's timer sees to it when the answer takes long
+	default:
+		if r.whisper != nil && !r.holdBack(base) {
+			return false
+		}
+		if err := r.write(Reply{Text: r.say("reply.working"), Status: true}); err != nil {
+			r.router.log.Debug("show the placeholder", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
+		}
+	}
+	r.post()
+	return true
+}
+
+// takeNext is what is to be written now, nil = nothing.
+func (r *Responder) takeNext() *Reply {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rep := r.next
+	r.next = nil
+	return rep
+}
+
+// retake puts a reply where the next one is taken from, unless something newer is there.
+func (r *Responder) retake(rep *Reply) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next == nil && !r.claimed {
+		r.next = rep
+	}
+}
+
+// rest waits until the platform may be written to again.
+func (r *Responder) rest(base context.Context, wait time.Duration) {
+	pause := time.NewTimer(wait)
+	defer pause.Stop()
+	select {
+	case <-r.claim:
+	case <-base.Done():
+	case <-pause.C:
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rewake()
 }
 
 // holdBack waits until the first message may be shown to all: the run has more to show than that it begins, or found no mistake in mistakeAfter. The
@@ -388,163 +408,9 @@ func (r *Responder) holdBack(base context.Context) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.next != nil {
-		select {
-		case r.wake <- struct{}{}:
-		default:
-		}
-	}
+	r.rewake()
 	return true
 }
-
-// write is put for what is not final: an edit of it may be abandoned by the final, a first message never (its id would be lost).
-func (r *Responder) write(rep Reply) error {
-	ctx := r.router.deliver
-	if r.withdrawn.Load() {
-		return nil
-	}
-	if len(r.parts) > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
-		r.mu.Lock()
-		r.cancelPut = cancel
-		r.mu.Unlock()
-		defer func() {
-			r.mu.Lock()
-			r.cancelPut = nil
-			r.mu.Unlock()
-		}()
-	}
-	return r.put(ctx, rep, false)
-}
-
-// put makes the platform show rep: an edit of what is there, else a new message. Should an adapter panic over what a model wrote, that is a message which
-// the platform rejects: it costs this reply and not the process.
-func (r *Responder) put(ctx context.Context, rep Reply, final bool) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %w", ErrRejected, panicked(p))
-			r.router.log.Error("panic", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err, "stack", string(debug.Stack()))
-		}
-	}()
-	out := Outgoing{
-		Chat: r.request.Chat.ID, ReplyTo: r.request.Source, Text: rep.Text, Pictures: rep.Pictures, Final: final, Handle: r.request.Handle,
-		Status: rep.Status, Asks: rep.Asks,
-	}
-	if r.request.Private {
-		out.Only = r.request.User
-	}
-	if out.Buttons, err = r.buttons(ctx, rep, final); err != nil {
-		return fmt.Errorf("save buttons: %w", err)
-	}
-	if !final && r.written && reflect.DeepEqual(out, r.last) {
-		return nil
-	}
-	if len(r.parts) > 0 {
-		return r.edit(ctx, out)
-	}
-	out.Nonce = r.request.ID
-	if r.sends > 0 {
-		out.Nonce += "-" + strconv.Itoa(r.sends)
-	}
-	known := !r.doubtful
-	r.doubtful = true
-	failpoint.Hit("send.before")
-	parts, err := r.platform.Send(ctx, out)
-	failpoint.Hit("send.after")
-	if errors.Is(err, ErrDeleted) {
-		r.deleted()
-	}
-	if err != nil {
-		return fmt.Errorf("send to %s: %w", r.platform.Name(), err)
-	}
-	r.doubtful = false
-	if err := r.keep(ctx, parts); err != nil {
-		return err
-	}
-	out.Nonce = ""
-	if !known {
-		return r.edit(ctx, out) // Send may have found the older message, which still shows something else
-	}
-	r.written, r.last = true, out
-	return nil
-}
-
-func (r *Responder) edit(ctx context.Context, out Outgoing) error {
-	parts, err := r.platform.Edit(ctx, r.parts, out)
-	switch {
-	case errors.Is(err, ErrDeleted):
-		r.deleted()
-	case fault.Has(err, fault.Gone):
-		r.parts, r.doubtful = nil, r.rerun
-		r.sends++
-	}
-	if err != nil {
-		return fmt.Errorf("edit on %s: %w", r.platform.Name(), err)
-	}
-	r.written, r.last = true, out
-	if !slices.Equal(parts, r.parts) {
-		return r.keep(ctx, parts)
-	}
-	return nil
-}
-
-// keep remembers which messages are the reply. The parts are used even if saving fails: a final edits them and saves again.
-func (r *Responder) keep(ctx context.Context, parts []community.MessageID) error {
-	r.parts = parts
-	err := r.router.store.SetReply(ctx, r.request.ID, parts)
-	if err == nil {
-		err = r.router.store.Sent(ctx, r.request.Chat.ID, parts, r.request.ID, time.Now())
-	}
-	if err != nil && !r.router.forgotten(ctx, r.request.ID) {
-		return fmt.Errorf("save the reply's ids: %w", err)
-	}
-	return nil
-}
-
-// buttons gives each new button an id and saves its Action. A button that stays over several Shows keeps its id.
-func (r *Responder) buttons(ctx context.Context, rep Reply, final bool) ([]Button, error) {
-	wanted := rep.Buttons
-	if r.costly && !final {
-		wanted = append(slices.Clip(wanted), NewButton{Action: stopAction, Label: r.say("button.stop"), Style: Danger})
-	}
-	if len(wanted) == 0 {
-		return nil, nil
-	}
-	var fresh []Action
-	buttons := make([]Button, len(wanted))
-	ids := make(map[string]string)
-	for i, b := range wanted {
-		does := fmt.Sprintf("%s %t %d %d %s", b.Action, b.Everyone, b.Owner, i, b.Data)
-		id, ok := r.actions[does]
-		if !ok {
-			id = newID()
-			a := Action{ID: id, Name: b.Action, Request: r.request.ID, Data: b.Data, Owner: cmp.Or(b.Owner, r.request.Member), Expires: time.Now().Add(actionLife)}
-			if b.Everyone {
-				a.Owner = 0
-			}
-			fresh = append(fresh, a)
-			ids[does] = id
-		}
-		buttons[i] = Button{ID: id, Label: b.Label.Plain, Style: b.Style}
-		if !b.Everyone {
-			buttons[i].Only = cmp.Or(b.Only, r.request.User)
-		}
-	}
-	if len(fresh) > 0 {
-		if err := r.router.store.SaveActions(ctx, fresh); err != nil {
-			return nil, err
-		}
-	}
-	for does, id := range ids {
-		r.actions[does] = id
-	}
-	return buttons, nil
-}
-
-// newID returns 80 random bits as 16 characters of base32.
-func newID() string { return rand.Text()[:16] }
 
 // sleep waits; false: ctx ended before.
 func sleep(ctx context.Context, d time.Duration) bool {
