@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -112,13 +113,13 @@ func (l *link) readHello(ctx context.Context, conn *websocket.Conn) (data []byte
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
-	done = func() { <-l.large }
-	rest, err := io.ReadAll(r)
-	if err != nil {
-		done()
+	whole := bytes.NewBuffer(make([]byte, 0, protocol.MaxFrame+bytes.MinRead)) // at once: growing would cost several times as much
+	whole.Write(data)
+	if _, err = whole.ReadFrom(r); err != nil {
+		<-l.large
 		return nil, nil, err
 	}
-	return append(data, rest...), done, nil
+	return whole.Bytes(), func() { <-l.large }, nil
 }
 
 // readRest reads all of a hello whose signature was right; ok is false when it says more than a worker may.

@@ -31,6 +31,8 @@ type memStore struct {
 	codes    map[[32]byte]memCode
 	speeds   map[speedKey]Speed
 	seen     map[int64]time.Time
+	said     map[int64][]protocol.Offer
+	visits   int  // calls of Seen
 	broke    bool // nobody may owe anything
 	// refuse, when set, may fail a call by name.
 	refuse func(call string) error
@@ -46,7 +48,7 @@ type memCode struct {
 func newMemStore() *memStore {
 	return &memStore{
 		running: map[int64]Attempt{}, numbers: map[[2]int64]bool{}, balance: map[community.MemberID]ledger.Amount{}, earned: map[community.MemberID]ledger.Amount{},
-		resolved: map[int64]int{}, codes: map[[32]byte]memCode{}, speeds: map[speedKey]Speed{}, seen: map[int64]time.Time{},
+		resolved: map[int64]int{}, codes: map[[32]byte]memCode{}, speeds: map[speedKey]Speed{}, seen: map[int64]time.Time{}, said: map[int64][]protocol.Offer{},
 	}
 }
 
@@ -315,10 +317,11 @@ func (s *memStore) Revoke(_ context.Context, id int64, _ time.Time) error {
 	return nil
 }
 
-func (s *memStore) Seen(_ context.Context, worker int64, _ protocol.Hardware, _ []protocol.Offer, at time.Time) error {
+func (s *memStore) Seen(_ context.Context, worker int64, _ protocol.Hardware, offers []protocol.Offer, at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seen[worker] = at
+	s.seen[worker], s.said[worker] = at, offers
+	s.visits++
 	return nil
 }
 

@@ -144,8 +144,10 @@ type presence struct {
 	draining bool
 	load     []protocol.GPULoad
 	leases   map[string]*lease
-	saving   bool // Seen is out
-	unsaved  bool // and what it saves is out of date
+	saving   bool      // Seen is out
+	unsaved  bool      // what the store has is out of date
+	hurry    bool      // and is to be saved as soon as Seen is back
+	written  time.Time // when Seen was last called
 }
 
 type (
@@ -488,6 +490,7 @@ func (p *Pool) tick(now time.Time) {
 		p.decide(now)
 	}
 	p.sched.tick(now)
+	p.noteChanges(now)
 	maps.DeleteFunc(p.fresh, func(_ int64, r freshRow) bool { return now.Sub(r.read) > handshakeAge })
 	for _, w := range due(p.present, func(w *presence) bool { return w.session == nil && now.Sub(w.away) >= p.cfg.Reconnect }) {
 		p.gone(w, now)

@@ -90,29 +90,49 @@ func (p *Pool) arrive(in arrival, now time.Time) {
 	}
 	paused := in.hello.Paused
 	p.sched.change(w.ID, now, func(n *node) { n.paused = paused })
-	p.seen(w)
+	p.changed(w, now) // at once, unless it was here a moment ago
 }
 
-// seen saves when a worker gave its last sign of life, and what it said of itself. That is done when it comes, says something new and leaves: not at every beat.
+// offersEvery is how often what a worker says of itself is saved while it stays. It may change every second and be large, and only lists of people who look at
+// their machines need it.
+const offersEvery = 10 * time.Second
+
+// seen saves when a worker gave its last sign of life, and what it said of itself. That is done when it comes and leaves: not at every beat.
 func (p *Pool) seen(w *presence) {
+	w.unsaved, w.hurry = true, true
+	p.note(w, time.Now())
+}
+
+// changed has what a worker now says of itself saved: soon, or when it leaves.
+func (p *Pool) changed(w *presence, now time.Time) {
+	w.unsaved = true
+	p.note(w, now)
+}
+
+// note saves a worker's visit if it is time. One at a time: a worker that changes faster than the store saves must not fill the memory.
+func (p *Pool) note(w *presence, now time.Time) {
 	p.dirty, p.moved = true, true
-	if w.saving { // one at a time: a worker that changes faster than the store saves must not fill the memory
-		w.unsaved = true
+	if !w.unsaved || w.saving || !w.hurry && now.Sub(w.written) < offersEvery {
 		return
 	}
-	w.saving = true
+	w.unsaved, w.hurry, w.saving, w.written = false, false, true, now
 	id, hw, raw, at := w.ID, w.Hardware, w.raw, w.Seen
 	p.task(func(ctx context.Context) func(time.Time) {
 		if err := p.store.Seen(ctx, id, hw, raw, at); err != nil {
 			p.log.Error("worker's visit not saved", "worker", id, "err", err)
 		}
-		return func(time.Time) {
-			again := w.unsaved
-			if w.saving, w.unsaved = false, false; again {
-				p.seen(w)
-			}
+		return func(now time.Time) {
+			w.saving = false
+			p.note(w, now)
 		}
 	})
+}
+
+// noteChanges saves what workers said of themselves a while ago.
+func (p *Pool) noteChanges(now time.Time) {
+	for _, w := range due(p.present, func(w *presence) bool { return w.unsaved && now.Sub(w.written) >= offersEvery }) {
+		p.note(w, now)
+	}
 }
 
 // offers reads what a worker offers. It is the reader's work and not the loop's: there may be hundreds.
@@ -175,7 +195,7 @@ func (p *Pool) reoffer(in offering, now time.Time) {
 	f, offers := in.session.takeOffers()
 	w.raw, w.offers, w.slots, w.shown, w.Seen = f.Offers, offers, f.Slots, nil, now
 	p.sched.change(w.ID, now, func(n *node) { n.offers, n.slots = w.offers, w.slots })
-	p.seen(w)
+	p.changed(w, now)
 }
 
 func (p *Pool) hear(in word, now time.Time) {
@@ -255,7 +275,8 @@ func (p *Pool) hearEnd(w *presence, f protocol.Event, now time.Time) {
 
 func (p *Pool) hearError(l *lease, e protocol.Error, now time.Time) {
 	j := l.job
-	p.log.Debug("attempt failed", "job", j.ID, "worker", l.Worker, "model", l.Model, "fault", e.Fault, "detail", printable(e.Detail, 200))
+	// Neither the detail nor a fault that we do not know is logged: a worker may write the text of the job there.
+	p.log.Debug("attempt failed", "job", j.ID, "worker", l.Worker, "model", l.Model, "fault", knownFault(e.Fault))
 	switch e.Fault {
 	case protocol.FaultOverload:
 		p.attemptOver(l, OutcomeOverload, crowded, false, now)
@@ -272,4 +293,13 @@ func (p *Pool) hearError(l *lease, e protocol.Error, now time.Time) {
 	default:
 		p.attemptOver(l, OutcomeEngine, failed, true, now)
 	}
+}
+
+// knownFault is a fault as it may stand in the log.
+func knownFault(fault string) string {
+	switch fault {
+	case protocol.FaultEngine, protocol.FaultRequest, protocol.FaultTooLong, protocol.FaultOverload, protocol.FaultBlocked:
+		return fault
+	}
+	return "unknown"
 }

@@ -208,7 +208,7 @@ func (s *session) read() {
 // A worker that goes on flooding is not read for long: it would cost more than it did before it was put out.
 func (s *session) discard() {
 	if s.meter.over.Load() {
-		_, _ = io.CopyN(io.Discard, s.meter.Conn, bytesPerSec)
+		_, _ = io.CopyN(io.Discard, s.meter.Conn, protocol.MaxFrame)
 		return
 	}
 	bytes := 0

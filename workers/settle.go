@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -146,8 +147,8 @@ func (p *Pool) settleFor(l *lease, worker Worker, began time.Time) {
 func (p *Pool) judge(j *Job, d *protocol.Done, res *Result, owner community.MemberID) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			p.log.Error("the check of a result panicked", "job", j.ID, "err", r, "stack", string(debug.Stack()))
-			err = fmt.Errorf("the check panicked: %v", r)
+			p.log.Error("the check of a result panicked", "job", j.ID, "err", unworded(r), "stack", string(debug.Stack()))
+			err = errors.New("the check panicked")
 		}
 	}()
 	if err := examine(j, d, res.Blobs); err != nil {
@@ -163,6 +164,14 @@ func (p *Pool) judge(j *Job, d *protocol.Done, res *Result, owner community.Memb
 		return nil
 	}
 	return j.Check(*res)
+}
+
+// unworded is what of a panic may stand in the log: its value may hold text of the job, but the runtime's own hold numbers only.
+func unworded(panicked any) string {
+	if e, ok := panicked.(runtime.Error); ok {
+		return e.Error()
+	}
+	return fmt.Sprintf("%T", panicked)
 }
 
 func (p *Pool) settled(l *lease, res Result, speed Speed, err error, took time.Duration, now time.Time) {
