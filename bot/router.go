@@ -39,7 +39,7 @@ type Config struct {
 type Limits struct {
 	Running   int           // costly requests at work at once; default 2
 	Queued    int           // costly requests waiting besides; default 5
-	PerMinute int           // requests of any kind; default 30
+	PerMinute int           // requests of any kind; default 20
 	Chat      int           // requests of one chat that have no reply yet; default 100
 	Drain     time.Duration // how long Run waits for what runs when it ends; default 10 s
 	// Starts is how often a request is taken up again after the process died within Calm of doing so; then it is given up, for it may be what
@@ -103,7 +103,7 @@ func NewRouter(c Config) (*Router, error) {
 		actions: make(map[string]ActionHandler), reactions: c.Reactions, store: c.Store, people: c.People, catalogue: c.Catalogue, eraser: c.Eraser, gate: c.Gate, cancel: c.Cancel,
 		log: cmp.Or(c.Log, slog.Default()), pace: cmp.Or(c.Pace, 400*time.Millisecond), keep: cmp.Or(c.Keep, actionLife),
 		limits: Limits{
-			Running: cmp.Or(c.Limits.Running, 2), Queued: cmp.Or(c.Limits.Queued, 5), PerMinute: cmp.Or(c.Limits.PerMinute, 30),
+			Running: cmp.Or(c.Limits.Running, 2), Queued: cmp.Or(c.Limits.Queued, 5), PerMinute: cmp.Or(c.Limits.PerMinute, 20),
 			Chat: cmp.Or(c.Limits.Chat, 100), Drain: cmp.Or(c.Limits.Drain, 10*time.Second),
 			Starts: cmp.Or(c.Limits.Starts, 3), Calm: cmp.Or(c.Limits.Calm, 10*time.Second),
 		},

@@ -62,6 +62,7 @@ func TestLinkedWorkerHasAName(t *testing.T) {
 	b.net = listener()
 	defer b.end()
 	b.over = func(Store) Store { return store }
+	b.cfg.MaxPerOwner = 5
 	b.begin()
 	var second *hand
 	for _, c := range []struct {
