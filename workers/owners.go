@@ -49,12 +49,20 @@ func (p *Pool) Revoke(ctx context.Context, id int64, by community.Member) error 
 	if err := p.store.Revoke(ctx, id, time.Now()); err != nil {
 		return fmt.Errorf("revoke worker %d: %w", id, err)
 	}
+	ctx, cancel := afterWrite(ctx)
+	defer cancel()
 	return p.ask(ctx, func(now time.Time) {
 		p.revoked[id] = true
 		if w := p.present[id]; w != nil {
 			p.gone(w, now)
 		}
 	})
+}
+
+// afterWrite is the context for what must follow a write to the store: whoever asked may be gone by then (who deletes the message with a command ends its request),
+// but what stands in the store has to hold for the workers that are here, too.
+func afterWrite(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), storePatience)
 }
 
 // CancelRequest cancels and refunds every open job of a request (those whose key is request + ":" + anything), whoever waits for it, and tells the workers
@@ -95,8 +103,10 @@ func (p *Pool) CancelRequest(ctx context.Context, request string) error {
 	return nil
 }
 
-// Refresh reads a worker's row again, after its name, its vouches or its owner's role changed.
+// Refresh reads a worker's row again, after its name, its vouches or its owner's role changed. It does so although ctx has ended.
 func (p *Pool) Refresh(ctx context.Context, id int64) error {
+	ctx, cancel := afterWrite(ctx)
+	defer cancel()
 	read := time.Now()
 	row, err := p.find(ctx, id)
 	if err != nil {

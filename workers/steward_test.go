@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -248,6 +249,74 @@ func TestVouchHoldsAtOnce(t *testing.T) {
 			t.Errorf("a worker that is not there: %v", err)
 		}
 	})
+}
+
+// leaving is a store whose caller has gone by the time that a write is on the disk, as when the message with a command is deleted meanwhile.
+type leaving struct {
+	Store
+	leave context.CancelFunc
+}
+
+func (s *leaving) Workers(ctx context.Context, owner community.MemberID) ([]Worker, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.Store.Workers(ctx, owner)
+}
+
+func (s *leaving) Revoke(ctx context.Context, id int64, now time.Time) error {
+	defer s.leave()
+	return s.Store.Revoke(ctx, id, now)
+}
+
+func (s *leaving) SetPaused(ctx context.Context, id int64, since time.Time) error {
+	defer s.leave()
+	return s.Store.SetPaused(ctx, id, since)
+}
+
+func (s *leaving) Vouch(ctx context.Context, id int64, c community.CommunityID, class Class, by community.MemberID, now time.Time) error {
+	defer s.leave()
+	return s.Store.Vouch(ctx, id, c, class, by, now)
+}
+
+// What was withdrawn in the store went on for the worker that was connected, until it connected again.
+func TestWhoGivesAnOrderNeedNotWaitForIt(t *testing.T) {
+	for name, order := range map[string]func(context.Context, *Pool, int64) error{
+		"revoke": func(ctx context.Context, p *Pool, id int64) error { return p.Revoke(ctx, id, owner9) },
+		"pause":  func(ctx context.Context, p *Pool, id int64) error { return p.Pause(ctx, id, owner9) },
+		"vouch": func(ctx context.Context, p *Pool, id int64) error {
+			return p.Vouch(ctx, id, "page:p", "", community.Member{ID: 3})
+		},
+	} {
+		inBubble(t, func(t *testing.T, b *bed) {
+			gone := &leaving{}
+			b.end()
+			b.over = func(s Store) Store { gone.Store = s; return gone }
+			b.begin()
+			b.decided()
+			for id := int64(1); id <= 12; id++ { // a context that has ended was noticed in every second call only
+				h := b.enlist(9, func(w *Worker) { w.Vouched = map[community.CommunityID]Class{"page:p": Private} }).connect()
+				defer h.close()
+				j := asked(fmt.Sprint(name, id), 1)
+				j.Class, j.Only = Private, id
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				gone.leave = cancel
+				if err := order(ctx, b.pool, id); err != nil {
+					t.Errorf("%s %d: %v", name, id, err)
+				}
+				c := b.do(j)
+				select {
+				case o := <-c.out:
+					if o.err == nil {
+						t.Errorf("%s %d: the job was done", name, id)
+					}
+				case <-time.After(time.Second):
+					t.Errorf("%s %d: the worker still gets jobs", name, id)
+				}
+			}
+		})
+	}
 }
 
 func TestNamesOfOneOwnerDiffer(t *testing.T) {
