@@ -69,7 +69,7 @@ func (r *Router) stop(ctx context.Context, a Action, want wish) error {
 	if err != nil {
 		return fmt.Errorf("find the request: %w", err)
 	}
-	if !ok || q.State == Delivered {
+	if !ok || q.State == Delivered || q.State == Withdrawn {
 		want.refused = fault.New(fault.Gone)
 		return r.accept(ctx, want)
 	}
@@ -142,7 +142,7 @@ func (r *Responder) deleted() {
 	}
 }
 
-// withdraw stops a request as its Stop does, and sees to it that no answer stays.
+// withdraw stops a request as its Stop does, and sees to it that no answer stays, also when the process ends before that.
 func (r *Router) withdraw(ctx context.Context, q Request) error {
 	r.mu.Lock()
 	inv := r.running[q.ID]
@@ -151,7 +151,7 @@ func (r *Router) withdraw(ctx context.Context, q Request) error {
 		inv.withdrawn.Store(true)
 	}
 	if q.State != Delivered {
-		if err := r.store.SetState(ctx, q.ID, Stopped); err != nil {
+		if err := r.store.SetState(ctx, q.ID, Withdrawn); err != nil {
 			return fmt.Errorf("stop: %w", err)
 		}
 	}

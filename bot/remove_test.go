@@ -3,6 +3,7 @@ package bot_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -138,6 +139,47 @@ func TestDeletedGrowingAnswerStaysAway(t *testing.T) {
 		}
 		if fmt.Sprint(seen) != "[still here]" || h.m.states()[bot.Delivered] != 2 {
 			t.Errorf("shows %q, states %v", seen, h.m.states())
+		}
+	})
+}
+
+// A question that was deleted right before a kill came back as "Stopped" after it.
+func TestDeletedQuestionStaysAwayAfterAKill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		cmd := echo("slow")
+		cmd.Costly = true
+		cmd.Run = func(_ context.Context, in *bot.Invocation) error {
+			in.Reply.Show(bot.Reply{Text: bot.Plain("half")})
+			<-gate // deaf for a moment: the process ends meanwhile
+			return fault.New(fault.Cancelled)
+		}
+		h := open(t, bot.Config{Commands: []bot.Command{cmd}})
+		h.say("ann", "/slow a")
+		pass(time.Minute)
+		if got := h.texts(); fmt.Sprint(got) != "[half]" {
+			t.Fatalf("the chat shows %q", got)
+		}
+		asked, err := h.m.Unfinished(t.Context())
+		if err != nil || len(asked) != 1 {
+			t.Fatal(asked, err)
+		}
+		e := bot.Event{Kind: bot.MessagesDeleted, Chat: h.p.Chat("lobby"), User: h.p.User("ann"), Deleted: []community.MessageID{asked[0].Source}}
+		if err := h.p.Emit(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Second, func() { close(gate) })
+		h.kill()
+		h.start()
+		h.settle()
+		h.want()
+		if h.m.states()[bot.Delivered] != 1 {
+			t.Errorf("states %v", h.m.states())
+		}
+		for _, c := range h.p.Calls() {
+			if strings.Contains(c.Out.Text.Plain, "cancelled") {
+				t.Errorf("it was shown for a moment: %q", c.Out.Text.Plain)
+			}
 		}
 	})
 }

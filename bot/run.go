@@ -53,6 +53,7 @@ func (r *Router) resume(ctx context.Context) error {
 			member = community.Member{ID: q.Member, Name: q.Name}
 		}
 		inv := &invocation{request: q, member: member, rerun: true, costly: r.costly(q.Command)}
+		inv.withdrawn.Store(q.State == Withdrawn)
 		r.mu.Lock()
 		if inv.costly {
 			r.allowance(member.ID).pending++
@@ -181,7 +182,7 @@ func (r *Router) attempt(inv *invocation, in *Invocation) (err error) {
 				"err", err, "stack", string(debug.Stack()))
 		}
 	}()
-	if inv.request.State == Stopped {
+	if s := inv.request.State; s == Stopped || s == Withdrawn {
 		return fault.New(fault.Cancelled)
 	}
 	run, err := r.bind(in)

@@ -271,6 +271,10 @@ func TestRequests(t *testing.T) {
 	a.Reply, a.State = []community.MessageID{"8", "9"}, bot.Stopped
 	got, ok, err := s.requests.Request(ctx, "a")
 	same(t, "stopped", a, got, err)
+	s.ok(s.requests.SetState(ctx, "a", bot.Withdrawn))
+	list, err = s.requests.Unfinished(ctx)
+	a.State = bot.Withdrawn
+	same(t, "withdrawn, and to be ended still", []bot.Request{a, b}, list, err)
 	s.ok(s.requests.SetState(ctx, "a", bot.Delivered))
 	s.ok(s.requests.SetState(ctx, "a", bot.Accepted))
 	got, _, err = s.requests.Request(ctx, "a")
