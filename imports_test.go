@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 		"community", "ledger", "workers", "workers/protocol", "bot", "bot/webchat", "web/operator", "ask", "imagegen", "translate", "fault", "failpoint",
 		"storage/migrations",
 	},
-	"storage/storagetest": {"storage"},
+	"storage/storagetest": {"storage", "ledger"},
 	"storage/powercut":    {},
 	"cmd/potluck-worker":  {"workers/agent", "nearest", "failpoint"},
 }

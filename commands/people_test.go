@@ -23,6 +23,7 @@ import (
 	"potluck/imagegen"
 	"potluck/ledger"
 	"potluck/storage"
+	"potluck/storage/storagetest"
 	"potluck/translate"
 	"potluck/workers"
 	"potluck/workers/protocol"
@@ -129,12 +130,7 @@ func (y *yard) links(local, name string, share bool) workers.Worker {
 // mints gives a member credits.
 func (y *yard) mints(local string, amount ledger.Amount) {
 	y.t.Helper()
-	to := ledger.SpendOf(y.member(local).ID)
-	_, err := y.credits.Apply(y.ctx, ledger.Transaction{Kind: ledger.KindAdjust, Key: rand.Text(), At: noon, Reason: "for the soup",
-		Postings: []ledger.Posting{{Account: ledger.MintAccount, Amount: -amount}, {Account: to, Amount: amount}}})
-	if err != nil {
-		y.t.Fatal(err)
-	}
+	storagetest.Mint(y.t, y.credits.DB, ledger.SpendOf(y.member(local).ID), amount, "for the soup", noon)
 }
 
 // sound fails the test when the ledger is not.

@@ -157,16 +157,3 @@ func (c *Credits) GrantPool(ctx context.Context, id community.CommunityID, daily
 	})
 	return b, err
 }
-
-// Apply posts a gift or the operator's adjustment. applied is false when its key is known: then nothing changed. The kinds that belong to
-// a job, a grant or a release have their own methods.
-func (c *Credits) Apply(ctx context.Context, x ledger.Transaction) (applied bool, err error) {
-	if x.Kind != ledger.KindGive && x.Kind != ledger.KindAdjust {
-		return false, fmt.Errorf("apply transaction: kind %q", x.Kind)
-	}
-	err = c.DB.write(ctx, "apply transaction", func(t *tx) error {
-		_, applied, err = t.post(x)
-		return err
-	})
-	return applied && err == nil, err
-}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,7 +37,6 @@ type world struct {
 	owner   community.MemberID
 	worker  workers.Worker
 	payer   ledger.Payer
-	n       int
 }
 
 const askerIdentity = community.UserID("page:asker")
@@ -148,13 +146,7 @@ func (w *world) sound() storage.Report {
 
 func (w *world) give(m community.MemberID, amount ledger.Amount) {
 	w.t.Helper()
-	w.n++
-	applied, err := w.credits.Apply(w.t.Context(), ledger.Transaction{Kind: ledger.KindAdjust, Key: fmt.Sprint("adjust:", w.n), At: now, Reason: "test",
-		Postings: []ledger.Posting{{Account: ledger.MintAccount, Amount: -amount}, {Account: ledger.SpendOf(m), Amount: amount}}})
-	w.ok(err)
-	if !applied {
-		w.t.Fatal("adjustment was not applied")
-	}
+	storagetest.Mint(w.t, w.db, ledger.SpendOf(m), amount, "test", now)
 }
 
 func TestJobFromSubmissionToRelease(t *testing.T) {
@@ -336,10 +328,8 @@ func TestPool(t *testing.T) {
 	grant(now, 10*ledger.Credit)
 	grant(now, 10*ledger.Credit)
 	w.give(w.asker, 50*ledger.Credit)
-	gift := ledger.Transaction{Kind: ledger.KindGive, Key: "give:1", At: now, Postings: []ledger.Posting{
-		{Account: ledger.SpendOf(w.asker), Amount: -50 * ledger.Credit}, {Account: ledger.PoolOf(c), Amount: 50 * ledger.Credit}}}
 	for i, want := range []bool{true, false} {
-		if applied, err := w.credits.Apply(t.Context(), gift); err != nil || applied != want {
+		if applied, err := w.credits.Give(t.Context(), "give:1", w.asker, ledger.PoolOf(c), 50*ledger.Credit, now); err != nil || applied != want {
 			t.Errorf("gift %d: %v, %v", i, applied, err)
 		}
 	}
@@ -350,13 +340,8 @@ func TestPool(t *testing.T) {
 	w.ok(err)
 	w.ok(w.jobs.Abandon(t.Context(), j.ID, fault.New(fault.Cancelled), workers.OutcomeCancelled, now))
 	grant(now.Add(24*time.Hour), 60*ledger.Credit)
-	gift.Key = "give:2"
-	if _, err := w.credits.Apply(t.Context(), gift); err == nil {
-		t.Error("somebody gave what they do not have")
-	}
-	gift.Kind = ledger.KindSettle
-	if _, err := w.credits.Apply(t.Context(), gift); err == nil {
-		t.Error("Apply settles")
+	if _, err := w.credits.Give(t.Context(), "give:2", w.asker, ledger.PoolOf(c), 50*ledger.Credit, now); !fault.Has(err, fault.NotEnough) {
+		t.Errorf("somebody gave what they do not have: %v", err)
 	}
 	w.sound()
 }

@@ -33,7 +33,6 @@ const settlingVariable = "POTLUCK_STORAGE_TEST_SETTLING"
 // length of the record at that moment.
 func settleForever(t *testing.T, path string) {
 	w := newWorldAt(t, path)
-	w.n = os.Getpid() << 20 // other keys than those of other lives
 	w.owner = w.member(community.UserID(fmt.Sprint("page:owner-", os.Getpid())), "Rita")
 	key := make([]byte, 32)
 	for i := range key {
