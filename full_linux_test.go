@@ -1,27 +1,15 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-)
 
-// smallDisk is a file system of its own with that many bytes; only root can make one.
-func smallDisk(t *testing.T, bytes int) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
-		t.Skipf("a small disk cannot be mounted here (%v): full disks are not tested", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	return dir
-}
+	"potluck/storage/storagetest"
+)
 
 // status asks and returns the answer's status and body.
 func (v *visitor) status(method, path string, body any) (int, string) {
@@ -37,7 +25,7 @@ func (v *visitor) status(method, path string, body any) (int, string) {
 
 func TestFullDiskIsToldAndWhatRanEndsOnceThereIsRoom(t *testing.T) {
 	t.Parallel()
-	k := &kitchen{t: t, data: smallDisk(t, 48<<20), addr: "127.0.0.1:0"}
+	k := &kitchen{t: t, data: storagetest.SmallDisk(t, 48<<20), addr: "127.0.0.1:0"}
 	k.startBot()
 	k.operator = k.visit("Olga")
 	k.operator.becomeOperator(k.bot.said(k.bot.out, `Be its operator: (\S+)`)[1])
@@ -49,17 +37,7 @@ func TestFullDiskIsToldAndWhatRanEndsOnceThereIsRoom(t *testing.T) {
 	q := k.guest.say(question)
 	k.guest.growing(q, middle)
 
-	ballast := filepath.Join(k.data, "ballast")
-	f, err := os.Create(ballast)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for size := 1 << 20; size > 0; {
-		if n, err := f.Write(make([]byte, size)); err != nil && n == 0 {
-			size /= 2
-		}
-	}
-	f.Close()
+	free := storagetest.Fill(t, k.data, 0)
 	// What the database's files have room for is still taken.
 	code, body := 0, ""
 	refused := false
@@ -75,9 +53,7 @@ func TestFullDiskIsToldAndWhatRanEndsOnceThereIsRoom(t *testing.T) {
 	}
 	w.said(w.errs, `msg="job done"`) // its result cannot be kept now
 
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
-	}
+	free()
 	freed := time.Now()
 	final := k.guest.answer(q)
 	t.Logf("room to final answer: %v", time.Since(freed).Round(time.Millisecond))
@@ -96,7 +72,7 @@ func TestFullDiskIsToldAndWhatRanEndsOnceThereIsRoom(t *testing.T) {
 // check wrote nothing worth the name, so it called a full disk fine.
 func TestCheckFindsAFullDisk(t *testing.T) {
 	t.Parallel()
-	data := smallDisk(t, 4<<20)
+	data := storagetest.SmallDisk(t, 4<<20)
 	checked := func() (int, string) {
 		out := &transcript{}
 		code := run(t.Context(), []string{"check"}, []string{"POTLUCK_DATA_DIR=" + data, "POTLUCK_HTTP_ADDR=127.0.0.1:0"}, out, &transcript{})

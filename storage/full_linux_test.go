@@ -2,11 +2,8 @@ package storage_test
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"potluck/community"
@@ -15,53 +12,14 @@ import (
 	"potluck/storage/storagetest"
 )
 
-// smallDisk is a file system of its own with that many bytes; only root can make one.
-func smallDisk(t *testing.T, bytes int) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
-		t.Skipf("a small disk cannot be mounted here (%v): full disks are not tested", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
-	return dir
-}
-
-// fill takes all the space but that many bytes and returns what gives it free.
-func fill(t *testing.T, dir string, but int64) (free func()) {
-	t.Helper()
-	path := filepath.Join(dir, "ballast")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for size := 1 << 20; size > 0; {
-		if n, err := f.Write(make([]byte, size)); err != nil && n == 0 {
-			size /= 2
-		}
-	}
-	size, err := f.Seek(0, io.SeekEnd)
-	if err == nil {
-		err = f.Truncate(max(0, size-but))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestFullDiskLosesNothingThatWasAnsweredAndRecovers(t *testing.T) {
-	dir := smallDisk(t, 24<<20)
+	dir := storagetest.SmallDisk(t, 24<<20)
 	path := filepath.Join(dir, "potluck.db")
 	w := newWorldAt(t, path)
 	w.ok(w.db.Ping(t.Context()))
 	leased := w.submit("req:leased", ledger.Credit)
 	attempt := w.lease(leased, 1)
-	free := fill(t, dir, 1<<20)
+	free := storagetest.Fill(t, dir, 1<<20)
 
 	// Until the disk takes no more: what the WAL file has room for still fits.
 	var kept []string
