@@ -34,6 +34,7 @@ type Server struct {
 	handler http.Handler
 }
 
+// New refuses metrics that Prometheus cannot take beside each other; patterns of Mounts that are wrong, or twice there, panic as in http.ServeMux.
 func New(c Config) (*Server, error) {
 	if c.StopWithin == 0 {
 		c.StopWithin = 10 * time.Second

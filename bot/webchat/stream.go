@@ -1,6 +1,7 @@
 package webchat
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -26,49 +27,13 @@ const replayPage = 200
 // briefMessages of each chat, "ready" follows the replay, and the heartbeat is an event "beat", because scripts cannot see comments. Who has seen
 // events that were never here (an older backup was restored meanwhile) gets "anew", and then everything from the start.
 func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
-	query := r.URL.Query()
-	var chats []string
-	for _, c := range query["chat"] {
-		if !slices.Contains(p.config.Chats, c) {
-			guard.Refuse(w, http.StatusNotFound, "no_chat", "There is no such chat.")
-			return
-		}
-		if !slices.Contains(chats, c) {
-			chats = append(chats, c)
-		}
-	}
-	if len(chats) == 0 {
-		guard.Refuse(w, http.StatusBadRequest, "no_chat", "Say which chat: ?chat=NAME.")
-		return
-	}
-	from := r.Header.Get("Last-Event-ID")
-	if from == "" {
-		from = query.Get("after")
-	}
-	var after int64
-	if from != "" {
-		var err error
-		if after, err = strconv.ParseInt(from, 10, 64); err != nil || after < 0 {
-			guard.Refuse(w, http.StatusBadRequest, "bad_after", "after is the id of an event, or 0.")
-			return
-		}
-	}
-	if p.limited(w, p.limits.streams, string(s.User)) {
+	chats, after, ok := p.wanted(w, r)
+	if !ok || p.limited(w, p.limits.streams, string(s.User)) {
 		return
 	}
 	address := p.config.Address(r)
 	if err := p.hub.enter(s.User, address); err != nil {
-		w.Header().Set("Retry-After", "5")
-		switch err {
-		case errStreamsOfUser:
-			guard.Refuse(w, http.StatusTooManyRequests, "too_many_streams", "This page is open in too many tabs. Close one and try again.")
-		case errStreamsOfAddress:
-			guard.Refuse(w, http.StatusTooManyRequests, "too_many_streams", "This page is open too often at your address. Close a tab and try again.")
-		case errStreams:
-			guard.Refuse(w, http.StatusServiceUnavailable, "full", "The table is full right now. Try again in a moment.")
-		default:
-			guard.Refuse(w, http.StatusServiceUnavailable, "starting", "Potluck is starting or stopping. Try again in a moment.")
-		}
+		refuseStream(w, err)
 		return
 	}
 	defer p.hub.leave(s.User, address)
@@ -81,12 +46,52 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	st := &stream{
-		page: p, w: w, control: http.NewResponseController(w), user: s.User, chats: chats, last: after, brief: query.Get("brief") == "1",
+		page: p, w: w, control: http.NewResponseController(w), user: s.User, chats: chats, last: after, brief: r.URL.Query().Get("brief") == "1",
 	}
 	st.session, _ = sessionHash(r)
 	st.control.SetReadDeadline(time.Time{}) // a server's ReadTimeout would end the stream; not every ResponseWriter has one
 	if err := st.run(r.Context()); err != nil && !errors.Is(err, errLeft) && !errors.Is(err, errUnseated) && r.Context().Err() == nil {
 		p.config.Log.Warn("event stream ended", "err", err)
+	}
+}
+
+// wanted reads which chats a stream is to show, each once, and behind which event. What it cannot read it refuses.
+func (p *Page) wanted(w http.ResponseWriter, r *http.Request) (chats []string, after int64, ok bool) {
+	query := r.URL.Query()
+	for _, c := range query["chat"] {
+		if !slices.Contains(p.config.Chats, c) {
+			guard.Refuse(w, http.StatusNotFound, "no_chat", "There is no such chat.")
+			return nil, 0, false
+		}
+		if !slices.Contains(chats, c) {
+			chats = append(chats, c)
+		}
+	}
+	if len(chats) == 0 {
+		guard.Refuse(w, http.StatusBadRequest, "no_chat", "Say which chat: ?chat=NAME.")
+		return nil, 0, false
+	}
+	from := cmp.Or(r.Header.Get("Last-Event-ID"), query.Get("after"), "0")
+	after, err := strconv.ParseInt(from, 10, 64)
+	if err != nil || after < 0 {
+		guard.Refuse(w, http.StatusBadRequest, "bad_after", "after is the id of an event, or 0.")
+		return nil, 0, false
+	}
+	return chats, after, true
+}
+
+// refuseStream says why there is no room for another stream.
+func refuseStream(w http.ResponseWriter, err error) {
+	w.Header().Set("Retry-After", "5")
+	switch err {
+	case errStreamsOfUser:
+		guard.Refuse(w, http.StatusTooManyRequests, "too_many_streams", "This page is open in too many tabs. Close one and try again.")
+	case errStreamsOfAddress:
+		guard.Refuse(w, http.StatusTooManyRequests, "too_many_streams", "This page is open too often at your address. Close a tab and try again.")
+	case errStreams:
+		guard.Refuse(w, http.StatusServiceUnavailable, "full", "The table is full right now. Try again in a moment.")
+	default:
+		guard.Refuse(w, http.StatusServiceUnavailable, "starting", "Potluck is starting or stopping. Try again in a moment.")
 	}
 }
 
