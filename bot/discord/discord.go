@@ -72,6 +72,7 @@ type Platform struct {
 	seen       *bot.Recent[struct{}]              // ids of events that were taken
 	sent       *bot.Recent[[]community.MessageID] // by nonce: what was posted so far of a message
 	shown      *bot.Recent[[32]byte]              // by message: what it shows
+	removed    *bot.Recent[struct{}]              // messages that the bot itself took away
 
 	told     bot.Told // what the bot lacks, once a day
 	speakers speakers
@@ -114,8 +115,8 @@ func New(c Config) (*Platform, error) {
 	p := &Platform{
 		config: c, log: c.Log.With("platform", name), places: newPlaces(), transport: transport, started: time.Now(), content: c.Content,
 		readyAt: make(map[int]bool), requests: newInteractions(), edits: newPacer(), seen: bot.NewRecent[struct{}](8192), sent: bot.NewRecent[[]community.MessageID](2048),
-		shown: bot.NewRecent[[32]byte](4096),
-		acks:  make(chan struct{}, maxAcks), suggests: make(chan struct{}, maxSuggests),
+		shown: bot.NewRecent[[32]byte](4096), removed: bot.NewRecent[struct{}](4096),
+		acks: make(chan struct{}, maxAcks), suggests: make(chan struct{}, maxSuggests),
 	}
 	p.chats = bot.NewQueues[snowflake](queueLimits, p.log)
 	// The WebSocket has its own client: HTTP/2 knows no upgrade.

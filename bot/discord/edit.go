@@ -3,7 +3,7 @@ package discord
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,39 +73,60 @@ func boolToInt(b bool) int {
 
 // replace changes what is there, adds what is missing and deletes what is too much.
 func (t target) replace(ctx context.Context, ids []community.MessageID, all []message) (now []community.MessageID, err error) {
-	for i, one := range all {
-		if i < len(ids) {
-			if was, _ := t.p.shown.Get(string(ids[i])); was == one.hash() {
-				now = append(now, ids[i])
-				continue
-			}
-			if err := t.change(ctx, ids[i], one); err != nil {
-				return nil, err
-			}
-			now = append(now, ids[i])
-			continue
-		}
-		key := "more" + string(ids[0]) + "/" + strconv.Itoa(i)
-		if had, _ := t.p.sent.Get(key); len(had) > 0 { // of an edit that failed behind it
-			if err := t.change(ctx, had[0], one); err != nil {
-				return nil, err
-			}
-			now = append(now, had[0])
-			continue
-		}
-		id, err := t.more(ctx, one, key)
+	if at := slices.IndexFunc(ids, t.tookAway); at > 0 { // by an edit that broke off: what stands behind it would be in the wrong order
+		ids, err = ids[:at], t.removeAll(ctx, ids[at:])
 		if err != nil {
 			return nil, err
 		}
-		t.p.sent.Put(key, []community.MessageID{id})
-		now = append(now, id)
 	}
-	for _, id := range ids[min(len(all), len(ids)):] {
-		if err := t.remove(ctx, id); err != nil {
+	for i, one := range all {
+		id, err := t.part(ctx, ids, i, one)
+		if err != nil {
 			return nil, err
 		}
+		now = append(now, id)
 	}
-	return now, nil
+	return now, t.removeAll(ctx, ids[min(len(all), len(ids)):])
+}
+
+// part makes part i of the message that begins with ids[0] show one.
+func (t target) part(ctx context.Context, ids []community.MessageID, i int, one message) (community.MessageID, error) {
+	if i < len(ids) {
+		if was, _ := t.p.shown.Get(string(ids[i])); was == one.hash() {
+			return ids[i], nil
+		}
+		err := t.change(ctx, ids[i], one)
+		if i > 0 && codeOf(err) == codeUnknownMessage && t.p.before(ids[i]) {
+			return "", fault.Wrap(err, fault.Gone) // an earlier process may have taken it away itself
+		}
+		return ids[i], err
+	}
+	for n := 0; ; n++ { // a part that was taken away does not come back under its nonce
+		key := fmt.Sprintf("more%s/%d/%d", ids[0], i, n)
+		had, _ := t.p.sent.Get(key)
+		if len(had) == 0 {
+			id, err := t.more(ctx, one, key)
+			if err == nil {
+				t.p.sent.Put(key, []community.MessageID{id})
+			}
+			return id, err
+		}
+		if !t.tookAway(had[0]) { // of an edit that failed behind it
+			return had[0], t.change(ctx, had[0], one)
+		}
+	}
+}
+
+// tookAway tells whether the bot itself deleted a message, or tried to.
+func (t target) tookAway(id community.MessageID) bool {
+	_, ok := t.p.removed.Get(string(id))
+	return ok
+}
+
+// before tells whether a message is older than this process.
+func (p *Platform) before(id community.MessageID) bool {
+	local := strings.TrimLeft(string(id), ephemeralID+directID)
+	return snowflakeTime(local[strings.LastIndexByte(local, '/')+1:]).Before(p.started)
 }
 
 // more posts a further part behind those that are there.
@@ -149,6 +170,9 @@ func (t target) change(ctx context.Context, id community.MessageID, one message)
 	_, err := t.write(ctx, request{method: "PATCH", path: "/channels/" + chat + "/messages/" + local}, one)
 	if err == nil {
 		t.p.shown.Put(string(id), one.hash())
+	}
+	if codeOf(err) == codeUnknownMessage && t.tookAway(id) {
+		return fault.Wrap(err, fault.Gone) // nobody else did
 	}
 	return err
 }

@@ -285,6 +285,57 @@ func TestInvalidCallsAreStopped(t *testing.T) {
 	})
 }
 
+// An answer that shrinks and grows again (another attempt writes it anew) has its parts in order, whatever broke off in between; that the bot took parts away
+// itself is no sign that somebody does not want the answer.
+func TestAnswerThatShrinksAndGrows(t *testing.T) {
+	long := bot.Outgoing{Chat: "discord:" + general, Nonce: "n", Text: bot.Plain(strings.Repeat("one ", 480) + "\n" + strings.Repeat("two ", 480) + "\n" + strings.Repeat("three ", 300))}
+	short := bot.Outgoing{Chat: "discord:" + general, Text: bot.Plain("short")}
+	for name, broken := range map[string]bool{"in one go": false, "broken off": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *fakediscord.Server, r *rig) {
+				ids := r.Send(long)
+				if len(ids) != 3 {
+					t.Fatalf("%d parts", len(ids))
+				}
+				for range 3 {
+					if broken {
+						deletes := 0
+						s.Before(func(q fakediscord.Request) *fakediscord.Answer {
+							if q.Method == "DELETE" {
+								if deletes++; deletes > 1 {
+									return &fakediscord.Answer{Status: 400, Body: `{"code":0,"message":"broken"}`}
+								}
+							}
+							return nil
+						})
+						if _, err := r.platform.Edit(t.Context(), ids, short); err == nil {
+							t.Fatal("nothing broke off")
+						}
+						s.Before(nil)
+					} else if ids = r.Edit(ids, short); len(ids) != 1 {
+						t.Fatalf("%d parts are left", len(ids))
+					}
+					if ids = r.Edit(ids, long); len(ids) != 3 {
+						t.Fatalf("%d parts", len(ids))
+					}
+				}
+				var begin []string
+				for _, m := range s.FromBot(general, anna) {
+					begin = append(begin, m.Content[:3])
+				}
+				if got := fmt.Sprint(begin); got != "[one two thr]" {
+					t.Errorf("shows %s", got)
+				}
+				// A part that somebody else takes away is another matter.
+				s.Remove(general, string(ids[1]))
+				if _, err := r.platform.Edit(t.Context(), ids, bot.Outgoing{Chat: long.Chat, Text: bot.Plain(strings.Repeat("four ", 500))}); !errors.Is(err, bot.ErrDeleted) {
+					t.Errorf("a part was deleted: %v", err)
+				}
+			})
+		})
+	}
+}
+
 // Bad input: a message, a right, a channel that is gone. Errors mean to the Router what they are.
 // A right that is missing is told once per channel and day.
 func TestErrorsHaveTheirMeaning(t *testing.T) {
@@ -295,7 +346,7 @@ func TestErrorsHaveTheirMeaning(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Remove(general, string(ids[0]))
-		if _, err := r.platform.Edit(t.Context(), ids, bot.Outgoing{Chat: chat, Text: bot.Plain("x")}); !fault.Has(err, fault.Gone) {
+		if _, err := r.platform.Edit(t.Context(), ids, bot.Outgoing{Chat: chat, Text: bot.Plain("x")}); !fault.Has(err, fault.Gone) || !errors.Is(err, bot.ErrDeleted) {
 			t.Errorf("edit of what is gone: %v", err)
 		}
 		if err := r.platform.Delete(t.Context(), chat, ids); err != nil {
