@@ -124,7 +124,6 @@ func TestThePageSpeaksTheReadersLanguage(t *testing.T) {
 	}
 }
 
-// A first visit loads everything once. The budget is for what goes over the wire.
 // Who came too late with a link of potluck operator read that it lasts until the program stops; it lasts 10 minutes.
 func TestAUsedLinkTellsHowLongLinksLast(t *testing.T) {
 	for _, l := range reader.Languages() {
@@ -138,6 +137,7 @@ func TestAUsedLinkTellsHowLongLinksLast(t *testing.T) {
 	}
 }
 
+// A first visit loads everything once. The budget is for what goes over the wire.
 func TestThePageIsSmall(t *testing.T) {
 	a, err := loadAssets("Potluck")
 	if err != nil {
