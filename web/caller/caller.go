@@ -31,9 +31,9 @@ func (c *Caller) Of(r *http.Request) string {
 		}
 		return r.RemoteAddr
 	}
-	hops := hops{lines: r.Header.Values("X-Forwarded-For")}
+	forwarded := hops{lines: r.Header.Values("X-Forwarded-For")}
 	for range mostHops {
-		hop, more := hops.last()
+		hop, more := forwarded.last()
 		if !more || !c.trusted(addr) {
 			break
 		}
