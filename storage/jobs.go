@@ -290,8 +290,9 @@ func (s *Jobs) Abandon(ctx context.Context, job int64, failure *fault.Error, o w
 }
 
 // Open returns every job that is not final in the order of submission, with LastNumber, and the running attempts. A job that cannot be read
-// (a damaged row) fails and is refunded instead: one row must not keep the house from starting.
+// (a damaged row) fails and is refunded instead: one row must not keep the house from starting. From now on their waits begin anew.
 func (s *Jobs) Open(ctx context.Context) (jobs []workers.Job, attempts []workers.Attempt, err error) {
+	s.DB.beginWaits(ctx, time.Now())
 	snapshot, err := s.DB.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // jobs and attempts of the same moment
 	if err != nil {
 		return nil, nil, wrap("open jobs", err)

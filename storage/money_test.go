@@ -628,6 +628,61 @@ func TestAuditNamesTheBreach(t *testing.T) {
 	}
 }
 
+// The pool begins waits anew when it starts, and nobody can end them while none runs: after a night without the bot every hold was reported as old.
+func TestDowntimeMakesNoHoldOld(t *testing.T) {
+	w := newWorld(t)
+	w.submit("req:1", ledger.Credit) // may wait for a minute
+	beside, err := storage.OpenBeside(t.Context(), storage.Config{Path: w.db.Path()})
+	w.ok(err)
+	defer beside.Close()
+	old := func(db *storage.DB, at time.Time) bool {
+		t.Helper()
+		r, err := (&storage.Credits{DB: db}).AuditAt(t.Context(), at)
+		w.ok(err)
+		for _, b := range r.Breaches {
+			if b.Invariant != "I6" {
+				t.Errorf("%s: %s", b.Invariant, b.Detail)
+			}
+		}
+		return len(r.Breaches) > 0
+	}
+	night := now.Add(10 * time.Hour)
+	if old(beside, night) {
+		t.Error("nobody was there to end the wait")
+	}
+	if !old(w.db, night) {
+		t.Error("who has the database open should have ended it")
+	}
+	begun := time.Now()
+	_, _, err = w.jobs.Open(t.Context())
+	w.ok(err)
+	if old(w.db, begun.Add(5*time.Minute)) || old(beside, begun.Add(10*time.Hour)) {
+		t.Error("the wait has just begun anew")
+	}
+	if !old(w.db, begun.Add(7*time.Minute)) {
+		t.Error("a minute of waiting and the grace are over")
+	}
+	later := begun.Add(10 * time.Minute)
+	storagetest.Mint(t, w.db, ledger.SpendOf(w.owner), ledger.Credit, "later", later)
+	if !old(beside, begun.Add(10*time.Hour)) {
+		t.Error("the bot was there when the wait and the grace were over: it wrote something else")
+	}
+}
+
+// An attempt that is adopted after a restart may go on as long as its lease, however short its job may wait.
+func TestAdoptedAttemptMakesNoHoldOld(t *testing.T) {
+	w := newWorld(t)
+	a := workers.Attempt{Lease: lease(), Job: w.submit("req:1", ledger.Credit).ID, Number: 1, Worker: w.worker.ID, Engine: "ollama", Model: "qwen3:8b", Started: now, Deadline: now.Add(15 * time.Minute)}
+	w.ok(w.jobs.Lease(t.Context(), a))
+	for minutes, old := range map[int]bool{19: false, 21: true} {
+		r, err := w.credits.AuditAt(t.Context(), now.Add(time.Duration(minutes)*time.Minute))
+		w.ok(err)
+		if len(r.Breaches) > 0 != old {
+			t.Errorf("after %d minutes: %v", minutes, r.Breaches)
+		}
+	}
+}
+
 func TestSealedColumnsHoldNoPlainText(t *testing.T) {
 	s := newStores(t)
 	secrets := s.writeSecrets()
