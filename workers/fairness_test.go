@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -230,50 +231,62 @@ func (c *clinging) cling(ctx context.Context, h *hand) {
 
 // In each trial a machine that comes, works and goes is unlinked at another moment; a job waits in every second of the next 20, and none of them may reach it.
 func TestRevokedWorkerGetsNothing(t *testing.T) {
-	const trials = 1000
-	late, idle := 0, 0
-	for i := range trials {
-		inBubble(t, func(t *testing.T, b *bed) {
-			b.end()
-			b.over = func(s Store) Store { return slow{s} }
-			b.begin()
-			evil := b.decided().enlist(9)
-			busy := b.enlist(8).connect(func(f *protocol.Hello) { f.Slots = 1 }) // with it there, jobs may wait, and it does too few of them
-			go busy.serve(3 * time.Second)
-			ctx, over := context.WithCancel(t.Context())
-			c, done := &clinging{}, make(chan struct{})
-			go func() { defer close(done); c.cling(ctx, evil) }()
-			jobs := 0
-			ask := func() { jobs++; b.do(asked(fmt.Sprint("r", jobs), community.MemberID(1+jobs%3))) }
-			for range 8 {
-				<-time.After(250 * time.Millisecond)
-				ask()
-			}
-			<-time.After(time.Duration(i) * 800 * time.Microsecond) // over one round of coming and going
-			if err := b.pool.Revoke(t.Context(), 1, community.Member{ID: 9}); err != nil {
-				t.Fatal(err)
-			}
-			c.mu.Lock()
-			c.revoked = time.Now()
-			c.mu.Unlock()
-			for range 20 {
-				ask()
-				<-time.After(time.Second)
-			}
-			over()
-			<-done
-			busy.close()
-			if late += c.late; c.got == 0 || c.connected < 2 {
-				idle++
-			}
-		})
+	const trials, shards = 1000, 4
+	var late, idle atomic.Int64
+	t.Run("trials", func(t *testing.T) {
+		for shard := range shards {
+			t.Run(fmt.Sprint(shard), func(t *testing.T) {
+				t.Parallel()
+				for i := shard; i < trials; i += shards {
+					revokeAtWork(t, time.Duration(i)*800*time.Microsecond, &late, &idle) // over one round of coming and going
+				}
+			})
+		}
+	})
+	if n := late.Load(); n > 0 {
+		t.Errorf("%d jobs reached a machine after it was revoked", n)
 	}
-	if late > 0 {
-		t.Errorf("%d jobs reached a machine after it was revoked", late)
+	if n := idle.Load(); n > trials/100 { // then the trials would prove nothing
+		t.Errorf("in %d of %d trials the machine was not at work", n, trials)
 	}
-	if idle > trials/100 { // then the trials would prove nothing
-		t.Errorf("in %d of %d trials the machine was not at work", idle, trials)
-	}
+}
+
+// revokeAtWork unlinks a machine so long after it began to work, adds the jobs that reach it later to late, and one to idle if it never worked.
+func revokeAtWork(t *testing.T, moment time.Duration, late, idle *atomic.Int64) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.end()
+		b.over = func(s Store) Store { return slow{s} }
+		b.begin()
+		evil := b.decided().enlist(9)
+		busy := b.enlist(8).connect(func(f *protocol.Hello) { f.Slots = 1 }) // with it there, jobs may wait, and it does too few of them
+		go busy.serve(3 * time.Second)
+		ctx, over := context.WithCancel(t.Context())
+		c, done := &clinging{}, make(chan struct{})
+		go func() { defer close(done); c.cling(ctx, evil) }()
+		jobs := 0
+		ask := func() { jobs++; b.do(asked(fmt.Sprint("r", jobs), community.MemberID(1+jobs%3))) }
+		for range 8 {
+			<-time.After(250 * time.Millisecond)
+			ask()
+		}
+		<-time.After(moment)
+		if err := b.pool.Revoke(t.Context(), 1, community.Member{ID: 9}); err != nil {
+			t.Fatal(err)
+		}
+		c.mu.Lock()
+		c.revoked = time.Now()
+		c.mu.Unlock()
+		for range 20 {
+			ask()
+			<-time.After(time.Second)
+		}
+		over()
+		<-done
+		busy.close()
+		if late.Add(int64(c.late)); c.got == 0 || c.connected < 2 {
+			idle.Add(1)
+		}
+	})
 }
 
 // Whatever happens, the scheduler gives no worker more than its slots or what it may not see, leaves nobody idle who could work, and in the
