@@ -16,8 +16,8 @@ import (
 	"potluck/workers/protocol"
 )
 
-// uploadsAtOnce is how many of one lease may be under way: a picture and a preview. sendsOfEach is how often each picture may come, for those that broke
-// off; the same again is for previews.
+// uploadsAtOnce is how many of one lease may be under way: a picture and a preview. sendsOfEach is how often each picture may come, or an input go out, for
+// those that broke off; the same again is for previews.
 const (
 	uploadsAtOnce = 2
 	sendsOfEach   = 4
@@ -119,7 +119,7 @@ var (
 	errTooMuch = errors.New("more bytes than the lease may send")
 )
 
-// enter lets an upload of a lease begin; false when enough are under way in this session. After true the caller calls leave once. Those of a session
+// enter lets an upload or download of a lease begin; false when enough are under way in this session. After true the caller calls leave once. Those of a session
 // that broke off may hang for minutes, and must not keep the next one from sending.
 func (b *binding) enter(s *session) bool {
 	b.mu.Lock()
@@ -212,7 +212,7 @@ func (b *binding) keep(n int, data []byte) {
 
 // download serves GET of an input picture (1…n).
 func (l *link) download(w http.ResponseWriter, r *http.Request) {
-	_, b, n, status := l.holder(r)
+	s, b, n, status := l.holder(r)
 	if status == 0 && n > len(b.inputs) {
 		status = http.StatusNotFound
 	}
@@ -220,10 +220,34 @@ func (l *link) download(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, http.StatusText(status), status)
 		return
 	}
+	if !b.enter(s) {
+		http.Error(w, "one picture after the other", http.StatusTooManyRequests)
+		return
+	}
+	defer b.leave(s)
+	if !b.fetch(n) {
+		http.Error(w, "this picture was fetched often enough", http.StatusTooManyRequests)
+		return
+	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(blobTimeout))
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b.inputs[n-1])))
 	_, _ = w.Write(b.inputs[n-1]) // a worker that hangs up asks again
+}
+
+// fetch counts a download of input n against what its lease may fetch in all.
+func (b *binding) fetch(n int) bool {
+	all := int64(0)
+	for _, input := range b.inputs {
+		all += int64(len(input))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fetched+int64(len(b.inputs[n-1])) > sendsOfEach*all {
+		return false
+	}
+	b.fetched += int64(len(b.inputs[n-1]))
+	return true
 }
 
 // deleteBlobs removes what was uploaded for a lease.

@@ -1,10 +1,15 @@
 package workers
 
 import (
+	"bytes"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"potluck/community"
 	"potluck/workers/protocol"
@@ -37,5 +42,61 @@ func TestStartDeletesPicturesThatNobodyNeeds(t *testing.T) {
 		if got := strings.Join(left, " "); got != kept+" notes.txt" {
 			t.Errorf("left: %s", got)
 		}
+	})
+}
+
+func (h *hand) get(lease string, n int) *http.Response {
+	h.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+h.b.net.Addr().String()+protocol.BlobPath+lease+"/"+strconv.Itoa(n), nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+h.welcome.Token)
+	resp, err := h.b.client.Do(req)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return resp
+}
+
+// A lease's input pictures could be fetched as often and by as many connections at once as its worker liked.
+func TestHostileDownloadsAreBounded(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(9).connect(func(f *protocol.Hello) { f.Offers[0].Features = []string{protocol.FeatureVision} })
+		defer h.close()
+		j := asked("r1", 1)
+		j.Input = [][]byte{bytes.Repeat([]byte("a"), 1<<20), bytes.Repeat([]byte("b"), 1<<20)}
+		j.Chat.Messages[0].Images, j.Features = []int{1, 2}, []string{protocol.FeatureVision}
+		c := b.do(j)
+		a := h.take()
+		var hanging []*http.Response
+		for range uploadsAtOnce { // they are begun and not read on
+			hanging = append(hanging, h.get(a.Lease, 1))
+		}
+		more := h.get(a.Lease, 2)
+		if more.Body.Close(); more.StatusCode != http.StatusTooManyRequests {
+			t.Errorf("one more at once: %d", more.StatusCode)
+		}
+		for _, resp := range hanging {
+			resp.Body.Close()
+		}
+		synctest.Wait()
+		fetched := len(hanging)
+		for ; fetched < 100; fetched++ {
+			resp := h.get(a.Lease, 1+fetched%2)
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				break
+			}
+			if err != nil || !bytes.Equal(body, j.Input[fetched%2]) {
+				t.Errorf("picture %d: %d bytes, %v", 1+fetched%2, len(body), err)
+			}
+		}
+		if fetched != sendsOfEach*len(j.Input) {
+			t.Errorf("fetched %d times", fetched)
+		}
+		h.done(a.Lease, protocol.Done{Text: "two pictures"})
+		c.ok()
 	})
 }

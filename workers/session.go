@@ -59,6 +59,7 @@ type binding struct {
 	shown    int              // highest number of a preview that was shown: numbers rise, and none is shown twice
 	uploads  map[*session]int // under way
 	sent     int64            // bytes, of all uploads so far
+	fetched  int64            // bytes, of all downloads so far
 	sealed   bool             // the result is being looked at: its pictures change no more
 }
 
