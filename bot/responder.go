@@ -255,7 +255,7 @@ func (r *Responder) settle(ctx context.Context, rep Reply) error {
 		case fault.Has(err, fault.Gone) && r.sends <= 3:
 			wait = firstBackoff // put forgot the parts and sends a new message, unless the platform tells soon that somebody deleted the old one
 		}
-		if !sleep(ctx, wait) {
+		if Wait(ctx, wait) != nil {
 			return err
 		}
 		if r.withdrawn.Load() {
@@ -272,7 +272,7 @@ func (r *Responder) close(ctx context.Context) error {
 		if err = r.router.store.SetState(ctx, r.request.ID, Delivered); err == nil || r.router.forgotten(ctx, r.request.ID) {
 			break
 		}
-		if !sleep(ctx, wait) {
+		if Wait(ctx, wait) != nil {
 			return fmt.Errorf("mark as delivered: %w", err)
 		}
 	}
@@ -410,18 +410,6 @@ func (r *Responder) holdBack(base context.Context) bool {
 	defer r.mu.Unlock()
 	r.rewake()
 	return true
-}
-
-// sleep waits; false: ctx ended before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // conclude ends a request whose run returned nil without Final: what it showed last is the answer; if that is nothing, nothing is said.
