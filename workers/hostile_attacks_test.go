@@ -199,6 +199,54 @@ var attacks = map[string]struct {
 			}
 		}
 	}},
+	"polite flood of offers": { // as many as may be, with new names, as often as may be
+		hello: idle,
+		do: func(ctx context.Context, a *attacker, conn *websocket.Conn, _ protocol.Welcome) {
+			for n := 0; a.say(ctx, conn, fresh(n)) == nil; n++ {
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(time.Second / offersPerSec):
+				}
+			}
+		},
+	},
+	"more pairs than there are": {hello: idle, do: func(ctx context.Context, a *attacker, conn *websocket.Conn, _ protocol.Welcome) {
+		f := fresh(0)
+		for len(f.Offers) < 10 {
+			f.Offers = append(f.Offers, f.Offers[0])
+		}
+		if a.say(ctx, conn, f) == nil && a.remains(ctx, conn) {
+			a.wrong("5,120 pairs were taken")
+		}
+	}},
+	"bulky frames": {hello: idle, do: func(ctx context.Context, a *attacker, conn *websocket.Conn, _ protocol.Welcome) {
+		if a.shout(ctx, conn, []byte(`{"type":"offer","data":{"offers":[`+strings.Repeat("{},", 80_000)+`{}]}}`)) == nil && a.remains(ctx, conn) {
+			a.wrong("80,001 offers were taken")
+		}
+	}},
+	"flood of pings": {hello: idle, do: func(ctx context.Context, a *attacker, conn *websocket.Conn, _ protocol.Welcome) {
+		go a.remains(ctx, conn)
+		for n := range 1001 {
+			pong, cancel := context.WithTimeout(ctx, time.Second)
+			err := conn.Ping(pong)
+			cancel()
+			if a.frames.Add(1); err != nil {
+				return
+			}
+			if n == 1000 {
+				a.wrong("1,000 pings were answered at once")
+			}
+		}
+	}},
+	"pieces without content": {hello: idle, do: func(ctx context.Context, a *attacker, conn *websocket.Conn, _ protocol.Welcome) {
+		go a.remains(ctx, conn)
+		w, err := conn.Writer(ctx, websocket.MessageText)
+		for err == nil {
+			_, err = w.Write(nil)
+			a.frames.Add(1)
+		}
+	}},
 	"flood of finals": {do: func(ctx context.Context, a *attacker, conn *websocket.Conn, _ protocol.Welcome) {
 		for a.say(ctx, conn, protocol.Event{Lease: fmt.Sprintf("%032x", rand.Uint64()), Seq: 1, Kind: protocol.EventDone, Done: &protocol.Done{Text: "paid?"}}) == nil {
 		}
@@ -328,6 +376,29 @@ var attacks = map[string]struct {
 	}},
 }
 
+// idle is a hello that offers nothing, so no job distracts from the attack.
+func idle(h *protocol.Hello) { h.Offers = nil }
+
+// remains reads until the connection ends; false when that was the pool's doing.
+func (a *attacker) remains(ctx context.Context, conn *websocket.Conn) bool {
+	a.next(ctx, conn)
+	conn.CloseNow() // a ping that is under way would wait for ever
+	return ctx.Err() != nil
+}
+
+// fresh are offers with as many pairs as a worker may have, under names that nobody has seen.
+func fresh(n int) protocol.OfferFrame {
+	f := protocol.OfferFrame{Slots: protocol.MaxSlots}
+	for i := range protocol.MaxAllPairs / protocol.MaxPairs {
+		o := protocol.Offer{Kind: protocol.Translate, Engine: "e", Model: fmt.Sprint("fresh", n, "-", i)}
+		for j := range protocol.MaxPairs {
+			o.Pairs = append(o.Pairs, protocol.Pair{From: fmt.Sprint("f", n), To: fmt.Sprint("t", j), Quality: protocol.Rough})
+		}
+		f.Offers = append(f.Offers, o)
+	}
+	return f
+}
+
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
@@ -355,6 +426,25 @@ var strangers = map[string]func(ctx context.Context, a *attacker){
 		<-ctx.Done()
 		for _, c := range conns {
 			c.Close()
+		}
+	},
+	"large hellos": func(ctx context.Context, a *attacker) {
+		for ctx.Err() == nil {
+			var crowd sync.WaitGroup
+			for range strangersPerAddress {
+				crowd.Go(func() {
+					short, cancel := context.WithTimeout(ctx, protocol.HelloTimeout)
+					defer cancel()
+					_, _, err := a.enter(short, func(h *protocol.Hello) {
+						h.Offers = make([]protocol.Offer, 3000) // some 150 KB
+					})
+					if a.frames.Add(1); err == nil {
+						a.wrong("a stranger was let in")
+					}
+				})
+			}
+			crowd.Wait()
+			<-time.After(20 * time.Millisecond)
 		}
 	},
 	"garbage before the handshake": func(ctx context.Context, a *attacker) {
