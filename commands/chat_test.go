@@ -167,6 +167,7 @@ func openOn(t *testing.T, db *storage.DB, platform *bottest.Platform, services *
 		Platforms: []bot.Platform{s.platform}, Commands: commands.All(house), Actions: commands.Actions(house), Listeners: commands.Listeners(house),
 		Reactions: commands.Reactions(house), Gate: house.Gate,
 		Store: requests, People: s.people, Catalogue: commands.Texts(), Log: slog.New(slog.DiscardHandler), Pace: time.Millisecond,
+		Limits: bot.Limits{PerMinute: 100}, // a test says more in a minute than a person
 	})
 	if err != nil {
 		t.Fatal(err)
