@@ -201,7 +201,7 @@ type EventKind string
 
 const (
 	EventText     EventKind = "text"
-	EventProgress EventKind = "progress"
+	EventProgress EventKind = "progress" // also says that a model is at work of which nothing can be shown yet: it loads, or thinks
 	EventPreview  EventKind = "preview"
 	EventDone     EventKind = "done"
 	EventError    EventKind = "error"

@@ -68,7 +68,7 @@ func (e *OpenAI) chat(ctx context.Context, job protocol.Assign, out Output) (Res
 		seed := int(*job.Chat.Seed)
 		req.Seed = &seed
 	}
-	done, err := e.stream(ctx, req, out.Text)
+	done, err := e.stream(ctx, req, out.Text, func() { out.Progress(0, 0, 0) })
 	return Result{Done: done}, err
 }
 
@@ -98,7 +98,8 @@ func (e *OpenAI) translate(ctx context.Context, job protocol.Assign, out Output)
 				req.ChatTemplateKwargs = map[string]any{"enable_thinking": false}
 			}
 			e.mu.Unlock()
-			done, err := e.stream(ctx, req, func(string) {})
+			still := func() { out.Progress(float64(n)/float64(len(t.Segments)), n, len(t.Segments)) }
+			done, err := e.stream(ctx, req, nil, still)
 			if err != nil {
 				return Result{}, err
 			}

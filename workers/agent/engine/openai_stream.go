@@ -24,8 +24,13 @@ var errSlow = errors.New("no event in time")
 // tokens estimates from above how many tokens a text has.
 func tokens(text string) int { return utf8.RuneCountInString(text)/2 + 1 }
 
-// stream sends one request and hands the answer's text on as it comes.
-func (e *OpenAI) stream(ctx context.Context, req openai.ChatCompletionRequest, text func(string)) (protocol.Done, error) {
+// stillEvery is how often a model that writes nothing for people is said to be at work all the same: it thinks, or translates. A server gives up a
+// worker of which nothing comes.
+const stillEvery = 5 * time.Second
+
+// stream sends one request and hands the answer's text on as it comes (text may be nil: nobody looks). still is called now and then while the model
+// writes something that is not shown.
+func (e *OpenAI) stream(ctx context.Context, req openai.ChatCompletionRequest, text func(string), still func()) (protocol.Done, error) {
 	if err := e.bound(&req); err != nil {
 		return protocol.Done{}, err
 	}
@@ -37,7 +42,13 @@ func (e *OpenAI) stream(ctx context.Context, req openai.ChatCompletionRequest, t
 	watch := time.AfterFunc(e.cfg.FirstByte, func() { hangUp(errSlow) })
 	defer watch.Stop()
 
-	a := newAnswer(text)
+	shown := time.Now()
+	a := newAnswer(func(s string) {
+		if text != nil {
+			shown = time.Now()
+			text(s)
+		}
+	})
 	stream, err := e.client.CreateChatCompletionStream(ctx, req)
 	if err != nil {
 		return protocol.Done{}, broken(ctx, err)
@@ -55,6 +66,10 @@ func (e *OpenAI) stream(ctx context.Context, req openai.ChatCompletionRequest, t
 		}
 		ended := a.finish != ""
 		a.take(chunk)
+		if now := time.Now(); now.Sub(shown) >= stillEvery {
+			shown = now
+			still()
+		}
 		switch {
 		case !ended && a.finish != "":
 			// Only the usage and the end mark follow; some servers send neither and keep the connection.
