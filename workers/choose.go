@@ -25,10 +25,11 @@ type idleKey struct {
 	model    string
 }
 
+// ticket is a place of an idle worker. It holds no offer: one that is out of date may stand in its heap for long, and offers may be large.
 type ticket struct {
 	node   *node
 	number uint64
-	offer  *offer
+	place  int // of the offer among the worker's
 }
 
 // idleHeap is swept of invalid tickets whenever it has doubled.
@@ -45,12 +46,21 @@ func (s *scheduler) rate(w *node, o *offer) float64 {
 	return 1
 }
 
-// merit orders workers for a job, least first: real before demo, loaded before not, fast before slow, trouble last.
+func (s *scheduler) measured(w *node, o *offer) bool {
+	return s.speeds[speedKey{w.id, o.Kind, o.canonical}].Rate > 0
+}
+
+// merit orders workers for a job, least first: real before demo, loaded before not, fast before slow, trouble last. Each fault in a row halves what a
+// speed is worth, and takes from a worker that was never measured the benefit of the doubt: it must not go before others again and again.
 func (s *scheduler) merit(w *node, o *offer) float64 {
-	k := -float64(int(min(s.rate(w, o), 1e4)*10)) * 10
-	if t := w.troubles[speedKey{w.id, o.Kind, o.canonical}]; t != nil {
-		k += float64(min(t.inRow, 9))
+	rate, faults := s.rate(w, o), min(s.faults(w, o), 9)
+	if faults > 0 {
+		if !s.measured(w, o) {
+			rate = unmeasured
+		}
+		rate /= float64(int(1) << faults)
 	}
+	k := -float64(int(min(rate, 1e4)*10))*10 + float64(faults)
 	if !o.Loaded {
 		k += 1e7
 	}
@@ -58,11 +68,6 @@ func (s *scheduler) merit(w *node, o *offer) float64 {
 		k += 1e9
 	}
 	return k
-}
-
-func (s *scheduler) resting(w *node, o *offer) bool {
-	t := w.troubles[speedKey{w.id, o.Kind, o.canonical}]
-	return t != nil && !t.until.IsZero()
 }
 
 // best is the worker's best offer for a need, whatever the community.
@@ -233,6 +238,7 @@ func (s *scheduler) dispatch(e *entry, w *node, o *offer, now time.Time) {
 	s.unqueue(e)
 	e.node, e.last, e.offer = w, w.id, o
 	w.running++
+	s.probe(e)
 	// What a member's own machine does costs nobody else anything.
 	if e.member == 0 || e.member != w.owner {
 		e.charged = e.cost
@@ -254,9 +260,12 @@ func (s *scheduler) rest(w *node) {
 	if w.ticket != 0 {
 		return
 	}
+	if s.tickets >= s.sweepAt {
+		s.sweepIdle()
+	}
 	s.tie++
 	w.ticket = s.tie
-	for _, o := range w.offers {
+	for i, o := range w.offers {
 		if s.resting(w, o) {
 			continue
 		}
@@ -270,10 +279,10 @@ func (s *scheduler) rest(w *node) {
 					s.idle[key] = h
 				}
 				if len(h.minHeap) >= h.sweepAt {
-					h.keep(ticket.valid)
-					h.sweepAt = max(64, 2*len(h.minHeap))
+					s.tickets -= h.sweep()
 				}
-				h.push(&slot[ticket]{key: k, tie: w.ticket, value: ticket{w, w.ticket, o}})
+				s.tickets++
+				h.push(&slot[ticket]{key: k, tie: w.ticket, value: ticket{w, w.ticket, i}})
 			}
 		}
 		put("")
@@ -288,18 +297,49 @@ func (s *scheduler) rest(w *node) {
 
 func (t ticket) valid() bool { return t.number == t.node.ticket }
 
+// offer is what a valid ticket stands for: a worker's tickets become invalid whenever its offers change.
+func (t ticket) offer() *offer { return t.node.offers[t.place] }
+
+// sweep drops the invalid tickets of a heap and tells how many.
+func (h *idleHeap) sweep() int {
+	before := len(h.minHeap)
+	h.keep(ticket.valid)
+	h.sweepAt = max(64, 2*len(h.minHeap))
+	return before - len(h.minHeap)
+}
+
+// fewTickets are not worth a look at all heaps.
+const fewTickets = 4096
+
+// sweepIdle drops every invalid ticket, and the heaps that are empty then. A worker that offers other models again and again leaves heaps that nobody
+// looks into: so this is done whenever the tickets have doubled, not by the clock.
+func (s *scheduler) sweepIdle() {
+	s.tickets = 0
+	for key, h := range s.idle {
+		if h.sweep(); len(h.minHeap) == 0 {
+			delete(s.idle, key)
+		}
+		s.tickets += len(h.minHeap)
+	}
+	s.sweepAt = max(fewTickets, 2*s.tickets)
+}
+
 // idleFor finds the best idle worker for a job that just came: its owner's own first.
 func (s *scheduler) idleFor(e *entry, now time.Time) (*node, *offer) {
 	g := e.group
 	usable := func(t ticket) bool {
 		w := t.node
-		if !t.valid() || w.free() <= 0 || !w.usable() || !w.may(&g.need) || !w.admits(g.class, e.community) || !t.offer.suits(&g.need) || s.resting(w, t.offer) {
+		if !t.valid() || w.free() <= 0 || !w.usable() || !w.may(&g.need) || !w.admits(g.class, e.community) {
+			return false
+		}
+		o := t.offer()
+		if !o.suits(&g.need) || s.resting(w, o) {
 			return false
 		}
 		if _, barred := g.barred[w.id]; barred {
 			return false
 		}
-		rank, _ := t.offer.quality(&g.need)
+		rank, _ := o.quality(&g.need)
 		return rank > 0 || !s.hasReal(g)
 	}
 	var found *slot[ticket]
@@ -310,6 +350,7 @@ func (s *scheduler) idleFor(e *entry, now time.Time) (*node, *offer) {
 		}
 		for len(h.minHeap) > 0 && !h.minHeap[0].value.valid() {
 			h.remove(h.minHeap[0])
+			s.tickets--
 		}
 		if len(h.minHeap) == 0 {
 			delete(s.idle, idleKey{audience, g.kind, g.model})
@@ -346,5 +387,5 @@ func (s *scheduler) idleFor(e *entry, now time.Time) (*node, *offer) {
 			}
 		}
 	}
-	return found.value.node, found.value.offer
+	return found.value.node, found.value.offer()
 }

@@ -92,7 +92,7 @@ type entry struct {
 	barred    map[int64]bool
 	node      *node  // whose slot it takes
 	last      int64  // the worker of the last attempt
-	offer     *offer // of the last attempt; nil after an adoption
+	offer     *offer // of the last attempt; nil until an adopted one's worker is there
 	// Written by ranks.
 	position int
 	ahead    float64
@@ -154,8 +154,11 @@ func (s *scheduler) enqueue(e *entry, now time.Time) {
 	}
 	if w, o := s.idleFor(e, now); w != nil {
 		s.dispatch(e, w, o, now)
-		if w.free() <= 0 {
+		switch {
+		case w.free() <= 0:
 			w.ticket = 0
+		case w.ticket == 0: // it is on probation with this one, and may do others
+			s.fill(w, now)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (p *Pool) arrive(in arrival, now time.Time) {
 				l.offer = p.offerOf(w, l)
 			}
 			if l.job.phase == running {
-				p.sched.attach(l.job.ID, w.ID)
+				p.sched.attach(l.job.ID, w.ID, l.offer)
 			}
 			in.session.bind(l.binding)
 			l.job.feed.start(l.Number, w.Worker)

@@ -28,6 +28,8 @@ type scheduler struct {
 	mine    map[community.MemberID][]*entry // queued, by who asked
 	owners  map[community.MemberID]map[int64]*node
 	idle    map[idleKey]*idleHeap
+	tickets int // in idle, valid or not
+	sweepAt int // so many tickets
 	demos   map[int64]*node
 	retries map[*group]bool
 	ruled   map[int64]*node // with limits of their owners
@@ -35,7 +37,8 @@ type scheduler struct {
 	speeds  map[speedKey]Speed
 	steps   [4][]int // known limits of offers, sorted: context, pixels, steps, count
 	out     []assignment
-	forgot  time.Time // when forget last ran
+	forgot  time.Time                       // when forget last ran
+	gone    map[int64]map[speedKey]*trouble // of workers that left: who comes back is no stranger
 }
 
 type schedulerConfig struct {
@@ -118,7 +121,7 @@ func newScheduler(cfg schedulerConfig, speeds []Speed) *scheduler {
 	s := &scheduler{
 		cfg: cfg, jobs: map[int64]*entry{}, nodes: map[int64]*node{}, groups: map[need]*group{}, mine: map[community.MemberID][]*entry{},
 		idle: map[idleKey]*idleHeap{}, demos: map[int64]*node{}, retries: map[*group]bool{}, ruled: map[int64]*node{}, speeds: map[speedKey]Speed{}, root: newClient(),
-		owners: map[community.MemberID]map[int64]*node{},
+		owners: map[community.MemberID]map[int64]*node{}, sweepAt: fewTickets, gone: map[int64]map[speedKey]*trouble{},
 	}
 	s.root.communities = map[community.CommunityID]*client{}
 	for _, v := range speeds {
@@ -175,18 +178,18 @@ func (s *scheduler) adopt(j *Job, seconds float64, worker int64, now time.Time) 
 	s.jobs[j.ID] = &entry{id: j.ID, community: j.Community, member: j.Member, cost: seconds, since: now, need: s.coarse(needOf(j)), last: worker}
 }
 
-// attach books a running job on its worker.
-func (s *scheduler) attach(id, worker int64) {
+// attach books a running job on its worker, with what it does it by.
+func (s *scheduler) attach(id, worker int64, o *offer) {
 	e, w := s.jobs[id], s.nodes[worker]
 	if e == nil || w == nil || e.node != nil || e.group != nil {
 		return
 	}
-	e.node = w
+	e.node, e.offer = w, o
 	w.running++
 }
 
-// forget drops clients that neither wait nor are ahead of those that do, and idle heaps of offers that are gone.
-func (s *scheduler) forget() {
+// forget drops clients that neither wait nor are ahead of those that do, idle heaps of offers that are gone, and troubles that are long past.
+func (s *scheduler) forget(now time.Time) {
 	past := func(parent, c *client) bool {
 		t := parent.least()
 		return c.queued+c.running == 0 && (t != nil && c.counter <= t.counter || t == nil && c.counter <= parent.floor)
@@ -201,9 +204,20 @@ func (s *scheduler) forget() {
 			delete(s.root.communities, id)
 		}
 	}
-	for key, h := range s.idle {
-		if h.keep(ticket.valid); len(h.minHeap) == 0 {
-			delete(s.idle, key)
+	s.sweepIdle()
+	long := func(_ speedKey, t *trouble) bool { return t.past(now) }
+	mended := due(s.nodes, func(w *node) bool {
+		before := len(w.troubles)
+		maps.DeleteFunc(w.troubles, long)
+		return len(w.troubles) < before
+	})
+	for _, w := range mended { // it stands higher among the idle ones now
+		s.changed(w)
+		s.fill(w, now)
+	}
+	for id, troubles := range s.gone {
+		if maps.DeleteFunc(troubles, long); len(troubles) == 0 {
+			delete(s.gone, id)
 		}
 	}
 }
@@ -215,6 +229,9 @@ func (s *scheduler) drop(id int64, now time.Time) {
 		return
 	}
 	delete(s.jobs, id)
+	if w := s.probed(e); w != nil {
+		defer func() { s.fill(w, now) }()
+	}
 	if e.group != nil {
 		s.unqueue(e)
 		return
@@ -253,9 +270,7 @@ func (s *scheduler) settled(id int64, actual float64, now time.Time) {
 	}
 	if w := s.nodes[e.last]; w != nil && e.offer != nil {
 		s.did(w, now)
-		key := speedKey{w.id, e.offer.Kind, e.offer.canonical}
-		t := w.troubles[key]
-		if delete(w.troubles, key); t != nil && !t.until.IsZero() { // its rest is over: what was kept from it may come
+		if s.redeemed(w, e.offer) { // what was kept from it may come
 			s.changed(w)
 			defer func() { s.fill(w, now) }()
 		}
@@ -282,22 +297,13 @@ func (s *scheduler) correct(e *entry, actual float64) {
 	}
 }
 
-const (
-	blameless verdict = iota // not the worker's doing, it may have the job again
-	declined                 // it will not do this job
-	crowded                  // busy after all: rests for a moment
-	failed                   // its fault
-)
-
-// crowdedRest is how long a worker that was busy after all is left alone with that model.
-const crowdedRest = 2 * time.Second
-
 // connect makes a worker known, or known anew. What runs on it stays booked.
 func (s *scheduler) connect(worker Worker, offers []*offer, slots int, paused bool, now time.Time) {
 	w := s.nodes[worker.ID]
 	if w == nil {
-		w = &node{id: worker.ID}
+		w = &node{id: worker.ID, troubles: s.gone[worker.ID]}
 		s.nodes[worker.ID] = w
+		delete(s.gone, worker.ID)
 	}
 	s.own(w, worker)
 	s.obey(w, worker, now)
@@ -358,6 +364,10 @@ func (s *scheduler) leave(id int64, now time.Time) {
 		return
 	}
 	w.ticket, w.away = 0, true
+	w.offers, w.matches = nil, nil // tickets that are out of date still hold the node
+	if len(w.troubles) > 0 {
+		s.gone[id] = w.troubles
+	}
 	delete(s.nodes, id)
 	delete(s.owners[w.owner], id)
 	if len(s.owners[w.owner]) == 0 {
@@ -399,7 +409,7 @@ func (o *offer) demonstrates() bool {
 func (s *scheduler) tick(now time.Time) {
 	if now.Sub(s.forgot) >= time.Minute {
 		s.forgot = now
-		s.forget()
+		s.forget(now)
 	}
 	s.clock(now)
 	rested := due(s.nodes, func(w *node) bool {

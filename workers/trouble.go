@@ -9,15 +9,128 @@ import (
 	"potluck/community"
 )
 
-// trouble is what went wrong with one model on one worker.
+// trouble is what went wrong with one model on one worker, or with all models of a kind.
 type trouble struct {
 	inRow int
+	busy  int           // times in a row that it was busy after all
 	rest  time.Duration // how long the last rest was
 	until time.Time     // rests until then
+	probe int64         // the one job that it has on probation: after a rest it must do one before it gets more
+	last  time.Time     // when something went wrong
 }
+
+// anyModel stands for all models of a kind together in the key of a trouble; no model is called so. A worker that fails with one model after the other
+// is no better than one that fails with one.
+const anyModel = "\x00"
+
+// unmeasured is the speed that a worker is taken to have at least, in reference seconds per second: it may be a processor without a GPU.
+const unmeasured = 0.05
 
 // verdict says what a failed attempt means for the worker.
 type verdict int
+
+const (
+	blameless verdict = iota // not the worker's doing, it may have the job again
+	declined                 // it will not do this job
+	crowded                  // busy after all: rests for a moment
+	failed                   // its fault
+)
+
+// A worker that was busy after all is left alone with that model for crowdedRest, and twice as long each time that it is busy again, up to crowdedMax.
+const (
+	crowdedRest = 2 * time.Second
+	crowdedMax  = time.Minute
+)
+
+// longPast is when a trouble is forgotten.
+const longPast = time.Hour
+
+func (t *trouble) past(now time.Time) bool {
+	return t.until.IsZero() && t.probe == 0 && now.Sub(t.last) >= longPast
+}
+
+// trouble finds what went wrong with an offer of a worker; both may be nil.
+func (w *node) trouble(o *offer) (model, kind *trouble) {
+	if len(w.troubles) == 0 {
+		return nil, nil
+	}
+	return w.troubles[speedKey{w.id, o.Kind, o.canonical}], w.troubles[speedKey{w.id, o.Kind, anyModel}]
+}
+
+func (t *trouble) resting() bool { return t != nil && (!t.until.IsZero() || t.probe != 0) }
+
+// resting tells whether a worker gets nothing for an offer now.
+func (s *scheduler) resting(w *node, o *offer) bool {
+	model, kind := w.trouble(o)
+	return model.resting() || kind.resting()
+}
+
+// rested is until when a worker rests from an offer; zero when it is on probation.
+func (w *node) rested(o *offer) (until time.Time) {
+	model, kind := w.trouble(o)
+	for _, t := range [2]*trouble{model, kind} {
+		if t != nil {
+			until = later(until, t.until)
+		}
+	}
+	return until
+}
+
+// faults is how often in a row a worker failed with an offer's model or, with several models, at its kind.
+func (s *scheduler) faults(w *node, o *offer) (n int) {
+	model, kind := w.trouble(o)
+	if model != nil {
+		n = model.inRow
+	}
+	if kind != nil {
+		n = max(n, kind.inRow)
+	}
+	return n
+}
+
+// probe puts a worker that failed too often on probation with a job: until that is over it gets no other of the model, or of the kind.
+func (s *scheduler) probe(e *entry) {
+	w := e.node
+	model, kind := w.trouble(e.offer)
+	began := false
+	if model != nil && model.inRow >= s.cfg.FaultsInRow {
+		model.probe, began = e.id, true
+	}
+	if kind != nil && kind.inRow >= kindFaults*s.cfg.FaultsInRow {
+		kind.probe, began = e.id, true
+	}
+	if began {
+		s.changed(w)
+	}
+}
+
+// probed ends the probation of the worker that a job was given to, and returns it: it may be filled. nil when it was on none.
+func (s *scheduler) probed(e *entry) *node {
+	w := s.nodes[e.last]
+	if w == nil || e.offer == nil {
+		return nil
+	}
+	model, kind := w.trouble(e.offer)
+	ended := false
+	for _, t := range [2]*trouble{model, kind} {
+		if t != nil && t.probe == e.id {
+			t.probe, ended = 0, true
+		}
+	}
+	if !ended {
+		return nil
+	}
+	s.changed(w)
+	return w
+}
+
+// redeemed forgets what went wrong with an offer, because a job was done by it. It tells whether something was kept from the worker because of that.
+func (s *scheduler) redeemed(w *node, o *offer) bool {
+	model, kind := w.trouble(o)
+	delete(w.troubles, speedKey{w.id, o.Kind, o.canonical})
+	delete(w.troubles, speedKey{w.id, o.Kind, anyModel})
+	return model.resting() || kind.resting()
+}
 
 // end books that an attempt ended without a result, and why. The job waits outside until again.
 func (s *scheduler) end(id int64, v verdict, now time.Time) {
@@ -34,6 +147,9 @@ func (s *scheduler) end(id int64, v verdict, now time.Time) {
 		barred[e.last] = barred[e.last] || v == declined
 		e.barred = barred
 	}
+	if w := s.probed(e); w != nil {
+		defer func() { s.fill(w, now) }()
+	}
 	if w := s.nodes[e.last]; w != nil && e.offer != nil && (v == failed || v == crowded) {
 		s.blame(w, e.offer, v, now)
 	}
@@ -43,7 +159,20 @@ func (s *scheduler) end(id int64, v verdict, now time.Time) {
 }
 
 func (s *scheduler) blame(w *node, o *offer, v verdict, now time.Time) {
-	key := speedKey{w.id, o.Kind, o.canonical}
+	if t := w.troubled(speedKey{w.id, o.Kind, o.canonical}, now); v == crowded {
+		t.crowd(now)
+	} else {
+		t.fault(s.cfg.FaultsInRow, &s.cfg, now)
+		w.troubled(speedKey{w.id, o.Kind, anyModel}, now).fault(kindFaults*s.cfg.FaultsInRow, &s.cfg, now)
+	}
+	s.changed(w)
+	s.fill(w, now)
+}
+
+// kindFaults times as many faults in a row as make one model rest make the whole kind rest.
+const kindFaults = 2
+
+func (w *node) troubled(key speedKey, now time.Time) *trouble {
 	if w.troubles == nil {
 		w.troubles = map[speedKey]*trouble{}
 	}
@@ -52,14 +181,23 @@ func (s *scheduler) blame(w *node, o *offer, v verdict, now time.Time) {
 		t = &trouble{}
 		w.troubles[key] = t
 	}
-	if v == crowded {
-		t.until = now.Add(crowdedRest)
-	} else if t.inRow++; t.inRow >= s.cfg.FaultsInRow {
-		t.rest = min(max(2*t.rest, s.cfg.BackOff), s.cfg.BackOffMax)
+	t.last = now
+	return t
+}
+
+func (t *trouble) fault(most int, cfg *schedulerConfig, now time.Time) {
+	if t.inRow++; t.inRow >= most {
+		t.rest = min(max(2*t.rest, cfg.BackOff), cfg.BackOffMax)
 		t.until = now.Add(t.rest)
 	}
-	s.changed(w)
-	s.fill(w, now)
+}
+
+// crowd lets a busy worker rest. Several jobs that it could not take at one moment count once.
+func (t *trouble) crowd(now time.Time) {
+	if t.until.IsZero() {
+		t.busy++
+		t.until = now.Add(min(crowdedRest<<min(t.busy-1, 10), crowdedMax))
+	}
 }
 
 // again queues a job whose attempt ended.
@@ -125,6 +263,12 @@ func (s *scheduler) bar(id int64, owner community.MemberID) {
 func (s *scheduler) others(id int64, owner community.MemberID) bool {
 	e := s.jobs[id]
 	return e != nil && s.willing(&e.need, e.barred, e.community, func(w *node) bool { return w.owner != owner })
+}
+
+// elsewhere tells whether another worker that is here could do a running job.
+func (s *scheduler) elsewhere(id, worker int64) bool {
+	e := s.jobs[id]
+	return e != nil && s.willing(&e.need, e.barred, e.community, func(w *node) bool { return w.id != worker && !w.away })
 }
 
 // willing tells whether some live worker that may be asked could do a need and is not barred from it for good.

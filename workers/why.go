@@ -207,7 +207,9 @@ func (s *scheduler) hindered(e *entry, w *node) (h Hindered, does bool) {
 	case barred:
 		h.Obstacle = ObstacleTried
 	case s.resting(w, offered):
-		h.Obstacle, h.Until = ObstacleResting, w.troubles[speedKey{w.id, offered.Kind, offered.canonical}].until
+		if h.Obstacle, h.Until = ObstacleResting, w.rested(offered); h.Until.IsZero() {
+			h.Obstacle = ObstacleBusy // on probation, with one job
+		}
 	case w.away:
 		h.Obstacle = ObstacleAway
 	case rank == 0 && s.hasReal(e.group):
