@@ -49,11 +49,16 @@ func (p *Pool) Revoke(ctx context.Context, id int64, by community.Member) error 
 	if err := p.store.Revoke(ctx, id, time.Now()); err != nil {
 		return fmt.Errorf("revoke worker %d: %w", id, err)
 	}
+	done := time.Now()
 	ctx, cancel := afterWrite(ctx)
 	defer cancel()
 	return p.ask(ctx, func(now time.Time) {
-		p.revoked[id] = true
-		if w := p.present[id]; w != nil {
+		w := p.present[id]
+		if w != nil && w.read.After(done) { // linked again meanwhile
+			return
+		}
+		p.revoked[id] = done
+		if w != nil {
 			p.gone(w, now)
 		}
 	})

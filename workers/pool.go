@@ -41,8 +41,8 @@ type Pool struct {
 	keys       map[string]*job
 	leases     map[string]*lease
 	present    map[int64]*presence
-	revoked    map[int64]bool
-	running    int // tasks that have not come back
+	revoked    map[int64]time.Time // since when; not those that were linked again
+	running    int                 // tasks that have not come back
 	closing    bool
 	begun      time.Time
 	decided    bool          // the restart grace is over
@@ -206,7 +206,7 @@ func New(cfg Config, store Store, rates Rates, log *slog.Logger) (*Pool, error) 
 	}
 	p := &Pool{
 		cfg: cfg, store: store, rates: rates, log: log, inbox: make(chan any, 256), stopped: make(chan struct{}), jobs: map[int64]*job{}, keys: map[string]*job{},
-		leases: map[string]*lease{}, present: map[int64]*presence{}, revoked: map[int64]bool{}, restored: map[string]*lease{},
+		leases: map[string]*lease{}, present: map[int64]*presence{}, revoked: map[int64]time.Time{}, restored: map[string]*lease{},
 		fresh: map[int64]freshRow{},
 	}
 	p.tallied.Attempts = map[Outcome]int{}
@@ -418,22 +418,12 @@ func (p *Pool) persist(ctx context.Context, what string, job int64, call func(co
 	}
 }
 
-// Submitting.
-
-// Leasing.
-
-// Workers coming, speaking and going.
-
 // usualWork is the work by which the models of a kind are ordered from cheap to dear.
 var usualWork = map[protocol.Kind]ledger.Work{
 	protocol.Chat:      {Kind: string(protocol.Chat), InTokens: 500, OutTokens: 500},
 	protocol.Image:     {Kind: string(protocol.Image), Pixels: 1 << 20, Steps: 20},
 	protocol.Translate: {Kind: string(protocol.Translate), InTokens: 200},
 }
-
-// Ending attempts.
-
-// Settling.
 
 // speedShare is the weight of the newest job in a measured speed.
 const speedShare = 0.2
@@ -460,8 +450,6 @@ func (p *Pool) rejected(l *lease, why error, now time.Time) {
 	p.log.Info("result rejected", "job", l.Job, "worker", l.Worker, "model", l.Model, "err", why)
 	p.attemptOver(l, OutcomeRejected, failed, true, now)
 }
-
-// Time.
 
 // due returns those that need something done, in the order of their numbers: what the pool does must not hang on the order of a map, so that a
 // simulated run can be played again.

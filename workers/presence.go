@@ -8,71 +8,13 @@ import (
 	"potluck/workers/protocol"
 )
 
+// arrive takes a worker that has proved its key into the house, or shows it the door.
 func (p *Pool) arrive(in arrival, now time.Time) {
-	if in.joined {
-		delete(p.revoked, in.worker.ID)
-	}
-	if p.closing || p.revoked[in.worker.ID] {
-		code := protocol.ByeRevoked
-		if p.closing {
-			code = protocol.ByeShutdown
-		}
-		in.reply <- protocol.Bye{Code: code}
+	if p.turnedAway(in) {
 		return
 	}
-	w := p.present[in.worker.ID]
-	if w == nil {
-		w = &presence{leases: map[string]*lease{}}
-		p.present[in.worker.ID] = w
-	} else if w.session != nil {
-		w.session.end(protocol.Bye{Code: protocol.ByeReplaced, Reason: "this worker connected again"})
-	}
-	if r, ok := p.fresh[in.worker.ID]; ok && r.read.After(in.read) { // a Refresh overtook the handshake
-		in.worker, in.read = r.Worker, r.read
-	}
-	w.Worker, w.read, w.session, w.since, w.away = in.worker, in.read, in.session, now, time.Time{}
-	w.Seen, w.Hardware = now, in.hello.Hardware
-	w.slots, w.free, w.draining, w.load, w.paused = in.hello.Slots, in.hello.Slots, false, nil, ""
-	if in.hello.Paused {
-		w.paused = "paused"
-	}
-	w.raw, w.offers, w.shown = in.hello.Offers, in.offers, nil
-	announced := map[string]bool{}
-	for _, r := range in.hello.Running {
-		announced[r.Lease] = true
-	}
-	for id, l := range p.restored {
-		if l.Worker == w.ID {
-			w.leases[id] = l
-		}
-	}
-	p.sched.connect(w.Worker, w.offers, w.slots, true, now) // nothing new before the leases are sorted out
-	var adopted []string
-	var fresh, gone []*lease
-	for _, l := range inOrder(w.leases) {
-		id := l.Lease
-		switch {
-		case announced[id]:
-			adopted = append(adopted, id)
-			l.sent, l.accepted = true, true
-			if delete(p.restored, id); l.restored { // it is at work: it may go on as long as its lease
-				l.job.deadline = later(l.job.deadline, l.Deadline)
-			}
-			if l.offer == nil {
-				l.offer = p.offerOf(w, l)
-			}
-			if l.job.phase == running {
-				p.sched.attach(l.job.ID, w.ID, l.offer)
-			}
-			in.session.bind(l.binding)
-			l.job.feed.start(l.Number, w.Worker)
-		case l.job.phase == settling:
-		case l.durable && !l.sent:
-			fresh = append(fresh, l)
-		case l.durable:
-			gone = append(gone, l)
-		}
-	}
+	w := p.comeIn(in, now)
+	adopted, fresh, gone := p.sortLeases(w, in, now)
 	welcome := protocol.Welcome{
 		Worker: w.ID, Name: w.Name, Owner: w.OwnerName, Token: in.session.token(), BeatMS: int(p.cfg.Beat.Milliseconds()), Adopted: adopted,
 	}
@@ -91,6 +33,109 @@ func (p *Pool) arrive(in arrival, now time.Time) {
 	paused := in.hello.Paused
 	p.sched.change(w.ID, now, func(n *node) { n.paused = paused })
 	p.changed(w, now) // at once, unless it was here a moment ago
+}
+
+// turnedAway says goodbye to a worker that may not come in: the pool ends, or it was unlinked. When it was linked anew, with a code, that holds against
+// what was unlinked before; where the two overlapped, the store knows which came last.
+func (p *Pool) turnedAway(in arrival) bool {
+	if p.closing {
+		in.reply <- protocol.Bye{Code: protocol.ByeShutdown}
+		return true
+	}
+	since, revoked := p.revoked[in.worker.ID]
+	switch {
+	case !revoked:
+		return false
+	case !in.joined:
+		in.reply <- protocol.Bye{Code: protocol.ByeRevoked}
+		return true
+	case since.Before(in.read):
+		delete(p.revoked, in.worker.ID)
+		return false
+	}
+	p.task(func(ctx context.Context) func(time.Time) {
+		row, known, err := p.store.WorkerByKey(ctx, []byte(in.session.key))
+		return func(now time.Time) {
+			switch {
+			case err != nil:
+				p.log.Error("worker not looked up", "err", err)
+				in.reply <- protocol.Bye{Code: protocol.ByeShutdown}
+			case !known || row.Revoked:
+				in.reply <- protocol.Bye{Code: protocol.ByeRevoked}
+			default:
+				if p.revoked[in.worker.ID].Equal(since) {
+					delete(p.revoked, in.worker.ID)
+				}
+				p.arrive(in, now)
+			}
+		}
+	})
+	return true
+}
+
+// comeIn makes a worker present, with what its hello says. Another session of the same worker ends. It gets nothing new before its leases are sorted.
+func (p *Pool) comeIn(in arrival, now time.Time) *presence {
+	w := p.present[in.worker.ID]
+	if w == nil {
+		w = &presence{leases: map[string]*lease{}}
+		p.present[in.worker.ID] = w
+	} else if w.session != nil {
+		w.session.end(protocol.Bye{Code: protocol.ByeReplaced, Reason: "this worker connected again"})
+	}
+	if r, ok := p.fresh[in.worker.ID]; ok && r.read.After(in.read) { // a Refresh overtook the handshake
+		in.worker, in.read = r.Worker, r.read
+	}
+	w.Worker, w.read, w.session, w.since, w.away = in.worker, in.read, in.session, now, time.Time{}
+	w.Seen, w.Hardware = now, in.hello.Hardware
+	w.slots, w.free, w.draining, w.load, w.paused = in.hello.Slots, in.hello.Slots, false, nil, ""
+	if in.hello.Paused {
+		w.paused = "paused"
+	}
+	w.raw, w.offers, w.shown = in.hello.Offers, in.offers, nil
+	p.sched.connect(w.Worker, w.offers, w.slots, true, now)
+	return w
+}
+
+// sortLeases goes through what a worker should be at: adopted it is at, fresh it has not been told of, gone it knows nothing of any more.
+func (p *Pool) sortLeases(w *presence, in arrival, now time.Time) (adopted []string, fresh, gone []*lease) {
+	announced := map[string]bool{}
+	for _, r := range in.hello.Running {
+		announced[r.Lease] = true
+	}
+	for id, l := range p.restored {
+		if l.Worker == w.ID {
+			w.leases[id] = l
+		}
+	}
+	for _, l := range inOrder(w.leases) {
+		switch {
+		case announced[l.Lease]:
+			adopted = append(adopted, l.Lease)
+			p.adopt(w, l, now)
+		case l.job.phase == settling:
+		case l.durable && !l.sent:
+			fresh = append(fresh, l)
+		case l.durable:
+			gone = append(gone, l)
+		}
+	}
+	return adopted, fresh, gone
+}
+
+// adopt lets a worker that came back go on with a lease.
+func (p *Pool) adopt(w *presence, l *lease, now time.Time) {
+	l.sent, l.accepted = true, true
+	if delete(p.restored, l.Lease); l.restored { // it is at work: it may go on as long as its lease
+		l.job.deadline = later(l.job.deadline, l.Deadline)
+	}
+	if l.offer == nil {
+		l.offer = p.offerOf(w, l)
+	}
+	if l.job.phase == running {
+		p.sched.attach(l.job.ID, w.ID, l.offer)
+	}
+	w.session.bind(l.binding)
+	l.job.feed.start(l.Number, w.Worker)
 }
 
 // offersEvery is how often what a worker says of itself is saved while it stays. It may change every second and be large, and only lists of people who look at
@@ -177,9 +222,10 @@ func (p *Pool) gone(w *presence, now time.Time) {
 		w.session.end(protocol.Bye{Code: protocol.ByeRevoked, Reason: "this worker was unlinked"})
 	}
 	p.sched.change(w.ID, now, func(n *node) { n.away = true })
+	_, revoked := p.revoked[w.ID]
 	for _, l := range inOrder(w.leases) {
 		if l.job.phase != settling && l.durable {
-			p.attemptOver(l, OutcomeLost, failed, l.accepted && !p.revoked[w.ID], now)
+			p.attemptOver(l, OutcomeLost, failed, l.accepted && !revoked, now)
 		}
 	}
 	p.sched.leave(w.ID, now)
