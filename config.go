@@ -74,6 +74,9 @@ type WorkersConfig struct {
 	Silence      time.Duration `yaml:"silence"`
 	Lost         time.Duration `yaml:"lost"`
 	RestartGrace time.Duration `yaml:"restart_grace"`
+	AcceptWithin time.Duration `yaml:"accept_within"`
+	FirstToken   time.Duration `yaml:"first_token"`
+	TextGap      time.Duration `yaml:"text_gap"`
 	LeaseMin     time.Duration `yaml:"lease_min"`
 	LeaseMax     time.Duration `yaml:"lease_max"`
 	Attempts     int           `yaml:"attempts"`
@@ -97,6 +100,7 @@ func defaultConfig() Config {
 		Credits:  CreditsConfig{DailyMember: 200, DailyPage: 2000, Escrow: 24 * time.Hour},
 		Workers: WorkersConfig{
 			Heartbeat: 5 * time.Second, Silence: 15 * time.Second, Lost: 5 * time.Second, RestartGrace: 20 * time.Second,
+			AcceptWithin: 10 * time.Second, FirstToken: time.Minute, TextGap: 20 * time.Second,
 			LeaseMin: 30 * time.Second, LeaseMax: 15 * time.Minute, Attempts: 3, MaxPerOwner: 3,
 		},
 		Ask: AskConfig{MaxTokens: 512},
@@ -377,6 +381,9 @@ func (c WorkersConfig) validate(bad complain) {
 	positive(bad, "workers.heartbeat", c.Heartbeat)
 	positive(bad, "workers.silence", c.Silence)
 	positive(bad, "workers.restart_grace", c.RestartGrace)
+	positive(bad, "workers.accept_within", c.AcceptWithin)
+	positive(bad, "workers.first_token", c.FirstToken)
+	positive(bad, "workers.text_gap", c.TextGap)
 	positive(bad, "workers.lease_min", c.LeaseMin)
 	positive(bad, "workers.lease_max", c.LeaseMax)
 	notNegative(bad, "workers.lost", c.Lost)

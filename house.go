@@ -103,6 +103,7 @@ func (h *house) buildPool(key ed25519.PrivateKey, rates *ledger.Rates, demo bool
 	cfg.PublicURL, cfg.AllowLoopback, cfg.ExpectWorker = h.publicURL(), demo, demo
 	cfg.MaxPerOwner, cfg.MaxAttempts = w.MaxPerOwner, w.Attempts
 	cfg.Beat, cfg.Silence, cfg.Reconnect, cfg.RestartGrace = w.Heartbeat, w.Silence, w.Lost, w.RestartGrace
+	cfg.AcceptWithin, cfg.FirstToken, cfg.TextGap = w.AcceptWithin, w.FirstToken, w.TextGap
 	cfg.LeaseMin, cfg.LeaseMax, cfg.EscrowFor = w.LeaseMin, w.LeaseMax, h.config.Credits.Escrow
 	cfg.Address = h.caller.Of
 	pool, err := workers.New(cfg, &storage.Jobs{DB: h.db}, rates, h.log)

@@ -29,6 +29,9 @@ type Config struct {
 	Silence      time.Duration `yaml:"silence"`       // without a frame for so long it is gone
 	Reconnect    time.Duration `yaml:"reconnect"`     // a lost connection may come back for so long before its jobs go elsewhere
 	RestartGrace time.Duration `yaml:"restart_grace"` // the same after a start of the bot
+	AcceptWithin time.Duration `yaml:"accept_within"` // a worker says so soon that a job has begun
+	FirstToken   time.Duration `yaml:"first_token"`   // until the first sign of work on a job; longer for a long question, a slow worker, a model that is not loaded
+	TextGap      time.Duration `yaml:"text_gap"`      // between two pieces of an answer
 	LeaseMin     time.Duration `yaml:"lease_min"`
 	LeaseMax     time.Duration `yaml:"lease_max"`
 	MaxAttempts  int           `yaml:"max_attempts"`
@@ -46,7 +49,7 @@ func DefaultConfig() Config {
 	return Config{
 		Name: "Potluck", MaxPerOwner: 3, JoinTries: 20,
 		Beat: 5 * time.Second, Silence: 15 * time.Second, Reconnect: 5 * time.Second, RestartGrace: 20 * time.Second,
-		LeaseMin: 30 * time.Second, LeaseMax: 15 * time.Minute, MaxAttempts: 3, EscrowFor: 24 * time.Hour,
+		AcceptWithin: 10 * time.Second, FirstToken: time.Minute, TextGap: 20 * time.Second, LeaseMin: 30 * time.Second, LeaseMax: 15 * time.Minute, MaxAttempts: 3, EscrowFor: 24 * time.Hour,
 		BackOff: 30 * time.Second, BackOffMax: 10 * time.Minute, Affinity: 4, LoadTime: 20 * time.Second,
 	}
 }
@@ -60,6 +63,9 @@ func (c Config) withDefaults() Config {
 	fill(&c.Silence, d.Silence)
 	fill(&c.Reconnect, d.Reconnect)
 	fill(&c.RestartGrace, d.RestartGrace)
+	fill(&c.AcceptWithin, d.AcceptWithin)
+	fill(&c.FirstToken, d.FirstToken)
+	fill(&c.TextGap, d.TextGap)
 	fill(&c.LeaseMin, d.LeaseMin)
 	fill(&c.LeaseMax, d.LeaseMax)
 	fill(&c.MaxAttempts, d.MaxAttempts)
@@ -97,7 +103,8 @@ func (c Config) Validate() error {
 	for _, d := range []struct {
 		key   string
 		value time.Duration
-	}{{"beat", c.Beat}, {"silence", c.Silence}, {"reconnect", c.Reconnect}, {"restart_grace", c.RestartGrace}, {"lease_min", c.LeaseMin}, {"back_off", c.BackOff}} {
+	}{{"beat", c.Beat}, {"silence", c.Silence}, {"reconnect", c.Reconnect}, {"restart_grace", c.RestartGrace}, {"lease_min", c.LeaseMin}, {"back_off", c.BackOff},
+		{"accept_within", c.AcceptWithin}, {"first_token", c.FirstToken}, {"text_gap", c.TextGap}} {
 		if d.value < 0 {
 			return fmt.Errorf("%s is negative", d.key)
 		}

@@ -15,6 +15,10 @@ type feed struct {
 	now     news
 	job     int64
 	over    bool // nothing changes any more
+
+	sign  time.Time // when the running attempt last showed that it is at work
+	spoke bool      // text of it has come
+	most  int       // bytes of text that it had at most
 }
 
 // news is the state of a job as callers see it; each version counts how often its part changed.
@@ -76,6 +80,7 @@ func (f *feed) begin(attempt int) {
 	f.over = false
 	f.now.attempt, f.now.written, f.now.image = attempt, nil, nil
 	f.now.fraction, f.now.step, f.now.steps = 0, 0, 0
+	f.sign, f.spoke, f.most = time.Time{}, false, 0
 	if attempt == 0 {
 		f.now.position = 0
 	}
@@ -108,6 +113,9 @@ func (f *feed) write(attempt int, text string, reset bool) bool {
 			n.written = append(n.written, text...)
 			n.text++
 		}
+		if len(n.written) > f.most { // the same text again is no sign of work
+			f.sign, f.spoke, f.most = time.Now(), true, len(n.written)
+		}
 	})
 	return ok
 }
@@ -116,11 +124,36 @@ func (f *feed) advance(attempt int, fraction float64, step, steps int) {
 	f.change(attempt, func(n *news) {
 		n.fraction, n.step, n.steps = fraction, step, steps
 		n.progress++
+		f.sign = time.Now()
 	})
 }
 
 func (f *feed) show(attempt int, image []byte) {
-	f.change(attempt, func(n *news) { n.image = image; n.preview++ })
+	f.change(attempt, func(n *news) {
+		n.image = image
+		n.preview++
+		f.sign = time.Now()
+	})
+}
+
+// signs tells when an attempt last showed that it is at work (zero: never), and whether it has written anything.
+func (f *feed) signs(attempt int) (last time.Time, spoke bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if attempt != f.now.attempt {
+		return time.Time{}, false
+	}
+	return f.sign, f.spoke
+}
+
+// written is what an attempt has written so far.
+func (f *feed) written(attempt int) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if attempt != f.now.attempt {
+		return ""
+	}
+	return string(f.now.written)
 }
 
 func (f *feed) subscribe() chan struct{} {

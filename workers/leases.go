@@ -27,8 +27,9 @@ func (p *Pool) perform(now time.Time) {
 		j.number++
 		l := &lease{job: j, offer: a.offer, Attempt: Attempt{
 			Lease: newLease(), Job: j.ID, Number: j.number, Worker: a.worker, Engine: a.offer.Engine, Model: a.offer.Model,
-			Started: now, Deadline: now.Add(p.leaseTime(j, a)),
+			Started: now, Deadline: now.Add(p.leaseTime(j, a.worker, a.offer)),
 		}}
+		l.first, l.gap = p.patience(l)
 		j.phase, j.lease = leasing, l
 		p.leases[l.Lease] = l
 		if w := p.present[a.worker]; w != nil {
@@ -58,20 +59,6 @@ func newLease() string {
 		panic(err) // crypto/rand never fails on a supported system
 	}
 	return hex.EncodeToString(b[:])
-}
-
-// leaseTime is four times what the job should take on this worker, within the configured bounds. A worker that was never measured may be a
-// processor without a GPU: it gets much longer.
-func (p *Pool) leaseTime(j *job, a assignment) time.Duration {
-	rate := 0.05
-	if v, ok := p.sched.speeds[speedKey{a.worker, a.offer.Kind, a.offer.canonical}]; ok && v.Rate > 0 {
-		rate = v.Rate
-	}
-	seconds := 4 * j.estimate / rate
-	if !a.offer.Loaded {
-		seconds += 4 * p.cfg.LoadTime.Seconds()
-	}
-	return time.Duration(min(max(seconds, p.cfg.LeaseMin.Seconds()), p.cfg.LeaseMax.Seconds()) * float64(time.Second))
 }
 
 func (p *Pool) leased(l *lease, number int, err error, now time.Time) {
@@ -159,7 +146,7 @@ func (p *Pool) bind(l *lease) *binding {
 }
 
 func (p *Pool) assign(w *presence, l *lease, now time.Time) {
-	l.sent = true
+	l.sent, l.since = true, now
 	w.session.bind(l.binding)
 	j := l.job
 	deadline := l.Deadline
@@ -215,13 +202,19 @@ func (p *Pool) object(l *lease, why *fault.Error, larger bool, now time.Time) {
 	p.attemptOver(l, OutcomeRequest, declined, false, now)
 }
 
+// maxUncounted is how often a job may be refused or not begun at all: each time is a row in the store, and none counts against MaxAttempts.
+const maxUncounted = 20
+
 // attemptOver ends an attempt without a result and has the job tried again, or failed when that was the last time.
 func (p *Pool) attemptOver(l *lease, o Outcome, v verdict, counts bool, now time.Time) {
 	j := l.job
 	p.withdraw(l, o)
 	p.sched.end(j.ID, v, now)
-	if counts {
+	switch {
+	case counts:
 		j.Attempts++
+	case v != blameless:
+		j.uncounted++
 	}
 	if o == OutcomeRejected && j.Translate != nil {
 		t := *j.Translate
@@ -235,6 +228,9 @@ func (p *Pool) attemptOver(l *lease, o Outcome, v verdict, counts bool, now time
 	case counts && j.Attempts >= p.cfg.MaxAttempts:
 		p.sched.drop(j.ID, now)
 		p.abandon(j, fault.New(fault.WorkerFailed, "kind", j.Kind, "attempts", j.Attempts), o, now)
+	case j.uncounted >= maxUncounted:
+		p.sched.drop(j.ID, now)
+		p.abandon(j, j.nobody(), o, now)
 	default:
 		j.phase, j.lease = ending, nil
 		j.feed.begin(0)

@@ -94,6 +94,7 @@ type job struct {
 	// objections are what workers said who called it impossible; refused is why the last one declined it.
 	objections []objection
 	refused    *fault.Error
+	uncounted  int // attempts of this run that ended before they began: refused, busy, never accepted
 }
 
 // objection is one worker's word that a job cannot be done. One owner's word ends no job as long as somebody else can be asked.
@@ -124,8 +125,13 @@ type lease struct {
 	accepted bool
 	restored bool
 	heard    bool // its last event has come, and is to be acknowledged
-	done     *protocol.Done
-	took     time.Duration
+	// since is when the assign went out, the worker accepted, or came back with it: from then on it may show nothing for first, and later for gap.
+	since      time.Time
+	first, gap time.Duration
+	received   int64     // bytes of its pictures, when it was last silent for so long
+	review     time.Time // when it is looked at whether it leaves time for others; zero until its share is known
+	done       *protocol.Done
+	took       time.Duration
 }
 
 // presence is a worker that is connected, or was a moment ago.
@@ -484,15 +490,15 @@ func (p *Pool) tick(now time.Time) {
 		p.gone(w, now)
 	}
 	late := func(j *job) bool {
-		return !j.deadline.After(now) || j.phase == running && !j.lease.Deadline.After(now) || j.phase == pausing && !j.retry.After(now)
+		return !j.deadline.After(now) || j.phase == running && p.overdue(j.lease, now) || j.phase == pausing && !j.retry.After(now)
 	}
 	for _, j := range due(p.jobs, late) {
 		switch {
 		case !j.deadline.After(now):
-			p.stop(j, fault.New(fault.Expired, "kind", j.Kind), now)
-		case j.phase == running && !j.lease.Deadline.After(now):
-			p.attemptOver(j.lease, OutcomeExpired, failed, true, now)
-		case j.phase == pausing && !j.retry.After(now):
+			p.outOfTime(j, now)
+		case j.phase == running:
+			p.attemptOver(j.lease, OutcomeExpired, failed, j.lease.accepted, now)
+		case j.phase == pausing:
 			p.queue(j, now)
 		}
 	}

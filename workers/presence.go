@@ -124,12 +124,13 @@ func (p *Pool) sortLeases(w *presence, in arrival, now time.Time) (adopted []str
 
 // adopt lets a worker that came back go on with a lease.
 func (p *Pool) adopt(w *presence, l *lease, now time.Time) {
-	l.sent, l.accepted = true, true
+	l.sent, l.accepted, l.since = true, true, now
 	if delete(p.restored, l.Lease); l.restored { // it is at work: it may go on as long as its lease
 		l.job.deadline = later(l.job.deadline, l.Deadline)
 	}
 	if l.offer == nil {
 		l.offer = p.offerOf(w, l)
+		l.first, l.gap = p.patience(l)
 	}
 	if l.job.phase == running {
 		p.sched.attach(l.job.ID, w.ID, l.offer)
@@ -269,7 +270,7 @@ func (p *Pool) hear(in word, now time.Time) {
 		p.sched.change(w.ID, now, func(n *node) { n.draining = true })
 	case protocol.Accept:
 		if l := w.leases[f.Lease]; l != nil && !l.accepted {
-			l.accepted = true
+			l.accepted, l.since = true, now
 			l.job.feed.start(l.Number, w.Worker)
 		}
 	case protocol.Refuse:

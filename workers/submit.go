@@ -174,6 +174,14 @@ func (p *Pool) queue(j *job, now time.Time) {
 	}
 }
 
+// nobody says why a job ends that was given out again and again and never begun.
+func (j *job) nobody() *fault.Error {
+	if j.refused != nil {
+		return j.refused
+	}
+	return fault.New(fault.WorkerFailed, "kind", j.Kind, "attempts", j.Attempts+j.uncounted)
+}
+
 // noTaker says why nobody who is here does a job.
 func (j *job) noTaker() *fault.Error {
 	if j.refused != nil {
