@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,6 +78,7 @@ const (
 
 type job struct {
 	Job
+	asked    string // the key that Do knows it by: Key, but for what follows otherModel
 	feed     *feed
 	waiters  map[*waiter]bool
 	phase    phase
@@ -342,12 +344,12 @@ func (p *Pool) restore(ctx context.Context, now time.Time) error {
 
 // keep takes a stored job into memory.
 func (p *Pool) keep(stored Job, now time.Time) *job {
-	j := &job{Job: stored, feed: newFeed(), waiters: map[*waiter]bool{}, number: max(stored.LastNumber, stored.Attempts)}
+	j := &job{Job: stored, asked: strings.TrimSuffix(stored.Key, otherModel), feed: newFeed(), waiters: map[*waiter]bool{}, number: max(stored.LastNumber, stored.Attempts)}
 	// Nobody knows how long the bot was down, and that does not count: its time begins anew. Its worker, or the Do that wants it, may need the grace.
 	j.deadline = now.Add(max(stored.Wait, p.cfg.RestartGrace))
 	j.estimate = p.holdings(&j.Job)[0].Seconds
 	j.feed.of(j.ID)
-	p.jobs[j.ID], p.keys[j.Key] = j, j
+	p.jobs[j.ID], p.keys[j.asked] = j, j
 	return j
 }
 

@@ -205,7 +205,7 @@ func (p *Pool) settled(l *lease, res Result, speed Speed, err error, took time.D
 // conclude tells everybody who waits and forgets the job.
 func (p *Pool) conclude(j *job, res Result, err error) {
 	delete(p.jobs, j.ID)
-	delete(p.keys, j.Key)
+	delete(p.keys, j.asked)
 	for w := range j.waiters {
 		w.done <- outcome{res, err}
 		w.job = nil

@@ -69,8 +69,8 @@ func (p *Pool) submit(in submission, now time.Time) {
 		p.attach(j, &in.job, now)
 		return
 	}
-	j := &job{Job: in.job, feed: newFeed(), waiters: map[*waiter]bool{in.w: true}, phase: saving, attached: true}
-	p.keys[j.Key], in.w.job = j, j
+	j := &job{Job: in.job, asked: in.job.Key, feed: newFeed(), waiters: map[*waiter]bool{in.w: true}, phase: saving, attached: true}
+	p.keys[j.asked], in.w.job = j, j
 	in.got <- j.feed
 	var why *fault.Error
 	if j.undecided = !p.decided; p.decided {
@@ -82,24 +82,10 @@ func (p *Pool) submit(in submission, now time.Time) {
 	}
 	wanted := j.Job
 	p.task(func(ctx context.Context) func(time.Time) {
-		var stored Job
-		var err error
-		hold := holds[0]
-		if why != nil {
-			// Perhaps it is done already: an answer that is there is no matter of who could give it now. And a job that was saved although
-			// the store said no must be ended there too, or its hold stays.
-			var known bool
-			if stored, known, err = p.store.JobByKey(ctx, wanted.Key); err == nil && !known {
-				err = why
-			}
-		} else {
-			// Anybody may claim a dear model: who cannot pay for it gets the cheaper ones.
-			for _, hold = range holds {
-				stored, err = p.store.Submit(ctx, wanted, ledger.Charge{Payer: wanted.Payer, Amount: hold.Amount, Rates: p.rates.Version()}, now)
-				if !fault.Has(err, fault.NoCredit) {
-					break
-				}
-			}
+		stored, hold, err := p.save(ctx, wanted, holds, why, now)
+		if err == nil && stored.missedModel() && wanted.Model == "" {
+			wanted.Key += otherModel
+			stored, hold, err = p.save(ctx, wanted, holds, why, now)
 		}
 		return func(now time.Time) {
 			j.estimate, j.cost = hold.Seconds, hold.cost
@@ -107,6 +93,33 @@ func (p *Pool) submit(in submission, now time.Time) {
 			p.submitted(j, stored, err, now)
 		}
 	})
+}
+
+// otherModel ends the key of a job that may be done by any model because the one that was wanted is not there, when that was said too late to be no job
+// at all: within the restart grace a wish is saved before anybody knows. Its first row is final, and keeps the key.
+const otherModel = "+other"
+
+func (j *Job) missedModel() bool {
+	return j.State == Failed && j.Model != "" && j.Failure != nil && j.Failure.Code == fault.NoModel
+}
+
+// save has the store keep a job, with the dearest hold that its payer can afford. With why it is only looked up: perhaps it is done already, and an answer
+// that is there is no matter of who could give it now. And a job that was saved although the store said no must be ended there too, or its hold stays.
+func (p *Pool) save(ctx context.Context, wanted Job, holds []holding, why *fault.Error, now time.Time) (stored Job, hold holding, err error) {
+	if why != nil {
+		var known bool
+		if stored, known, err = p.store.JobByKey(ctx, wanted.Key); err == nil && !known {
+			err = why
+		}
+		return stored, holds[0], err
+	}
+	for _, hold = range holds { // anybody may claim a dear model: who cannot pay for it gets the cheaper ones
+		stored, err = p.store.Submit(ctx, wanted, ledger.Charge{Payer: wanted.Payer, Amount: hold.Amount, Rates: p.rates.Version()}, now)
+		if !fault.Has(err, fault.NoCredit) {
+			break
+		}
+	}
+	return stored, hold, err
 }
 
 // attach makes a Do's Check and Visible known to a job that it joined, and settles a result that waited for them.
