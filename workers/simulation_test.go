@@ -1112,7 +1112,9 @@ func (b *books) apply(x ledger.Transaction) {
 	}
 }
 
-func (b *books) purse(a ledger.Account) ledger.Purse { return ledger.Purse{Account: a, Balance: b.balances[a]} }
+func (b *books) purse(a ledger.Account) ledger.Purse {
+	return ledger.Purse{Account: a, Balance: b.balances[a]}
+}
 
 func (b *books) Submit(ctx context.Context, j Job, c ledger.Charge, now time.Time) (Job, error) {
 	b.mu.Lock()
