@@ -1,7 +1,9 @@
 package workers
 
 import (
+	"cmp"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -10,38 +12,38 @@ import (
 	"potluck/workers/protocol"
 )
 
-// Config is what an operator may set about the pool. DefaultConfig has working values; zero durations and numbers mean the default.
+// Config is how the pool works. DefaultConfig has working values; zero durations and numbers mean the default.
 type Config struct {
-	Name      string `yaml:"name"`       // the server's name, for people
-	PublicURL string `yaml:"public_url"` // what workers dial: https://potluck.example.org
+	Name      string // the server's name, for people
+	PublicURL string // what workers dial: https://potluck.example.org
 	// AllowLoopback lets Link hand out a PublicURL that only this machine can reach to everybody (demo), not to operators only.
-	AllowLoopback bool `yaml:"allow_loopback"`
+	AllowLoopback bool
 	// ExpectWorker says that a worker is about to be linked (demo): what people ask before it is there waits for it, as after a restart.
-	ExpectWorker bool   `yaml:"expect_worker"`
-	BlobDir      string `yaml:"blob_dir"`      // where pictures of workers stand until they are fetched
-	MaxPerOwner  int    `yaml:"max_per_owner"` // workers of one member
-	JoinTries    int    `yaml:"join_tries"`    // wrong join codes per minute of one address (an IPv6 /64 is one)
+	ExpectWorker bool
+	BlobDir      string // where pictures of workers stand until they are fetched
+	MaxPerOwner  int    // workers of one member
+	JoinTries    int    // wrong join codes per minute of one address (an IPv6 /64 is one)
 
 	// Address tells whose connection a request is, for the limits of one address; nil: the connection's own, as behind no proxy.
-	Address func(*http.Request) string `yaml:"-"`
+	Address func(*http.Request) string
 
-	Beat         time.Duration `yaml:"beat"`          // how often a worker says that it lives
-	Silence      time.Duration `yaml:"silence"`       // without a frame for so long it is gone
-	Reconnect    time.Duration `yaml:"reconnect"`     // a lost connection may come back for so long before its jobs go elsewhere
-	RestartGrace time.Duration `yaml:"restart_grace"` // the same after a start of the bot
-	AcceptWithin time.Duration `yaml:"accept_within"` // a worker says so soon that a job has begun
-	FirstToken   time.Duration `yaml:"first_token"`   // until the first sign of work on a job; longer for a long question, a slow worker, a model that is not loaded
-	TextGap      time.Duration `yaml:"text_gap"`      // between two pieces of an answer
-	LeaseMin     time.Duration `yaml:"lease_min"`
-	LeaseMax     time.Duration `yaml:"lease_max"`
-	MaxAttempts  int           `yaml:"max_attempts"`
-	EscrowFor    time.Duration `yaml:"escrow_for"` // from earning to spending
-	BackOff      time.Duration `yaml:"back_off"`   // the first rest of a model on a worker after 3 failures in a row; it doubles
-	BackOffMax   time.Duration `yaml:"back_off_max"`
-	Affinity     float64       `yaml:"affinity"`  // how many model loads a loaded model may bend the fair order; negative = none
-	LoadTime     time.Duration `yaml:"load_time"` // what loading a model takes
+	Beat         time.Duration // how often a worker says that it lives
+	Silence      time.Duration // without a frame for so long it is gone
+	Reconnect    time.Duration // a lost connection may come back for so long before its jobs go elsewhere
+	RestartGrace time.Duration // the same after a start of the bot
+	AcceptWithin time.Duration // a worker says so soon that a job has begun
+	FirstToken   time.Duration // until the first sign of work on a job; longer for a long question, a slow worker, a model that is not loaded
+	TextGap      time.Duration // between two pieces of an answer
+	LeaseMin     time.Duration
+	LeaseMax     time.Duration
+	MaxAttempts  int
+	EscrowFor    time.Duration // from earning to spending
+	BackOff      time.Duration // the first rest of a model on a worker after 3 failures in a row; it doubles
+	BackOffMax   time.Duration // the longest rest
+	Affinity     float64       // how many model loads a loaded model may bend the fair order; negative = none
+	LoadTime     time.Duration // what loading a model takes
 
-	ServerKey ed25519.PrivateKey `yaml:"-"`
+	ServerKey ed25519.PrivateKey
 }
 
 // DefaultConfig has every value but PublicURL, BlobDir and ServerKey.
@@ -56,61 +58,54 @@ func DefaultConfig() Config {
 
 func (c Config) withDefaults() Config {
 	d := DefaultConfig()
-	fill(&c.Name, d.Name)
-	fill(&c.MaxPerOwner, d.MaxPerOwner)
-	fill(&c.JoinTries, d.JoinTries)
-	fill(&c.Beat, d.Beat)
-	fill(&c.Silence, d.Silence)
-	fill(&c.Reconnect, d.Reconnect)
-	fill(&c.RestartGrace, d.RestartGrace)
-	fill(&c.AcceptWithin, d.AcceptWithin)
-	fill(&c.FirstToken, d.FirstToken)
-	fill(&c.TextGap, d.TextGap)
-	fill(&c.LeaseMin, d.LeaseMin)
-	fill(&c.LeaseMax, d.LeaseMax)
-	fill(&c.MaxAttempts, d.MaxAttempts)
-	fill(&c.BackOff, d.BackOff)
-	fill(&c.BackOffMax, d.BackOffMax)
-	fill(&c.Affinity, d.Affinity)
-	fill(&c.LoadTime, d.LoadTime)
+	c.Name = cmp.Or(c.Name, d.Name)
+	c.MaxPerOwner = cmp.Or(c.MaxPerOwner, d.MaxPerOwner)
+	c.JoinTries = cmp.Or(c.JoinTries, d.JoinTries)
+	c.Beat = cmp.Or(c.Beat, d.Beat)
+	c.Silence = cmp.Or(c.Silence, d.Silence)
+	c.Reconnect = cmp.Or(c.Reconnect, d.Reconnect)
+	c.RestartGrace = cmp.Or(c.RestartGrace, d.RestartGrace)
+	c.AcceptWithin = cmp.Or(c.AcceptWithin, d.AcceptWithin)
+	c.FirstToken = cmp.Or(c.FirstToken, d.FirstToken)
+	c.TextGap = cmp.Or(c.TextGap, d.TextGap)
+	c.LeaseMin = cmp.Or(c.LeaseMin, d.LeaseMin)
+	c.LeaseMax = cmp.Or(c.LeaseMax, d.LeaseMax)
+	c.MaxAttempts = cmp.Or(c.MaxAttempts, d.MaxAttempts)
+	c.BackOff = cmp.Or(c.BackOff, d.BackOff)
+	c.BackOffMax = cmp.Or(c.BackOffMax, d.BackOffMax)
+	c.Affinity = cmp.Or(c.Affinity, d.Affinity)
+	c.LoadTime = cmp.Or(c.LoadTime, d.LoadTime)
 	if c.Address == nil {
 		c.Address = caller.New(nil).Of
 	}
 	return c // EscrowFor 0 is a value of its own: earnings can be spent at once
 }
 
-func fill[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
-	}
-}
-
-// Validate names the first key that cannot work.
+// Validate names the first field that cannot work.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	if c.PublicURL != "" {
 		if err := protocol.CheckServer(c.PublicURL); err != nil {
-			return fmt.Errorf("public_url: %w", err)
+			return fmt.Errorf("PublicURL: %w", err)
 		}
 	}
 	if c.BlobDir == "" {
-		return fmt.Errorf("blob_dir is missing")
+		return errors.New("BlobDir is missing")
 	}
 	if len(c.ServerKey) != ed25519.PrivateKeySize {
-		return fmt.Errorf("the server key is missing")
+		return errors.New("ServerKey is missing")
 	}
 	for _, d := range []struct {
-		key   string
+		field string
 		value time.Duration
-	}{{"beat", c.Beat}, {"silence", c.Silence}, {"reconnect", c.Reconnect}, {"restart_grace", c.RestartGrace}, {"lease_min", c.LeaseMin}, {"back_off", c.BackOff},
-		{"accept_within", c.AcceptWithin}, {"first_token", c.FirstToken}, {"text_gap", c.TextGap}} {
+	}{{"Beat", c.Beat}, {"Silence", c.Silence}, {"Reconnect", c.Reconnect}, {"RestartGrace", c.RestartGrace}, {"LeaseMin", c.LeaseMin}, {"BackOff", c.BackOff},
+		{"AcceptWithin", c.AcceptWithin}, {"FirstToken", c.FirstToken}, {"TextGap", c.TextGap}} {
 		if d.value < 0 {
-			return fmt.Errorf("%s is negative", d.key)
+			return fmt.Errorf("%s is negative", d.field)
 		}
 	}
 	if c.LeaseMax < c.LeaseMin || c.BackOffMax < c.BackOff {
-		return fmt.Errorf("lease_max and back_off_max must not be below lease_min and back_off")
+		return errors.New("LeaseMax and BackOffMax must not be below LeaseMin and BackOff")
 	}
 	return nil
 }

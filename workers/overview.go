@@ -76,7 +76,6 @@ type Stats struct {
 	Workers    map[WorkerState]int
 	Queued     map[protocol.Kind]int
 	Running    map[protocol.Kind]int
-	Settling   int
 	Attempts   map[Outcome]int
 	Settled    int
 	SettleTime time.Duration // in all: divide by Settled
@@ -111,11 +110,8 @@ func (p *Pool) publish(now time.Time) {
 	}
 	for _, j := range p.keys {
 		switch j.phase {
-		case running, leasing:
+		case running, leasing, settling:
 			v.Running[j.Kind]++
-		case settling:
-			v.Running[j.Kind]++
-			st.Settling++
 		default:
 			v.Queued[j.Kind]++
 		}

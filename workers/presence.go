@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -256,8 +257,7 @@ func (p *Pool) hear(in word, now time.Time) {
 		w.free, w.load = f.Free, f.GPUs
 		p.sched.beat(w.ID, f.Free, now)
 	case protocol.Pause:
-		w.paused = f.Reason
-		fill(&w.paused, "paused")
+		w.paused = cmp.Or(f.Reason, "paused")
 		p.dirty = true
 		p.sched.change(w.ID, now, func(n *node) { n.paused = true })
 	case protocol.Resume:
