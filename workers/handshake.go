@@ -229,7 +229,7 @@ func tidy(h *protocol.Hello) bool {
 	h.Hardware.CPUs, h.Hardware.RAMMB = max(h.Hardware.CPUs, 0), max(h.Hardware.RAMMB, 0)
 	for i := range h.Hardware.GPUs {
 		g := &h.Hardware.GPUs[i]
-		g.Name, g.Driver, g.VRAMMB = label(g.Name, 64), label(g.Driver, 32), max(g.VRAMMB, 0)
+		g.Name, g.VRAMMB = label(g.Name, 64), max(g.VRAMMB, 0)
 	}
 	return tidyOffers(&h.Slots, h.Offers)
 }
@@ -253,7 +253,6 @@ func tidyOffers(slots *int, offers []protocol.Offer) bool {
 		o.Pairs = slices.DeleteFunc(o.Pairs, func(p protocol.Pair) bool {
 			return p.From == "" || p.To == "" || p.From != printable(p.From, 35) || p.To != printable(p.To, 35)
 		})
-		o.Digest = printable(o.Digest, 128)
 		o.Context, o.MaxPixels, o.MaxSteps, o.MaxCount = max(o.Context, 0), max(o.MaxPixels, 0), max(o.MaxSteps, 0), max(o.MaxCount, 0)
 		o.MaxTokens = max(o.MaxTokens, 0)
 	}

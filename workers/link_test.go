@@ -486,13 +486,13 @@ func FuzzTidy(f *testing.F) {
 		}
 		words := map[string]int{h.Program: 64, h.Name: 32, h.Hardware.OS: 16, h.Hardware.Arch: 16}
 		for _, g := range h.Hardware.GPUs {
-			words[g.Name], words[g.Driver] = 64, 64
+			words[g.Name] = 64
 			if g.VRAMMB < 0 {
 				t.Errorf("%s: %+v", data, g)
 			}
 		}
 		for _, o := range h.Offers {
-			words[o.Engine], words[o.Model], words[o.Digest] = 256, 256, 256
+			words[o.Engine], words[o.Model] = 256, 256
 			for _, w := range slices.Concat(o.Features, o.Samplers) {
 				words[w] = 256
 			}

@@ -245,7 +245,6 @@ type Hardware struct {
 type GPU struct {
 	Name   string `json:"name"`
 	VRAMMB int    `json:"vram_mb"`
-	Driver string `json:"driver,omitempty"`
 }
 
 type GPULoad struct {
@@ -257,9 +256,8 @@ type GPULoad struct {
 // Offer is one thing a worker can do now.
 type Offer struct {
 	Kind      Kind     `json:"kind"`
-	Engine    string   `json:"engine"` // "openai", "apertium", "demo", …
-	Model     string   `json:"model"`  // local name
-	Digest    string   `json:"digest,omitempty"`
+	Engine    string   `json:"engine"`            // "openai", "apertium", "demo", …
+	Model     string   `json:"model"`             // local name
 	Quality   Quality  `json:"quality,omitempty"` // of a chat or image offer; pairs have their own
 	Features  []string `json:"features,omitempty"`
 	Loaded    bool     `json:"loaded,omitempty"`

@@ -17,12 +17,12 @@ func ptr[T any](v T) *T { return &v }
 
 // every frame type once, with all its fields set.
 func frames() []Frame {
-	offer := Offer{Kind: Translate, Engine: "apertium", Model: "pairs", Digest: "d", Quality: Rough, Features: []string{FeatureVision}, Loaded: true, Context: 1, MaxPixels: 2,
+	offer := Offer{Kind: Translate, Engine: "apertium", Model: "pairs", Quality: Rough, Features: []string{FeatureVision}, Loaded: true, Context: 1, MaxPixels: 2,
 		MaxSteps: 3, MaxCount: 4, Samplers: []string{"euler"}, Pairs: []Pair{{"en", "ca", Postable}}, AnyPair: true}
 	return []Frame{
 		Challenge{Protocol: 1, Server: "s", Key: []byte{1}, Nonce: []byte{2}, Signature: []byte{3}},
 		Hello{Protocol: 1, Signature: []byte{1}, JoinCode: "ABCD2345", Program: "p", Name: "n", Hardware: Hardware{OS: "linux", Arch: "amd64", CPUs: 8, RAMMB: 100,
-			GPUs: []GPU{{Name: "g", VRAMMB: 5, Driver: "d"}}}, Slots: 2, Paused: true, Offers: []Offer{offer}, Running: []Running{{"l", 2}}},
+			GPUs: []GPU{{Name: "g", VRAMMB: 5}}}, Slots: 2, Paused: true, Offers: []Offer{offer}, Running: []Running{{"l", 2}}},
 		Welcome{Worker: 1, Name: "n", Owner: "o", Token: "t", BeatMS: 5000, Adopted: []string{"l"}},
 		OfferFrame{Slots: 1, Offers: []Offer{offer}},
 		Beat{Free: 1, GPUs: []GPULoad{{Busy: 1, Temperature: 2, VRAMUsedMB: 3}}},
@@ -75,6 +75,10 @@ func TestDecodeIsTolerantToNewerPeers(t *testing.T) {
 	}
 	if _, err := Decode([]byte(`{"type":"telepathy","data":{}}`)); !errors.Is(err, ErrUnknownFrame) {
 		t.Errorf("unknown type: %v", err)
+	}
+	older := `{"type":"hello","data":{"hardware":{"gpus":[{"name":"g","driver":"580.10"}]},"offers":[{"kind":"chat","model":"m","digest":"abc"}]}}` // fields of former workers
+	if f, err := Decode([]byte(older)); err != nil || f.(Hello).Hardware.GPUs[0].Name != "g" || f.(Hello).Offers[0].Model != "m" {
+		t.Errorf("a former worker's hello: %+v, %v", f, err)
 	}
 	if f, err := Decode([]byte(`{"type":"resume"}`)); err != nil || f != (Resume{}) {
 		t.Errorf("no data: %+v, %v", f, err)

@@ -18,7 +18,7 @@ import (
 // for each tool that is asked.
 func Hardware(ctx context.Context) protocol.Hardware {
 	h := protocol.Hardware{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), RAMMB: memoryMB(ctx)}
-	if table, err := ask(ctx, "nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"); err == nil {
+	if table, err := ask(ctx, "nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"); err == nil {
 		h.GPUs = nvidiaGPUs(table, h.RAMMB)
 	}
 	switch runtime.GOOS {
@@ -92,14 +92,14 @@ func number(s string) int {
 	return n
 }
 
-// nvidiaGPUs reads name, MiB and driver. Chips that share the machine's memory report no size of their own.
+// nvidiaGPUs reads name and MiB. Chips that share the machine's memory report no size of their own.
 func nvidiaGPUs(table string, ramMB int) (gpus []protocol.GPU) {
-	for _, row := range rows(table, 3) {
+	for _, row := range rows(table, 2) {
 		vram := number(row[1])
 		if vram == 0 {
 			vram = ramMB
 		}
-		gpus = append(gpus, protocol.GPU{Name: strings.TrimSpace(row[0]), VRAMMB: vram, Driver: strings.TrimSpace(row[2])})
+		gpus = append(gpus, protocol.GPU{Name: strings.TrimSpace(row[0]), VRAMMB: vram})
 	}
 	return gpus
 }

@@ -150,7 +150,7 @@ func (e *OpenAI) Offers(ctx context.Context) ([]protocol.Offer, error) {
 		}
 		e.contexts[m.ID] = tokens
 		e.quiet[m.ID] = m.OwnedBy == "llamacpp" || m.OwnedBy == "vllm"
-		offer := protocol.Offer{Engine: e.Name(), Model: m.ID, Digest: tag.digest, Loaded: tag.loaded || len(list.Data) == 1 && !e.cfg.Ollama, Context: tokens}
+		offer := protocol.Offer{Engine: e.Name(), Model: m.ID, Loaded: tag.loaded || len(list.Data) == 1 && !e.cfg.Ollama, Context: tokens}
 		chat, translate := offer, offer
 		chat.Kind, chat.Quality = protocol.Chat, protocol.Postable
 		translate.Kind, translate.Quality, translate.AnyPair = protocol.Translate, protocol.Rough, true
@@ -173,7 +173,6 @@ func remote(model string) bool {
 type ollamaTags map[string]struct {
 	local, loaded bool
 	context       int
-	digest        string
 }
 
 func (e *OpenAI) ollama(ctx context.Context) (ollamaTags, error) {
@@ -181,7 +180,6 @@ func (e *OpenAI) ollama(ctx context.Context) (ollamaTags, error) {
 	var tags struct {
 		Models []struct {
 			Name         string   `json:"name"`
-			Digest       string   `json:"digest"`
 			RemoteHost   string   `json:"remote_host"`
 			RemoteModel  string   `json:"remote_model"`
 			Capabilities []string `json:"capabilities"`
@@ -203,7 +201,6 @@ func (e *OpenAI) ollama(ctx context.Context) (ollamaTags, error) {
 	for _, m := range tags.Models {
 		t := all[m.Name]
 		t.local = m.RemoteHost == "" && m.RemoteModel == "" && (len(m.Capabilities) == 0 || slices.Contains(m.Capabilities, "completion"))
-		t.digest = m.Digest
 		// Ollama's smallest default: it cuts longer prompts silently, so what is not known must not be promised.
 		t.context = max(e.cfg.Context, 4096)
 		all[m.Name] = t
