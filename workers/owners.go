@@ -188,5 +188,5 @@ func printable(s string, n int) string {
 		}
 		return r
 	}, s)
-	return strings.TrimSpace(cut(strings.Join(strings.Fields(s), " "), n))
+	return strings.TrimSpace(protocol.CutText(strings.Join(strings.Fields(s), " "), n))
 }

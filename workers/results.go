@@ -138,17 +138,6 @@ func bill(p ledger.Price, held ledger.Amount, own bool) ledger.Bill {
 	return b
 }
 
-// cut shortens text to at most n bytes without breaking a character.
-func cut(text string, n int) string {
-	if len(text) <= n {
-		return text
-	}
-	for n > 0 && !utf8.RuneStart(text[n]) {
-		n--
-	}
-	return text[:n]
-}
-
 // fsync is how files and folders become durable; tests see which did.
 var fsync = (*os.File).Sync
 

@@ -102,7 +102,7 @@ func (p *Pool) settleFor(l *lease, worker Worker, began time.Time) {
 	}
 	canonical := p.rates.Canonical(l.Model)
 	res := Result{
-		Job: l.Job, Text: done.Text, Reasoning: cut(done.Reasoning, protocol.MaxText), Finish: "stop", Segments: done.Segments, Seed: done.Seed,
+		Job: l.Job, Text: done.Text, Reasoning: protocol.CutText(done.Reasoning, protocol.MaxText), Finish: "stop", Segments: done.Segments, Seed: done.Seed,
 		Model: canonical, Engine: l.Engine, Quality: qualityOf(rank), Worker: l.Worker, WorkerName: shownName(worker), WorkerOwner: shownOwner(worker), Took: l.took,
 	}
 	if done.Finish == "length" {

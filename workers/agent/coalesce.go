@@ -31,7 +31,7 @@ func (c *coalescer) add(delta string) bool {
 	}
 	delta = strings.ToValidUTF8(delta, "\uFFFD")
 	if room := protocol.MaxText - c.whole.Len(); len(delta) > room {
-		c.whole.WriteString(cutText(delta, room))
+		c.whole.WriteString(protocol.CutText(delta, room))
 		return false
 	}
 	c.whole.WriteString(delta)
@@ -53,7 +53,7 @@ func (c *coalescer) take(now time.Time) (text string, reset, ok bool) {
 		c.sent = 0
 	}
 	reset, c.reset = c.reset, false
-	text = cutText(c.whole.String()[c.sent:], maxTextFrame)
+	text = protocol.CutText(c.whole.String()[c.sent:], maxTextFrame)
 	c.sent += len(text)
 	c.next = now.Add(protocol.TextInterval)
 	return text, reset, true
@@ -63,17 +63,6 @@ func (c *coalescer) take(now time.Time) (text string, reset, ok bool) {
 func (c *coalescer) restart() {
 	c.reset = c.whole.Len() > 0
 	c.next = time.Time{}
-}
-
-// cutText returns at most max bytes of s, without cutting a character.
-func cutText(s string, max int) string {
-	if len(s) <= max {
-		return s
-	}
-	for max > 0 && !utf8.RuneStart(s[max]) {
-		max--
-	}
-	return s[:max]
 }
 
 // incompleteTail returns where an unfinished character at the end of s begins, or len(s).

@@ -324,9 +324,9 @@ func (a *Agent) finished(j *job, res engine.Result, err error, tooMuch bool) {
 	}
 	d.Text = strings.ToValidUTF8(d.Text, "\uFFFD")
 	if len(d.Text) > protocol.MaxText {
-		d.Text, d.Finish = cutText(d.Text, protocol.MaxText), "length"
+		d.Text, d.Finish = protocol.CutText(d.Text, protocol.MaxText), "length"
 	}
-	d.Reasoning = cutText(strings.ToValidUTF8(d.Reasoning, "\uFFFD"), protocol.MaxText)
+	d.Reasoning = protocol.CutText(strings.ToValidUTF8(d.Reasoning, "\uFFFD"), protocol.MaxText)
 	d.Blobs = len(res.Pictures)
 	if d.TookMS == 0 {
 		d.TookMS = took.Milliseconds()

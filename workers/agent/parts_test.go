@@ -141,7 +141,7 @@ func FuzzGuard(f *testing.F) {
 	f.Add("裸の少女 \xff")
 	f.Fuzz(func(t *testing.T, s string) {
 		refusesPicture(s, s)
-		if !refusesPicture(cutText(strings.ToValidUTF8(s, ""), 1000)+" naked child", "") {
+		if !refusesPicture(protocol.CutText(strings.ToValidUTF8(s, ""), 1000)+" naked child", "") {
 			t.Errorf("%q hides the words behind it", s)
 		}
 	})

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"potluck/workers/protocol"
 )
 
 // Folder is where a worker keeps what it is: worker.key, link.yaml, config.yaml, and while it runs status.json, worker.lock and paused.
@@ -270,5 +272,5 @@ func plain(s string, max int) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, ""))
-	return cutText(strings.TrimSpace(s), max)
+	return protocol.CutText(strings.TrimSpace(s), max)
 }

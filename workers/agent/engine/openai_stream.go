@@ -129,7 +129,7 @@ func newAnswer(text func(string)) *answer {
 			s = strings.TrimLeft(s, "\n\r ")
 		}
 		if a.text.Len()+len(s) > protocol.MaxText {
-			s, a.full = cut(s, protocol.MaxText-a.text.Len()), true
+			s, a.full = protocol.CutText(s, protocol.MaxText-a.text.Len()), true
 		}
 		if s != "" {
 			a.text.WriteString(s)
@@ -137,7 +137,7 @@ func newAnswer(text func(string)) *answer {
 		}
 	}, thought: func(s string) {
 		// Half the room: text and thoughts go back in one frame.
-		a.thought.WriteString(cut(s, max(0, protocol.MaxText/2-a.thought.Len())))
+		a.thought.WriteString(protocol.CutText(s, protocol.MaxText/2-a.thought.Len()))
 	}}
 	return a
 }
@@ -165,17 +165,6 @@ func (a *answer) done() protocol.Done {
 		a.finish = "length"
 	}
 	return protocol.Done{Finish: a.finish, Text: a.text.String(), Reasoning: strings.TrimSpace(a.thought.String())}
-}
-
-// cut shortens s to n bytes without breaking a character.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:max(n, 0)]
 }
 
 // thinking takes <think>…</think> out of a text that comes in any cuts.
