@@ -224,52 +224,35 @@ func (a *Agent) tell(h happening) {
 	}
 }
 
-// errDone ends the loop without an error.
-var errDone = errors.New("done")
-
+// loop owns the agent's state until there is nothing left to do. Its error is why the agent must not connect again.
 func (a *Agent) loop(ctx context.Context, status chan Status) error {
-	var end error
-	var drainEnds, beats <-chan time.Time
-	var beatTicker *time.Ticker
-	defer func() {
-		if beatTicker != nil {
-			beatTicker.Stop()
-		}
-	}()
+	var drainEnds <-chan time.Time
+	var beats beatTimer
+	defer beats.stop()
 	statusTicker := time.NewTicker(statusEvery)
 	defer statusTicker.Stop()
 	status <- a.report() // has room; what an earlier run wrote would be taken for this one's
 	flush := time.NewTimer(time.Hour)
 	defer flush.Stop()
 	drain := a.drain
-	var beatsOf *session
 
-	for end == nil {
+	for {
 		// The first connection waits for the first look at the engines, so that its hello has offers.
 		if a.session == nil && !a.connecting && a.retry == nil && a.routes != nil {
 			a.connect()
-		}
-		if a.session != beatsOf {
-			if beatTicker != nil {
-				beatTicker.Stop()
-				beatTicker, beats = nil, nil
-			}
-			if beatsOf = a.session; beatsOf != nil {
-				beatTicker = time.NewTicker(beatsOf.beat)
-				beats = beatTicker.C
-			}
 		}
 		flush.Stop()
 		if at, ok := a.nextFlush(); ok {
 			flush.Reset(max(time.Until(at), 0))
 		}
 
+		stop := false
 		select {
 		case h := <-a.inbox:
 			h()
 		case <-flush.C:
 			a.flush(time.Now())
-		case <-beats:
+		case <-beats.of(a.session):
 			a.beat(time.Now())
 		case <-a.retry:
 			a.retry = nil
@@ -280,31 +263,36 @@ func (a *Agent) loop(ctx context.Context, status chan Status) error {
 			}
 		case <-drain:
 			drain = nil
-			a.draining = true
-			a.cfg.Log.Info("draining: what runs may finish, nothing new is taken", "jobs", len(a.jobs))
-			a.send(protocol.Drain{Reason: "the owner stops the worker"})
+			a.beginDrain()
 			drainEnds = time.After(drainTime)
 		case <-drainEnds:
-			end = errDone
+			stop = true
 		case <-ctx.Done():
-			end = errDone
+			stop = true
 		}
-		if a.draining && len(a.jobs) == 0 && end == nil {
-			end = errDone
+		switch {
+		case a.status.fatal != nil:
+			return a.status.fatal
+		case stop, a.draining && len(a.jobs) == 0:
+			a.send(protocol.Bye{Code: protocol.ByeShutdown, Reason: "the owner stopped the worker"})
+			return nil
 		}
-		if s := a.session; s != nil && s.draining && !s.closed && a.owed() == 0 && end == nil {
-			a.send(protocol.Bye{Code: protocol.ByeShutdown, Reason: "drained"})
-			s.close() // then this side dials again
-		}
-		if a.status.fatal != nil {
-			end = a.status.fatal
-		}
+		a.leaveDrained()
 	}
-	if errors.Is(end, errDone) {
-		a.send(protocol.Bye{Code: protocol.ByeShutdown, Reason: "the owner stopped the worker"})
-		end = nil
+}
+
+func (a *Agent) beginDrain() {
+	a.draining = true
+	a.cfg.Log.Info("draining: what runs may finish, nothing new is taken", "jobs", len(a.jobs))
+	a.send(protocol.Drain{Reason: "the owner stops the worker"})
+}
+
+// leaveDrained ends a connection that the server drains once nothing is owed to it; then this side dials again.
+func (a *Agent) leaveDrained() {
+	if s := a.session; s != nil && s.draining && !s.closed && a.owed() == 0 {
+		a.send(protocol.Bye{Code: protocol.ByeShutdown, Reason: "drained"})
+		s.close()
 	}
-	return end
 }
 
 // connect dials in the background with a snapshot of what the worker is and does. No lease can come before the welcome, so the
@@ -445,35 +433,6 @@ func (a *Agent) send(f protocol.Frame) bool {
 	a.frames.AllowN(time.Now(), 1) // counts, but never waits
 	a.session.send(b)
 	return true
-}
-
-func (a *Agent) beat(now time.Time) {
-	for lease, j := range a.jobs {
-		if j.final != nil && now.Sub(j.ended) > heldTime {
-			delete(a.jobs, lease)
-		}
-	}
-	if a.session != nil && a.session.roomy() {
-		a.send(protocol.Beat{Free: a.free(), GPUs: a.loads})
-	}
-}
-
-// free counts jobs that could begin now. A cancelled job holds its place until its engine has really stopped.
-func (a *Agent) free() int {
-	if a.paused || a.draining || a.hourUsed(time.Now()) {
-		return 0
-	}
-	return max(a.slots-a.busy(), 0)
-}
-
-func (a *Agent) busy() int {
-	n := 0
-	for _, j := range a.jobs {
-		if j.running {
-			n++
-		}
-	}
-	return n
 }
 
 // owed counts leases that the server still expects something from.
