@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -492,7 +491,7 @@ func (a *Agent) watchPause(ctx context.Context) {
 
 func (a *Agent) report() Status {
 	s := a.status
-	s.PID, s.Written, s.Paused, s.fatal = os.Getpid(), time.Now(), a.paused, nil
+	s.Paused, s.fatal = a.paused, nil
 	for _, o := range a.offers {
 		s.Offers = append(s.Offers, string(o.Kind)+" "+o.Model+" ("+o.Engine+")")
 	}

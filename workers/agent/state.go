@@ -199,9 +199,7 @@ func (f Folder) Paused() (reason string, paused bool) {
 
 // Status is what a running worker writes down every few seconds.
 type Status struct {
-	PID     int         `json:"pid"`
 	Started time.Time   `json:"started"`
-	Written time.Time   `json:"written"`
 	State   string      `json:"state"` // connecting | connected
 	Problem string      `json:"problem,omitempty"`
 	Paused  bool        `json:"paused,omitempty"`
