@@ -134,27 +134,17 @@ func dial(ctx context.Context, client *http.Client, server string, pinned [32]by
 	}()
 	conn.SetReadLimit(protocol.MaxAssign)
 
-	first, err := readFrame(ctx, conn)
+	first, err := answer(ctx, conn, server)
 	if err != nil {
-		return nil, &unreachable{server, err}
-	}
-	if b, ok := first.(protocol.Bye); ok {
-		return nil, bye(b)
+		return nil, err
 	}
 	ch, ok := first.(protocol.Challenge)
 	if !ok {
-		return nil, &unreachable{server, errors.New("it does not speak as a Potluck server")}
+		return nil, noPotluck(server)
 	}
-	if len(ch.Key) != ed25519.PublicKeySize || protocol.Fingerprint(ch.Key) != pinned {
-		return nil, ErrFingerprint
+	if err := prove(ch, pinned, nonce, public); err != nil {
+		return nil, err
 	}
-	if ch.Protocol != protocol.Version {
-		return nil, fmt.Errorf("the server speaks version %d of the worker link and this program version %d: update the older one", ch.Protocol, protocol.Version)
-	}
-	if len(ch.Nonce) != 32 || !ed25519.Verify(ch.Key, protocol.Transcript(protocol.RoleServer, ch.Protocol, ch.Nonce, nonce, ch.Key, public), ch.Signature) {
-		return nil, ErrFingerprint
-	}
-
 	hello.Protocol = ch.Protocol
 	hello.Signature = ed25519.Sign(key, protocol.Transcript(protocol.RoleWorker, ch.Protocol, ch.Nonce, nonce, ch.Key, public))
 	b, err := protocol.Encode(hello)
@@ -164,18 +154,46 @@ func dial(ctx context.Context, client *http.Client, server string, pinned [32]by
 	if err := conn.Write(ctx, websocket.MessageText, b); err != nil {
 		return nil, &unreachable{server, err}
 	}
-	answer, err := readFrame(ctx, conn)
+	second, err := answer(ctx, conn, server)
+	if err != nil {
+		return nil, err
+	}
+	welcome, ok := second.(protocol.Welcome)
+	if !ok {
+		return nil, noPotluck(server)
+	}
+	return &connection{conn: conn, welcome: welcome, server: plain(ch.Server, 80)}, nil
+}
+
+// answer reads a frame of the handshake; a bye is an error.
+func answer(ctx context.Context, conn *websocket.Conn, server string) (protocol.Frame, error) {
+	f, err := readFrame(ctx, conn)
 	if err != nil {
 		return nil, &unreachable{server, err}
 	}
-	switch f := answer.(type) {
-	case protocol.Welcome:
-		return &connection{conn: conn, welcome: f, server: plain(ch.Server, 80)}, nil
-	case protocol.Bye:
-		return nil, bye(f)
-	default:
-		return nil, &unreachable{server, errors.New("it does not speak as a Potluck server")}
+	if b, ok := f.(protocol.Bye); ok {
+		return nil, bye(b)
 	}
+	return f, nil
+}
+
+func noPotluck(server string) error {
+	return &unreachable{server, errors.New("it does not speak as a Potluck server")}
+}
+
+// prove checks that the challenge comes from who holds the pinned key. nonce is this worker's, public its key.
+// The fingerprint is checked first: what any other server says of its version means nothing.
+func prove(ch protocol.Challenge, pinned [32]byte, nonce []byte, public ed25519.PublicKey) error {
+	if len(ch.Key) != ed25519.PublicKeySize || protocol.Fingerprint(ch.Key) != pinned {
+		return ErrFingerprint
+	}
+	if ch.Protocol != protocol.Version {
+		return fmt.Errorf("the server speaks version %d of the worker link and this program version %d: update the older one", ch.Protocol, protocol.Version)
+	}
+	if len(ch.Nonce) != 32 || !ed25519.Verify(ch.Key, protocol.Transcript(protocol.RoleServer, ch.Protocol, ch.Nonce, nonce, ch.Key, public), ch.Signature) {
+		return ErrFingerprint
+	}
+	return nil
 }
 
 // readFrame reads the next frame of a type that this version knows.
