@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,85 +39,90 @@ type Missed struct {
 
 const probeTimeout = 500 * time.Millisecond
 
-// Discover looks for inference programs on this machine: GET requests to 127.0.0.1 only, 500 ms each, and the shape of the answer counts,
-// not its status. It takes about 4 s when every port is open and silent. Nothing that is found is started or asked to work.
-func Discover(ctx context.Context, cfg DiscoverConfig) ([]Found, []Missed) {
+func (cfg DiscoverConfig) withDefaults() DiscoverConfig {
 	if cfg.Servers == nil {
 		for _, port := range []string{"8080", "11434", "1234", "8000", "5001"} {
 			cfg.Servers = append(cfg.Servers, "http://127.0.0.1:"+port)
 		}
 	}
-	if cfg.APY == "" {
-		cfg.APY = "http://127.0.0.1:2737"
-	}
-	if cfg.LiteLLM == "" {
-		cfg.LiteLLM = "http://127.0.0.1:4000"
-	}
-	type answer struct {
-		found  *Found
-		missed *Missed
-	}
-	answers := make([]answer, len(cfg.Servers)+3)
+	cfg.APY = cmp.Or(cfg.APY, "http://127.0.0.1:2737")
+	cfg.LiteLLM = cmp.Or(cfg.LiteLLM, "http://127.0.0.1:4000")
+	return cfg
+}
+
+// probe looks for one thing. Its error is a reason for the owner.
+type probe struct {
+	name string
+	look func(context.Context) (*Found, error)
+}
+
+// Discover looks for inference programs on this machine: GET requests to 127.0.0.1 only, 500 ms each, and the shape of the answer counts,
+// not its status. It takes about 4 s when every port is open and silent. Nothing that is found is started or asked to work.
+func Discover(ctx context.Context, cfg DiscoverConfig) (found []Found, missed []Missed) {
+	probes := prober{client: localClient(false)}.probes(cfg.withDefaults())
+	finds, reasons := make([]*Found, len(probes)), make([]error, len(probes))
 	var all sync.WaitGroup
-	look := func(i int, name string, probe func() (*Found, error)) {
-		all.Go(func() {
-			f, err := probe()
-			if err != nil {
-				answers[i].missed = &Missed{name, err.Error()}
-				return
-			}
-			answers[i].found = f
-		})
+	for i, p := range probes {
+		all.Go(func() { finds[i], reasons[i] = p.look(ctx) })
 	}
-	p := prober{client: localClient(false)}
-	for i, base := range cfg.Servers {
-		look(i, "language model at "+base, func() (*Found, error) { return p.server(ctx, strings.TrimRight(base, "/")) })
-	}
-	n := len(cfg.Servers)
-	look(n, "apertium", func() (*Found, error) {
-		a, err := NewApertium(cfg.Apertium)
-		if err != nil {
-			return nil, errors.New("not installed: no folder of modes with a language pair (Debian: apt install apertium apertium-spa-cat …)")
-		}
-		return &Found{a, a.cfg.ModesDir, fmt.Sprintf("Apertium, %d translation directions installed", len(a.Directions()))}, nil
-	})
-	look(n+1, "apertium-apy at "+cfg.APY, func() (*Found, error) {
-		if !loopback(cfg.APY) {
-			return nil, errNotHere
-		}
-		a, err := NewAPY(APYConfig{BaseURL: cfg.APY})
-		if err != nil {
-			return nil, err
-		}
-		probe, cancel := context.WithTimeout(ctx, probeTimeout)
-		defer cancel()
-		pairs, err := a.list(probe)
-		if err != nil {
-			return nil, silence(err)
-		}
-		return &Found{a, cfg.APY, fmt.Sprintf("apertium-apy, %d translation directions", len(pairs))}, nil
-	})
-	look(n+2, "LiteLLM at "+cfg.LiteLLM, func() (*Found, error) {
-		if !loopback(cfg.LiteLLM) {
-			return nil, errNotHere
-		}
-		var any any
-		if err := p.get(ctx, cfg.LiteLLM+"/v1/models", &any); isSilent(err) {
-			return nil, silence(err)
-		}
-		return nil, errors.New("not used: it may spend somebody's money; add it in the configuration if you want")
-	})
 	all.Wait()
-	var found []Found
-	var missed []Missed
-	for _, a := range answers {
-		if a.found != nil {
-			found = append(found, *a.found)
+	for i, p := range probes {
+		if err := reasons[i]; err != nil {
+			missed = append(missed, Missed{p.name, err.Error()})
 		} else {
-			missed = append(missed, *a.missed)
+			found = append(found, *finds[i])
 		}
 	}
 	return found, missed
+}
+
+// probes lists what is looked for; answers are told in this order.
+func (p prober) probes(cfg DiscoverConfig) (all []probe) {
+	for _, base := range cfg.Servers {
+		all = append(all, probe{"language model at " + base, func(ctx context.Context) (*Found, error) { return p.server(ctx, strings.TrimRight(base, "/")) }})
+	}
+	return append(all,
+		probe{"apertium", func(context.Context) (*Found, error) { return installedApertium(cfg.Apertium) }},
+		probe{"apertium-apy at " + cfg.APY, func(ctx context.Context) (*Found, error) { return apyServer(ctx, cfg.APY) }},
+		probe{"LiteLLM at " + cfg.LiteLLM, func(ctx context.Context) (*Found, error) { return nil, p.liteLLM(ctx, cfg.LiteLLM) }},
+	)
+}
+
+func installedApertium(cfg ApertiumConfig) (*Found, error) {
+	a, err := NewApertium(cfg)
+	if err != nil {
+		return nil, errors.New("not installed: no folder of modes with a language pair (Debian: apt install apertium apertium-spa-cat …)")
+	}
+	return &Found{a, a.cfg.ModesDir, fmt.Sprintf("Apertium, %d translation directions installed", len(a.Directions()))}, nil
+}
+
+func apyServer(ctx context.Context, base string) (*Found, error) {
+	if !loopback(base) {
+		return nil, errNotHere
+	}
+	a, err := NewAPY(APYConfig{BaseURL: base})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	pairs, err := a.list(ctx)
+	if err != nil {
+		return nil, silence(err)
+	}
+	return &Found{a, base, fmt.Sprintf("apertium-apy, %d translation directions", len(pairs))}, nil
+}
+
+// liteLLM says why the proxy is not used, as it never is by itself.
+func (p prober) liteLLM(ctx context.Context, base string) error {
+	if !loopback(base) {
+		return errNotHere
+	}
+	var any any
+	if err := p.get(ctx, base+"/v1/models", &any); isSilent(err) {
+		return silence(err)
+	}
+	return errors.New("not used: it may spend somebody's money; add it in the configuration if you want")
 }
 
 var errNotHere = errors.New("not looked at: only addresses of this machine are")
