@@ -138,10 +138,7 @@ func (c *cli) parse(args []string, most int) ([]string, error) {
 	var words []string
 	for {
 		if err := c.flags.Parse(args); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				return nil, errUsage
-			}
-			return nil, errUsage // the flag package has said what is wrong
+			return nil, errUsage // the flag package has said what is wrong, or shown the help
 		}
 		if c.flags.NArg() == 0 {
 			break
@@ -162,6 +159,29 @@ func (c *cli) folder() (agent.Folder, error) {
 	return agent.DefaultFolder()
 }
 
+// open is parse, and the folder that the flags name.
+func (c *cli) open(args []string, most int) (words []string, f agent.Folder, err error) {
+	if words, err = c.parse(args, most); err != nil {
+		return nil, "", err
+	}
+	f, err = c.folder()
+	return words, f, err
+}
+
+// locked is the folder of the parsed flags, for this process alone until unlock.
+func (c *cli) locked() (f agent.Folder, unlock func(), err error) {
+	if f, err = c.folder(); err != nil {
+		return "", nil, err
+	}
+	unlock, err = f.Lock()
+	return f, unlock, err
+}
+
+// untilSignal ends with Ctrl-C or a request to stop.
+func untilSignal() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+}
+
 func (c *cli) join(args []string) error {
 	replace := c.flags.Bool("replace", false, "give up the link to another server")
 	name := c.flags.String("name", "", "how the worker is called in the chat")
@@ -175,16 +195,12 @@ func (c *cli) join(args []string) error {
 		fmt.Fprintln(c.stderr, "potluck-worker join needs the string that /worker link answered in the chat")
 		return errUsage
 	}
-	f, err := c.folder()
-	if err != nil {
-		return err
-	}
-	unlock, err := f.Lock()
+	f, unlock, err := c.locked()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	l, err := agent.Join(ctx, f, strings.Join(words, ""), agent.JoinOptions{Replace: *replace, Name: *name, Program: program()})
 	stop()
 	if err != nil {
@@ -212,11 +228,7 @@ func (c *cli) run(args []string) error {
 	if _, err := c.parse(args, 0); err != nil {
 		return err
 	}
-	f, err := c.folder()
-	if err != nil {
-		return err
-	}
-	unlock, err := f.Lock()
+	f, unlock, err := c.locked()
 	if err != nil {
 		return err
 	}
@@ -226,7 +238,7 @@ func (c *cli) run(args []string) error {
 		if err != nil {
 			return err
 		}
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		ctx, stop := untilSignal()
 		_, err = agent.JoinOnce(ctx, f, text, agent.JoinOptions{Program: program()})
 		stop()
 		if err != nil {
@@ -290,10 +302,7 @@ func (c *cli) serve(f agent.Folder) error {
 }
 
 func (c *cli) status(args []string) error {
-	if _, err := c.parse(args, 0); err != nil {
-		return err
-	}
-	f, err := c.folder()
+	_, f, err := c.open(args, 0)
 	if err != nil {
 		return err
 	}
@@ -349,10 +358,7 @@ func after(prefix, s string) string {
 
 func (c *cli) engines(args []string) error {
 	c.runFlags()
-	if _, err := c.parse(args, 0); err != nil {
-		return err
-	}
-	f, err := c.folder()
+	_, f, err := c.open(args, 0)
 	if err != nil {
 		return err
 	}
@@ -363,7 +369,7 @@ func (c *cli) engines(args []string) error {
 	if c.demo.set {
 		settings.Demo = c.demo.value
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
 	found, missed := settings.Look()(ctx)
 	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
@@ -384,11 +390,7 @@ func (c *cli) engines(args []string) error {
 }
 
 func (c *cli) pause(args []string) error {
-	words, err := c.parse(args, -1)
-	if err != nil {
-		return err
-	}
-	f, err := c.folder()
+	words, f, err := c.open(args, -1)
 	if err != nil {
 		return err
 	}
@@ -403,10 +405,7 @@ func (c *cli) pause(args []string) error {
 }
 
 func (c *cli) resume(args []string) error {
-	if _, err := c.parse(args, 0); err != nil {
-		return err
-	}
-	f, err := c.folder()
+	_, f, err := c.open(args, 0)
 	if err != nil {
 		return err
 	}
