@@ -72,7 +72,7 @@ func (s *scheduler) merit(w *node, o *offer) float64 {
 
 // best is the worker's best offer for a need, whatever the community.
 func (s *scheduler) best(w *node, g *group) (chosen *offer, demo bool) {
-	if _, barred := g.barred[w.id]; barred || !w.may(&g.need) {
+	if !w.may(&g.need) || s.keptFrom(w, g) {
 		return nil, false
 	}
 	var merit float64
@@ -216,14 +216,7 @@ func (s *scheduler) hasReal(g *group) bool {
 	}
 	g.realCap, g.real = s.caps, false
 	for _, w := range s.nodes {
-		if !w.open() {
-			continue
-		}
-		seen := g.class == Public || w.operator
-		for c := range g.byID {
-			seen = seen || w.admits(g.class, c)
-		}
-		if !seen {
+		if !w.open() || !s.sees(w, g) {
 			continue
 		}
 		if o, demo := s.best(w, g); o != nil && !demo {
@@ -336,7 +329,7 @@ func (s *scheduler) idleFor(e *entry, now time.Time) (*node, *offer) {
 		if !o.suits(&g.need) || s.resting(w, o) {
 			return false
 		}
-		if _, barred := g.barred[w.id]; barred {
+		if s.keptFrom(w, g) {
 			return false
 		}
 		rank, _ := o.quality(&g.need)

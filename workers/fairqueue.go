@@ -16,6 +16,7 @@ type group struct {
 	barred  map[int64]bool // of a retry: workers that failed this job; true = for good, false = while there is another
 	realCap int            // scheduler.caps for which real is right
 	real    bool           // some usable worker can do it with more than a demonstration
+	kept    bool           // of a retry: it was kept from a novice
 
 	capacityAt int // scheduler.caps for which capacities is right
 	capacities map[community.CommunityID]capacity

@@ -35,6 +35,7 @@ type scheduler struct {
 	ruled   map[int64]*node // with limits of their owners
 	queued  int
 	speeds  map[speedKey]Speed
+	proved  map[provedKey]bool
 	steps   [4][]int // known limits of offers, sorted: context, pixels, steps, count
 	out     []assignment
 	forgot  time.Time                       // when forget last ran
@@ -121,11 +122,14 @@ func newScheduler(cfg schedulerConfig, speeds []Speed) *scheduler {
 	s := &scheduler{
 		cfg: cfg, jobs: map[int64]*entry{}, nodes: map[int64]*node{}, groups: map[need]*group{}, mine: map[community.MemberID][]*entry{},
 		idle: map[idleKey]*idleHeap{}, demos: map[int64]*node{}, retries: map[*group]bool{}, ruled: map[int64]*node{}, speeds: map[speedKey]Speed{}, root: newClient(),
-		owners: map[community.MemberID]map[int64]*node{}, sweepAt: fewTickets, gone: map[int64]map[speedKey]*trouble{},
+		proved: map[provedKey]bool{}, owners: map[community.MemberID]map[int64]*node{}, sweepAt: fewTickets, gone: map[int64]map[speedKey]*trouble{},
 	}
 	s.root.communities = map[community.CommunityID]*client{}
 	for _, v := range speeds {
 		s.speeds[speedKey{v.Worker, v.Kind, v.Model}] = v
+		if v.Rate > 0 {
+			s.proved[provedKey{v.Worker, v.Kind}] = true
+		}
 	}
 	return s
 }
@@ -270,7 +274,7 @@ func (s *scheduler) settled(id int64, actual float64, now time.Time) {
 	}
 	if w := s.nodes[e.last]; w != nil && e.offer != nil {
 		s.did(w, now)
-		if s.redeemed(w, e.offer) { // what was kept from it may come
+		if first := s.prove(w, e.offer.Kind); s.redeemed(w, e.offer) || first { // what was kept from it may come
 			s.changed(w)
 			defer func() { s.fill(w, now) }()
 		}
