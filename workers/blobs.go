@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -178,6 +179,11 @@ func (b *binding) name(from, to string) error {
 // receive writes a body to a temporary file and has it named when it is whole.
 func receive(dir string, body io.Reader, name func(path string) error) error {
 	f, err := os.CreateTemp(dir, ".upload-*")
+	if errors.Is(err, fs.ErrNotExist) { // somebody cleaned up
+		if err = os.MkdirAll(dir, 0o700); err == nil {
+			f, err = os.CreateTemp(dir, ".upload-*")
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,26 @@ func TestStartDeletesPicturesThatNobodyNeeds(t *testing.T) {
 	})
 }
 
+// With the folder gone no picture succeeded until a restart, and the workers were blamed.
+func TestFolderOfPicturesComesBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(8).connect()
+		defer h.close()
+		img := asked("r1", 1)
+		img.Kind, img.Chat, img.Image = protocol.Image, nil, &protocol.ImageJob{Prompt: "a cat", Width: 64, Height: 64, Steps: 4, Count: 1}
+		call := b.do(img)
+		a := h.take()
+		if err := os.RemoveAll(b.cfg.BlobDir); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.put(a.Lease, 1, []byte("picture")); got != http.StatusNoContent {
+			t.Fatalf("the upload was answered with %d", got)
+		}
+		h.done(a.Lease, protocol.Done{Blobs: 1})
+		call.ok()
+	})
+}
+
 func (h *hand) get(lease string, n int) *http.Response {
 	h.t.Helper()
 	req, err := http.NewRequest(http.MethodGet, "http://"+h.b.net.Addr().String()+protocol.BlobPath+lease+"/"+strconv.Itoa(n), nil)

@@ -24,9 +24,13 @@ func (p *Pool) pace(worker int64, o *offer) (rate float64, measured bool) {
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// leaseTime is four times what the job should take on this worker, within the configured bounds.
+// leaseTime is four times what the job should take on this worker, within the configured bounds. An answer has as long as the slowest worker would need:
+// whether it grows is seen, and the card that was measured may have a game to do now.
 func (p *Pool) leaseTime(j *job, worker int64, o *offer) time.Duration {
 	rate, _ := p.pace(worker, o)
+	if j.Chat != nil {
+		rate = min(rate, unmeasured)
+	}
 	return min(max(seconds(min(4*j.estimate/rate, p.cfg.LeaseMax.Seconds()))+p.loading(o), p.cfg.LeaseMin), p.cfg.LeaseMax)
 }
 

@@ -241,6 +241,30 @@ func TestOnlyWorkerHasAllTheTime(t *testing.T) {
 	})
 }
 
+// One quick answer made the next leases so short that a machine which then had less time, for a game, was stopped in mid-answer, again and again.
+func TestQuickAnswerDoesNotShortenTheNext(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(8).connect(chatsOnly(1)).alive()
+		defer h.close()
+		call := b.do(patient("r1"))
+		a := h.take()
+		<-time.After(2 * time.Second)
+		h.done(a.Lease, protocol.Done{Text: strings.Repeat("an answer ", 100)})
+		call.ok()
+		call = b.do(patient("r2"))
+		a = h.take()
+		for range 40 {
+			<-time.After(3 * time.Second)
+			h.say(a.Lease, protocol.Event{Kind: protocol.EventText, Text: "word "})
+		}
+		if deadline := time.Duration(a.DeadlineMS) * time.Millisecond; deadline < 2*time.Minute {
+			t.Errorf("the worker stops by itself after %v", deadline)
+		}
+		h.done(a.Lease, protocol.Done{Text: strings.Repeat("word ", 40)})
+		call.ok()
+	})
+}
+
 // A job whose time ended was "cancelled", and its worker blameless, however long that had let it lie.
 func TestWorkerIsBlamedForAJobThatRanOutOfTime(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
