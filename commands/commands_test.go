@@ -236,7 +236,7 @@ func TestWaitWithNobodyOnlineSaysSo(t *testing.T) {
 	next <- workers.Event{Kind: workers.Started, Attempt: 1}
 	next <- workers.Event{Kind: workers.Waiting, Position: 1}
 	got := s.watch("looking for another").Text
-	if !strings.HasPrefix(got.Plain, "That machine left; looking for another.\nNo machine that could take this is online now. I wait for one, until ") || strings.Contains(got.Plain, "next") ||
+	if !strings.HasPrefix(got.Plain, "No luck with that machine; looking for another.\nNo machine that could take this is online now. I wait for one, until ") || strings.Contains(got.Plain, "next") ||
 		len(got.Spans) != 1 || got.Spans[0].Kind != bot.Timestamp {
 		t.Errorf("%+v", got)
 	}
