@@ -38,9 +38,12 @@ const (
 	garment
 	between // may stand between those two
 	joint   // between words that are written as one
+	person  // one grown person, or one of unknown age: a number beside it may be the age
+	turns   // before a number: gets or seems so old
+	notYet  // likewise, in the future or nearly: 18 is young, too
 
 	// helpers mean something beside others only.
-	helpers = ageUnit | ageWord | harmless | monthUnit | youngNumber | tens | without | between | joint
+	helpers = ageUnit | ageWord | harmless | monthUnit | youngNumber | tens | without | between | joint | person | turns | notYet
 )
 
 // lexicon is a tree of letters in which words are found in all their disguises in one pass.

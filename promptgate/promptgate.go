@@ -79,6 +79,9 @@ func bounded(text string, limit int) (string, bool) {
 // classes tells what kinds of words are in a folded text. With strict, letters written twice are two.
 func (l *lexicon) classes(text string, strict bool) class {
 	found := l.partsOf(text) | l.wordsOf(read(text, false), strict)
+	if !strict && saysYoungInJapanese(text) {
+		found |= minor
+	}
 	if disguised(text) {
 		found |= l.wordsOf(read(text, true), strict)
 	}
@@ -141,8 +144,13 @@ func (l *lexicon) wordsOf(r reading, strict bool) class {
 			found |= h.class
 		}
 	}
-	if r.saysYoung(tokens) {
-		found |= minor
+	if !strict {
+		if r.saysYoung(tokens) {
+			found |= minor
+		}
+		for _, t := range r.tokens {
+			found |= r.pupil(t)
+		}
 	}
 	found |= missesGarment(tokens, excused)
 	if l.joined != nil && !strict {
@@ -172,7 +180,7 @@ func missesGarment(tokens []seen, excused []bool) (found class) {
 	return found
 }
 
-// segments finds words beside digits: "kids3".
+// segments finds words beside digits and beside Japanese or Chinese: "kids3", "裸のteen".
 func (l *lexicon) segments(letters []rune, strict bool, w *walker, out *seen) {
 	digits := func(c rune) bool { return c >= '0' && c <= '9' }
 	for i := 0; i < len(letters); {
@@ -181,7 +189,7 @@ func (l *lexicon) segments(letters []rune, strict bool, w *walker, out *seen) {
 			continue
 		}
 		end := i
-		for end < len(letters) && !digits(letters[end]) {
+		for end < len(letters) && !digits(letters[end]) && unspaced(letters[end]) == unspaced(letters[i]) {
 			end++
 		}
 		if end-i < len(letters) {
@@ -334,7 +342,7 @@ func (a ages) grade(i int) bool {
 func (r reading) saysYoung(tokens []seen) bool {
 	a := ages{r, tokens}
 	for i, t := range r.tokens {
-		if a.behind(i) || a.before(i) || a.grade(i) {
+		if a.behind(i) || a.before(i) || a.grade(i) || a.bareAge(i) {
 			return true
 		}
 		letters := r.letters[t.start:t.end]

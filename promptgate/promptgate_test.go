@@ -140,6 +140,8 @@ func longest() map[string]string {
 		"joined":         fill("schoolgirteenageprescho", 6000),
 		"pieces":         fill("sc ho ol gi r ", 6000),
 		"ages":           fill("under the age 1 he is 3 and a half ", 6000),
+		"bare ages":      fill("will be just only not yet even woman who is just only 17 roses, ", 6000),
+		"bare numbers":   fill("wird 17 1, ", 6000),
 		"garments":       fill("no a an any of ", 6000),
 		"years":          fill("百十岁", 6000),
 		"kana":           fill("ロショ幼少", 6000),

@@ -154,12 +154,14 @@ func alike(c rune, leet bool) rune {
 type reading struct {
 	letters []rune
 	tokens  []token
+	tail    gap // behind the last token
 }
 
 // token is a word: letters[start:end] of its reading. leet: signs and digits in it are letters too.
 type token struct {
 	start, end int
 	leet       bool
+	before     gap
 }
 
 func inWord(c rune) bool {
@@ -174,7 +176,8 @@ func inWord(c rune) bool {
 func read(text string, leet bool) reading {
 	r := reading{letters: make([]rune, 0, len(text))}
 	for field := range strings.FieldsSeq(text) {
-		signed := false
+		r.tail |= blank
+		signed, whole := false, field
 		if leet {
 			if c, n := utf8.DecodeRuneInString(field); n == len(field) && signs[c] != nil {
 				signed = true // "n 4 k e d"
@@ -183,6 +186,8 @@ func read(text string, leet bool) reading {
 				signed = strings.ContainsFunc(field, unicode.IsLetter)
 			}
 		}
+		at := strings.Index(whole, field) // leet reading cuts signs off on both sides
+		r.addGaps(whole[:at])
 		start := len(r.letters)
 		for _, c := range field {
 			if inWord(c) || signed && signs[c] != nil {
@@ -190,15 +195,30 @@ func read(text string, leet bool) reading {
 				continue
 			}
 			if len(r.letters) > start {
-				r.tokens = append(r.tokens, token{start, len(r.letters), signed})
+				r.addToken(start, signed)
 				start = len(r.letters)
 			}
+			r.tail |= gapSigns[c]
 		}
 		if len(r.letters) > start {
-			r.tokens = append(r.tokens, token{start, len(r.letters), signed})
+			r.addToken(start, signed)
 		}
+		r.addGaps(whole[at+len(field):])
 	}
 	return r
+}
+
+// addToken ends a token at the letters read so far.
+func (r *reading) addToken(start int, leet bool) {
+	r.tokens = append(r.tokens, token{start, len(r.letters), leet, r.tail})
+	r.tail = 0
+}
+
+// addGaps notes what stands behind the last token.
+func (r *reading) addGaps(signs string) {
+	for _, c := range signs {
+		r.tail |= gapSigns[c]
+	}
 }
 
 // disguised tells whether a folded text holds anything that only a leet reading takes for a letter.

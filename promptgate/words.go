@@ -99,6 +99,29 @@ var vocabularies = []vocabulary{
 		words: `year years yearold yearsold yr yrs yo yold jahre anos ans anni лет let lat`,
 		stems: `jährig`,
 	},
+	{
+		class: person,
+		words: `woman man lady gentleman female male gal guy dude model person somebody someone lover wife husband bride redhead brunette blonde blond beauty waifu elf fairy mermaid witch vampire nymph goddess
+			catgirl dancer stripper camgirl actress babe chick girlfriend boyfriend frau mann dame weib herr modell fräulein mensch freundin freund blondine elfe fee mujer hombre señora señor señorita dama modelo
+			persona rubia morena elfa hada novia novio`,
+	},
+	{class: turns, words: `turned turn celebrating celebrates looks look looking looked appears appearing seems seeming wurde wurden aussieht aussehend sieht wirkt wirkend scheint cumplió cumplido parece pareciendo aparenta aparentando luce`},
+	{class: notYet, words: `turning turns almost nearly becoming becomes became wird werde werden fast bald beinahe knapp cumple cumplirá cumpla cumplir cumpliendo casi apenas recién unter`},
+	{
+		class: minor,
+		words: `u18 u17 u16 gymnasiast gymnasiasten`,
+		stems: `gymnasiastin oberschul realschul hauptschul mittelschul gesamtschul`,
+		phrases: []string{"sweet sixteen", "sweet seventeen", "sweet 16", "sweet 17", "dulces dieciséis", "dulces 16", "süße sechzehn", "süße siebzehn", "süße 16", "süße 17",
+			"tenth birthday", "eleventh birthday", "twelfth birthday", "thirteenth birthday", "fourteenth birthday", "fifteenth birthday", "sixteenth birthday", "seventeenth birthday",
+			"before her eighteenth birthday", "before his eighteenth birthday", "zwölfter geburtstag", "dreizehnter geburtstag", "vierzehnter geburtstag", "fünfzehnter geburtstag", "sechzehnter geburtstag",
+			"siebzehnter geburtstag", "vor dem achtzehnten geburtstag", "fiesta de quince", "fiesta de quince años",
+			"not yet an adult", "not quite an adult", "not quite adult", "isn t an adult", "isnt an adult", "almost an adult", "nearly an adult", "soon an adult", "yet to be an adult", "not legal yet", "not yet legal",
+			"not of legal age", "not yet grown up", "noch nicht erwachsen", "nicht erwachsen", "noch keine erwachsene", "noch kein erwachsener", "keine erwachsene", "fast erwachsen", "nicht volljährig",
+			"noch nicht volljährig", "no es adulta", "no es adulto", "aún no es adulta", "aún no adulta", "todavía no adulta", "todavía no es adulta", "no adulta", "casi adulta", "casi adulto",
+			"no es mayor de edad", "no mayor de edad", "todavía no es mayor de edad", "estudiante de secundaria", "estudiante de instituto", "estudiante de primaria"},
+		parts: `高校 成人前 大人になる前 成人していない 大人ではない 大人じゃない 成年前`,
+	},
+	{class: suggestive, words: `explicit explizit explizite explícito explícita`},
 	{class: ageWord, words: `age aged ages edad alter grade klasse alder ålder edat età âge leeftijd wiek yaş umur usia возраст sub`},
 }
 
