@@ -11,6 +11,7 @@ import (
 	"potluck/fault"
 	"potluck/workers/protocol"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -234,6 +235,9 @@ func tidy(h *protocol.Hello) bool {
 	return tidyOffers(&h.Slots, h.Offers)
 }
 
+// linking tells whether a name would bring people somewhere: it stands below answers, and chats make links of such texts.
+func linking(name string) bool { return strings.Contains(name, "://") || strings.Contains(name, "](") }
+
 func tidyOffers(slots *int, offers []protocol.Offer) bool {
 	if *slots < 0 || *slots > protocol.MaxSlots || len(offers) > protocol.MaxOffers {
 		return false
@@ -244,7 +248,7 @@ func tidyOffers(slots *int, offers []protocol.Offer) bool {
 		if pairs += len(o.Pairs); pairs > protocol.MaxAllPairs || len(o.Pairs) > protocol.MaxPairs || len(o.Features) > 32 || len(o.Samplers) > 128 || len(o.Model) > 256 || len(o.Engine) > 64 {
 			return false
 		}
-		if o.Model != printable(o.Model, 256) || o.Engine != printable(o.Engine, 64) {
+		if o.Model != printable(o.Model, 256) || o.Engine != printable(o.Engine, 64) || linking(o.Model) || linking(o.Engine) {
 			return false // the name goes back to the worker as it was, so it cannot be mended
 		}
 		// People see these in lists of what is possible; an odd one is left out.

@@ -368,6 +368,18 @@ func TestHostileNumberOfPairsIsBounded(t *testing.T) {
 	}
 }
 
+// A model called "gpt-5 [free](https://…)" stood below answers as a link.
+func TestHostileModelNameIsNoLink(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"hf.co/unsloth/Qwen3-8B-GGUF:Q4_K_M": true, "sd_xl_base [fp16].safetensors": true, "gpt-5 [free](https://evil.example)": false, "https://evil.example": false, "x](y": false,
+	} {
+		slots := 1
+		if got := tidyOffers(&slots, []protocol.Offer{{Kind: protocol.Chat, Engine: "openai", Model: name}}); got != ok {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}
+
 // A beat's list was cut to 16 cards, and the thousands behind them stayed in memory for as long as the worker.
 func TestHostileBeatKeepsOnlyWhatIsShown(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
