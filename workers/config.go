@@ -51,7 +51,8 @@ func DefaultConfig() Config {
 	return Config{
 		Name: "Potluck", MaxPerOwner: 3, JoinTries: 20,
 		Beat: 5 * time.Second, Silence: 15 * time.Second, Reconnect: 5 * time.Second, RestartGrace: 20 * time.Second,
-		AcceptWithin: 10 * time.Second, FirstToken: time.Minute, TextGap: 20 * time.Second, LeaseMin: 30 * time.Second, LeaseMax: 15 * time.Minute, MaxAttempts: 3, EscrowFor: 24 * time.Hour,
+		AcceptWithin: 10 * time.Second, FirstToken: time.Minute, TextGap: 20 * time.Second,
+		LeaseMin: 30 * time.Second, LeaseMax: 15 * time.Minute, MaxAttempts: 3, EscrowFor: 24 * time.Hour,
 		BackOff: 30 * time.Second, BackOffMax: 10 * time.Minute, Affinity: 4, LoadTime: 20 * time.Second,
 	}
 }

@@ -245,7 +245,8 @@ func tidyOffers(slots *int, offers []protocol.Offer) bool {
 	pairs := 0
 	for i := range offers {
 		o := &offers[i]
-		if pairs += len(o.Pairs); pairs > protocol.MaxAllPairs || len(o.Pairs) > protocol.MaxPairs || len(o.Features) > 32 || len(o.Samplers) > 128 || len(o.Model) > 256 || len(o.Engine) > 64 {
+		if pairs += len(o.Pairs); pairs > protocol.MaxAllPairs || len(o.Pairs) > protocol.MaxPairs ||
+			len(o.Features) > 32 || len(o.Samplers) > 128 || len(o.Model) > 256 || len(o.Engine) > 64 {
 			return false
 		}
 		if o.Model != printable(o.Model, 256) || o.Engine != printable(o.Engine, 64) || linking(o.Model) || linking(o.Engine) {
