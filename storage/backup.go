@@ -53,6 +53,9 @@ func OpenBeside(ctx context.Context, c Config) (_ *DB, err error) {
 	if err := checkDamage(ctx, conn, db.path, -1); err != nil {
 		return nil, err
 	}
+	if err := checkMade(ctx, conn, db.path); err != nil {
+		return nil, err
+	}
 	// Read through the page cache of the system: an audit reads gigabytes once. No Potluck ever shortens its file under a reader.
 	if _, err := conn.ExecContext(ctx, `PRAGMA mmap_size = 17179869184`); err != nil {
 		return nil, opening(db.path, err)
@@ -67,6 +70,18 @@ func OpenBeside(ctx context.Context, c Config) (_ *DB, err error) {
 	}
 	db.cache.init()
 	return db, nil
+}
+
+// checkMade refuses a database without tables; checkDamage let it pass, so its first start was cut off.
+func checkMade(ctx context.Context, conn *sql.Conn, path string) error {
+	var tables int
+	if err := conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&tables); err != nil {
+		return opening(path, err)
+	}
+	if tables == 0 {
+		return &refusal{fmt.Sprintf("there is no database at %s yet, its first start was cut off: start Potluck once more", path), ErrUnfinished, nil}
+	}
+	return nil
 }
 
 // checkVersion refuses every schema but this program's own.

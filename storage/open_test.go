@@ -277,3 +277,50 @@ func TestOpenTwiceInOneProcessAndAgainAfterClose(t *testing.T) {
 	}
 	storagetest.OpenPath(t, path)
 }
+
+// A database whose whole content stood in the WAL was begun anew, without a word, when the WAL was lost.
+func TestADatabaseThatLostItsWALIsALoss(t *testing.T) {
+	for name, lose := range map[string]func(t *testing.T, path string){
+		"removed":     func(*testing.T, string) {},
+		"overwritten": func(t *testing.T, path string) { write(t, path+"-wal", bytes.Repeat([]byte("random"), 20000)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			running := filepath.Join(t.TempDir(), "potluck.db")
+			storagetest.OpenPath(t, running)
+			path := filepath.Join(t.TempDir(), "potluck.db")
+			write(t, path, read(t, running)) // what a kill leaves, without the WAL
+			lose(t, path)
+			for range 2 {
+				if db, err := storage.OpenBeside(t.Context(), storage.Config{Path: path, Key: storagetest.Key}); !errors.Is(err, storage.ErrDamaged) ||
+					!strings.Contains(err.Error(), "restore the latest backup") {
+					t.Errorf("OpenBeside: %v %v", db, err)
+				}
+				if db, err := storage.Open(t.Context(), storage.Config{Path: path, Key: storagetest.Key}); !errors.Is(err, storage.ErrDamaged) ||
+					!strings.Contains(err.Error(), "restore the latest backup") {
+					t.Fatalf("Open: %v %v", db, err)
+				}
+			}
+			// Beside the mark it is a first start that was cut off.
+			write(t, path+".new", nil)
+			if db, err := storage.OpenBeside(t.Context(), storage.Config{Path: path, Key: storagetest.Key}); !errors.Is(err, storage.ErrUnfinished) {
+				t.Errorf("OpenBeside of one that is being made: %v %v", db, err)
+			}
+			storagetest.OpenPath(t, path)
+		})
+	}
+}
+
+// Where the file was removed and its WAL was not, a new database was begun and the WAL thrown away.
+func TestAWALWithoutItsDatabaseIsALoss(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "potluck.db")
+	write(t, path+"-wal", []byte("what was written last"))
+	if there, err := storage.There(path); there || !errors.Is(err, storage.ErrDamaged) || !strings.Contains(err.Error(), "restore the latest backup") {
+		t.Errorf("There: %v %v", there, err)
+	}
+	if db, err := storage.Open(t.Context(), storage.Config{Path: path, Key: storagetest.Key}); !errors.Is(err, storage.ErrDamaged) {
+		t.Errorf("Open: %v %v", db, err)
+	}
+	if got := string(read(t, path+"-wal")); got != "what was written last" {
+		t.Errorf("the WAL was changed: %q", got)
+	}
+}

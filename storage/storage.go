@@ -46,6 +46,8 @@ var (
 	ErrDamaged  = errors.New("damaged")
 	ErrKey      = errors.New("sealed with another key")
 	ErrReadOnly = errors.New("not writable")
+	// ErrUnfinished is a database whose first start was cut off; the next Open goes on. Only OpenBeside refuses it.
+	ErrUnfinished = errors.New("not made yet")
 	// ErrClosed is what every method returns after Close.
 	ErrClosed = errors.New("database closed")
 )
@@ -162,7 +164,8 @@ func lockedPath(name string) (path string, lock io.Closer, err error) {
 }
 
 // bringUpToDate makes of the file what this program reads: it refuses a damaged one, migrates the schema and takes the key's step. A file that was being
-// made is then made.
+// made is then made. The tables of a new one stay in the WAL until a checkpoint takes them over together with the first rows: were they in the file from
+// the start, a house that lost its WAL would look like a new one, and nobody would notice.
 func (db *DB) bringUpToDate(ctx context.Context, conn *sql.Conn, checkBelow int64, key keyStep) error {
 	if err := checkDamage(ctx, conn, db.path, checkBelow); err != nil {
 		return err
@@ -249,7 +252,7 @@ func There(path string) (bool, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
+		return false, onlyTheWAL(path)
 	case err != nil:
 		return false, &refusal{fmt.Sprintf("the database %s cannot be read (%v): mend its permissions, or choose another folder with data_dir or POTLUCK_DATA_DIR",
 			path, cause(err)), ErrReadOnly, err}
@@ -258,10 +261,25 @@ func There(path string) (bool, error) {
 	case info.Size() > 0:
 		return true, nil
 	}
-	if _, err := os.Stat(path + beingMade); err == nil {
+	if isBeingMade(path) {
 		return false, nil
 	}
 	return false, &refusal{fmt.Sprintf("the database %s is empty (0 bytes), so what was in it is lost: restore the latest backup, or remove this file to begin anew", path), ErrDamaged, nil}
+}
+
+func isBeingMade(path string) bool {
+	_, err := os.Stat(path + beingMade)
+	return err == nil
+}
+
+// onlyTheWAL refuses a database that is gone while its WAL is not: SQLite would throw the WAL away.
+func onlyTheWAL(path string) error {
+	info, err := os.Stat(path + "-wal")
+	if err != nil || info.Size() == 0 || isBeingMade(path) {
+		return nil
+	}
+	return &refusal{fmt.Sprintf("the database %s is gone, but what was written last to it is still there in %s-wal: put both back from where they went, or restore the latest backup",
+		path, path), ErrDamaged, nil}
 }
 
 func prepareFolder(path string) error {
@@ -375,6 +393,10 @@ func checkDamage(ctx context.Context, conn *sql.Conn, path string, below int64) 
 	}
 	if tables > 0 && id != applicationID {
 		return &refusal{fmt.Sprintf("%s is the database of another program: move it away, or choose another folder with data_dir or POTLUCK_DATA_DIR", path), ErrForeign, nil}
+	}
+	if tables == 0 && !isBeingMade(path) {
+		return &refusal{fmt.Sprintf("the database %s has no tables, so what was in it is lost (it stood in %s-wal, which is missing or damaged): put both back from where they belong, "+
+			"or restore the latest backup", path, path), ErrDamaged, nil}
 	}
 	info, err := os.Stat(path)
 	if err != nil {
