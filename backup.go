@@ -79,7 +79,10 @@ func openForBackup(ctx context.Context, c call) (*storage.DB, error) {
 		return nil, errors.New("name the folder for the backup: potluck backup -to FOLDER")
 	}
 	path := filepath.Join(from, "potluck.db")
-	if _, err := os.Stat(path); err != nil {
+	switch there, err := databaseIn(from); {
+	case err != nil:
+		return nil, err
+	case !there:
 		return nil, fmt.Errorf("there is no database at %s: name its folder with data_dir or POTLUCK_DATA_DIR", path)
 	}
 	if err := outside(from, to); err != nil {

@@ -95,7 +95,7 @@ func (r *report) folder(ctx context.Context, c call) {
 	} else {
 		r.say("ok", "the data folder %s can be written and has room", dir)
 	}
-	there, err := storage.There(filepath.Join(dir, "potluck.db"))
+	there, err := databaseIn(dir)
 	r.failed(err)
 	secret := r.keys(dir, there || err != nil)
 	switch {
@@ -146,6 +146,10 @@ func (r *report) database(ctx context.Context, c call, secret []byte) {
 	db, err := storage.OpenBeside(ctx, storage.Config{Path: filepath.Join(c.config.DataDir, "potluck.db"), Key: secret, Log: c.log})
 	if errors.Is(err, storage.ErrOlder) {
 		r.say("note", "the database was written by an older Potluck: the next start brings it up to date. Make a backup with that older program first")
+		return
+	}
+	if errors.Is(err, storage.ErrUnfinished) {
+		r.say("note", "the first start was cut off before the database was made: the next start goes on")
 		return
 	}
 	if err != nil {

@@ -112,3 +112,47 @@ func TestCheckTakesAnOlderDatabaseForWhatTheNextStartUpgrades(t *testing.T) {
 		t.Errorf("%d %s", code, out)
 	}
 }
+
+// A house whose database was gone was begun anew although its WAL, or its key and pictures, were still there.
+func TestAHouseWithoutItsDatabaseIsNotNew(t *testing.T) {
+	t.Parallel()
+	for _, rest := range []string{"potluck.db-wal", "pictures/1.png"} {
+		data := t.TempDir()
+		if err := os.Mkdir(filepath.Join(data, "pictures"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range keyFiles {
+			write(t, filepath.Join(data, name), strings.Repeat("k", 32))
+		}
+		write(t, filepath.Join(data, rest), "rest")
+		environ := []string{"POTLUCK_HTTP_ADDR=127.0.0.1:0", "POTLUCK_DATA_DIR=" + data}
+		out := &transcript{}
+		if code := run(t.Context(), []string{"check"}, environ, out, &transcript{}); code != 1 || !strings.Contains(out.String(), "is gone, but") ||
+			!strings.Contains(out.String(), "restore the latest backup") {
+			t.Errorf("check beside %s: %d %s", rest, code, out)
+		}
+		refuses(t, 1, environ, []string{"serve"}, "is gone, but", "restore the latest backup")
+	}
+}
+
+// serve named a folder inside of the data folder, and not what to mend.
+func TestADataFolderThatTakesNoFoldersIsNamed(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	write(t, filepath.Join(data, "blobs"), "")
+	if err := makeFolders(data, "blobs"); err == nil || !strings.Contains(err.Error(), "the data folder "+data+" cannot be written (blobs: ") ||
+		!strings.Contains(err.Error(), "mend its permissions") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// backup took a database that it may not look at for none.
+func TestBackupSaysWhyItCannotReadTheDatabase(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	path := filepath.Join(data, "potluck.db")
+	if err := os.Symlink(path, path); err != nil {
+		t.Skip(err)
+	}
+	refuses(t, 1, []string{"POTLUCK_DATA_DIR=" + data}, []string{"backup", "-to", filepath.Join(t.TempDir(), "copy")}, "cannot be read (too many levels", "mend its permissions")
+}

@@ -27,11 +27,30 @@ var withoutKey = map[string]string{
 	"secret.key": "without secret.key no text in the database can be read: what waits, buttons, conversations and the page's history are lost",
 }
 
+// databaseIn tells whether the data folder has a database, and refuses to take a folder for new in which a house lived: a first start that was cut
+// off leaves keys, but no picture.
+func databaseIn(dir string) (bool, error) {
+	path := filepath.Join(dir, "potluck.db")
+	there, err := storage.There(path)
+	if there || err != nil {
+		return there, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "secret.key")); err != nil {
+		return false, nil
+	}
+	pictures, err := filepath.Glob(filepath.Join(dir, "pictures", "*.png"))
+	if err != nil || len(pictures) == 0 {
+		return false, nil
+	}
+	return false, fmt.Errorf("the database %s is gone, but its key and pictures are still there: put it back with its -wal file, or restore the latest backup; "+
+		"to begin anew, choose another folder with data_dir or POTLUCK_DATA_DIR", path)
+}
+
 // houseKeys returns secret.key and the seed in server.key. The first start draws them. Beside a database no key is ever drawn: it would fit
 // nothing, and hide that the right one is missing.
 func houseKeys(dir string) (secret, seed []byte, err error) {
 	path := filepath.Join(dir, "potluck.db")
-	there, err := storage.There(path)
+	there, err := databaseIn(dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -77,8 +96,10 @@ func readKey(dir, name string) ([]byte, error) {
 	path := filepath.Join(dir, name)
 	b, err := os.ReadFile(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("the key %s is missing (%w): put it back from where you keep it", path, reason(err))
 	case err != nil:
-		return nil, fmt.Errorf("the key %s cannot be read: %w", path, err)
+		return nil, fmt.Errorf("the key %s cannot be read (%w): mend its permissions, or put it back from where you keep it", path, reason(err))
 	case len(b) != ed25519.SeedSize:
 		return nil, fmt.Errorf("the key %s is damaged (%d bytes, want %d): put it back from your backup", path, len(b), ed25519.SeedSize)
 	}

@@ -17,14 +17,16 @@ import (
 // keys says which keys are here and what it costs to lose them. With -new it makes those that are missing, for whoever really lost them.
 func keys(ctx context.Context, c call) error {
 	dir := c.config.DataDir
-	path := filepath.Join(dir, "potluck.db")
-	there, err := storage.There(path)
+	there, err := databaseIn(dir)
 	if err != nil {
 		return err
 	}
 	if !there {
 		fmt.Fprintf(c.out, "There is no database in %s: the first potluck serve draws both keys.\n", dir)
 		return nil
+	}
+	if err := secretFits(ctx, c); err != nil {
+		return err
 	}
 	for _, name := range keyFiles {
 		_, err := readKey(dir, name)
@@ -53,6 +55,22 @@ func keys(ctx context.Context, c call) error {
 		return nil
 	}
 	return missingKeys(dir, keyFiles...)
+}
+
+// secretFits refuses a secret.key of another database, before anything is made. One that is missing or cannot be used is not looked at.
+func secretFits(ctx context.Context, c call) error {
+	secret, err := readKey(c.config.DataDir, "secret.key")
+	if err != nil {
+		return nil // said below, in its turn
+	}
+	db, err := storage.OpenBeside(ctx, storage.Config{Path: filepath.Join(c.config.DataDir, "potluck.db"), Key: secret, Log: c.log})
+	switch {
+	case err == nil:
+		return db.Close()
+	case errors.Is(err, storage.ErrOlder), errors.Is(err, storage.ErrUnfinished): // its key was looked at first, or there is none yet
+		return nil
+	}
+	return err
 }
 
 // replaceSecret gives the database a new key before the key has its file: cut off in between, it is done once more, and nothing is left to lose.

@@ -94,3 +94,25 @@ func TestFirstStartGoesOnWithTheKeysThatAreThere(t *testing.T) {
 		t.Error("a key was drawn beside a database")
 	}
 }
+
+// keys called a secret.key sound that belongs to another database.
+func TestKeysRefusesAnotherSecretKey(t *testing.T) {
+	t.Parallel()
+	data := withAwayWorker(t)
+	write(t, filepath.Join(data, "secret.key"), strings.Repeat("k", 32))
+	for _, args := range [][]string{{"keys"}, {"keys", "-new"}} {
+		refuses(t, 1, []string{"POTLUCK_DATA_DIR=" + data}, args, "made with another secret.key", "restore the key")
+	}
+}
+
+// The sentence about a key that cannot be read did not say what to do.
+func TestAKeyThatCannotBeReadSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "secret.key"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readKey(dir, "secret.key"); err == nil || !strings.Contains(err.Error(), "mend its permissions, or put it back") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -14,10 +14,12 @@ import (
 
 // makeFolders makes the data folder and those in it, or says in one sentence why it cannot.
 func makeFolders(dir string, below ...string) error {
-	for _, d := range append([]string{""}, below...) {
-		path := filepath.Join(dir, d)
-		if err := os.MkdirAll(path, 0o700); err != nil {
-			return fmt.Errorf("the data folder %s cannot be made (%w): choose another with data_dir or POTLUCK_DATA_DIR", path, reason(err))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("the data folder %s cannot be made (%w): mend the permissions of the folder around it, or choose another with data_dir or POTLUCK_DATA_DIR", dir, reason(err))
+	}
+	for _, name := range below {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			return fmt.Errorf("the data folder %s cannot be written (%s: %w): mend its permissions, or choose another with data_dir or POTLUCK_DATA_DIR", dir, name, reason(err))
 		}
 	}
 	return writable(dir)
