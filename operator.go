@@ -78,7 +78,7 @@ func settingsBelow(v, standard reflect.Value, prefix string) (list []operator.Se
 			list = append(list, settingsBelow(fv, sv, key+".")...)
 			continue
 		}
-		s := operator.Setting{Key: key, Secret: isSecret(key)}
+		s := operator.Setting{Key: key, Secret: f.Type.Kind() == reflect.String && isSecret(key)} // workers.first_token is a time
 		if s.Secret {
 			s.Set = !fv.IsZero()
 		} else {

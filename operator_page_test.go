@@ -201,6 +201,9 @@ func TestSettingsHideSecrets(t *testing.T) {
 	if s := find("data_dir"); s.Value != "/somewhere" || s.Default != "./data" || !s.Set {
 		t.Errorf("%+v", s)
 	}
+	if s := find("workers.first_token"); s.Secret || s.Value != "1m0s" {
+		t.Errorf("a time was taken for a secret: %+v", s)
+	}
 	if s := find("limits.job_wait"); s.Value != "10m0s" || s.Set {
 		t.Errorf("%+v", s)
 	}
