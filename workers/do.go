@@ -106,11 +106,15 @@ type feedState struct {
 	previewed time.Time // when a preview was told
 }
 
-// tell tells what is new, and returns how long to wait before the next time.
+// tell tells what is new, and returns how long to wait before the next time: not at all when nothing was.
 func (s *feedState) tell(f *feed, progress func(Event)) time.Duration {
 	began := time.Now()
 	previews := began.Sub(s.previewed) >= previewEvery
-	for _, e := range f.since(&s.news, previews) {
+	told := f.since(&s.news, previews)
+	if len(told) == 0 {
+		return 0
+	}
+	for _, e := range told {
 		if e.Kind == Preview {
 			s.previewed = began
 		}
