@@ -22,6 +22,11 @@ type frail struct {
 var errStore = errors.New("the disk said no")
 
 func (f *frail) call(ctx context.Context, what, about string, do func() error) error {
+	select {
+	case <-f.dead: // how often a killed pool tries while it falls is chance, and must not be counted
+		return errStore
+	default:
+	}
 	f.w.mu.Lock()
 	key := what + " " + about
 	f.w.calls[key]++
