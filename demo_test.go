@@ -4,9 +4,9 @@ import (
 	"context"
 	"os/exec"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"potluck/faketime"
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
@@ -32,7 +32,7 @@ func TestDemoGoesOnWithoutItsWorker(t *testing.T) {
 
 // Beside another worker of the operator the welcome came a minute late, and told that one's offers as the demo's own.
 func TestDemoWaitsForItsOwnWorkerOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		other, own := workers.WorkerView{Offers: offering("llama3")}, workers.WorkerView{Offers: offering("demo")}
 		other.ID, own.ID = 1, 2
 		begun := time.Now()

@@ -6,12 +6,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
 	"potluck/bot/bottest"
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/fault"
 )
 
@@ -19,7 +19,7 @@ import (
 // still answers the person's message.
 func TestResultAfterTwentyMinutesArrives(t *testing.T) {
 	for _, gone := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		faketime.Test(t, func(t *testing.T) {
 			gate := make(chan struct{})
 			var begun atomic.Int32
 			h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}})
@@ -46,7 +46,7 @@ func TestResultAfterTwentyMinutesArrives(t *testing.T) {
 
 // A platform delivers the same event twice, and once more after a restart: one answer.
 func TestSameEventIsAnsweredOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}})
 		e := bot.Event{ID: "test:same", Chat: h.p.Chat("lobby"), User: h.p.User("ann"), Name: "ann", Message: "in-1", Text: bot.Plain("/echo hello")}
 		for range 3 {
@@ -66,7 +66,7 @@ func TestSameEventIsAnsweredOnce(t *testing.T) {
 // Stop is pressed in the moment in which the result comes, a thousand times with another delay of the platform: there is one final state, and
 // nothing is written over it.
 func TestStopAgainstCompletionHasOneOutcome(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		cmd := echo("draw")
 		cmd.Costly = true
 		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
@@ -90,7 +90,7 @@ func TestStopAgainstCompletionHasOneOutcome(t *testing.T) {
 				t.Fatal(err)
 			}
 			pass(time.Second - 4*time.Millisecond + time.Duration(i%9)*time.Millisecond)
-			synctest.Wait()
+			faketime.Wait()
 			if m := h.p.Messages(chat)[0]; !m.Final {
 				if err := h.p.Press(t.Context(), m, "ann", "button.stop", community.Everyone); err != nil {
 					t.Fatal(err)
@@ -120,7 +120,7 @@ func TestStopAgainstCompletionHasOneOutcome(t *testing.T) {
 
 // Twenty requests of one person: the first are taken, the rest are refused with the time to wait, and others are not held up.
 func TestTwentyRequestsOfOnePerson(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}, Limits: bot.Limits{Running: 1, Queued: 3, PerMinute: 100}})
@@ -150,7 +150,7 @@ func TestTwentyRequestsOfOnePerson(t *testing.T) {
 
 // A block of 300 lines of code is cut into parts, each of them a block of its own in the same language.
 func TestLongCodeStaysCodeInEveryPart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		code := strings.Repeat("x := compute(42) // a line\n", 300)
 		cmd := echo("ask")
 		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
@@ -190,7 +190,7 @@ func TestModelTextHoldsNoMention(t *testing.T) {
 
 // A page that few look at is quick, and slows down when many come: it is asked after each edit.
 func TestAPlatformMayChangeItsPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		grow := echo("grow")
 		grow.Costly = true
 		grow.Run = func(ctx context.Context, in *bot.Invocation) error {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 
 	"potluck/bot"
+	"potluck/faketime"
 	"potluck/fault"
 )
 
@@ -24,7 +24,7 @@ func (s *fullStore) Accept(ctx context.Context, r bot.Request) (bool, error) {
 }
 
 func TestFullDiskIsToldWithoutARequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}})
 		h.close()
 		store := &fullStore{Store: h.m}
@@ -34,7 +34,7 @@ func TestFullDiskIsToldWithoutARequest(t *testing.T) {
 		if err := h.p.Say(t.Context(), "lobby", "ann", "/echo nobody keeps this"); !fault.Has(err, fault.Storage) {
 			t.Errorf("the platform heard %v, want fault.Storage: it may deliver the event again", err)
 		}
-		synctest.Wait()
+		faketime.Wait()
 		h.want("fault.storage")
 		store.full.Store(false)
 		h.say("ann", "/echo there is room again")

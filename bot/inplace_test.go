@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
 	"potluck/bot/bottest"
 	"potluck/community"
+	"potluck/faketime"
 )
 
 // painter is a chat with /draw, whose message has the button Delete, and Show once it is deleted.
@@ -40,7 +40,7 @@ func (h *house) press(m bottest.Message, user, label string, role community.Role
 // A button that changes its message in place does so with all parts, also after a restart and for a moderator; the asker may press what is
 // there then, as if it were still the first answer.
 func TestInPlaceTakesThePlaceOfAllParts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		broken := false
 		h := painter(t, &broken)
 		h.p.Set(bottest.Hooks{Max: 20})
@@ -70,7 +70,7 @@ func TestInPlaceTakesThePlaceOfAllParts(t *testing.T) {
 
 // What fails in place is told beside: the message itself stays as it was.
 func TestInPlaceThatFailsLeavesTheMessage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		broken := true
 		h := painter(t, &broken)
 		h.say("ann", "/draw a fox")
@@ -85,7 +85,7 @@ func TestInPlaceThatFailsLeavesTheMessage(t *testing.T) {
 
 // A message that somebody deleted while one of its buttons was at work does not come back by it.
 func TestInPlaceOfADeletedMessageShowsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		broken := false
 		h := painter(t, &broken)
 		h.p.Set(bottest.Hooks{Sure: true})
@@ -103,7 +103,7 @@ func TestInPlaceOfADeletedMessageShowsNothing(t *testing.T) {
 
 // The process dies while the message is changed: the next one changes it, and nothing is said twice.
 func TestInPlaceSurvivesAKill(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		broken := false
 		h := painter(t, &broken)
 		h.say("ann", "/draw a fox")
@@ -113,7 +113,7 @@ func TestInPlaceSurvivesAKill(t *testing.T) {
 		if err := h.p.Press(t.Context(), m, "ann", "Delete", community.Everyone); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
+		faketime.Wait()
 		h.kill()
 		h.start()
 		h.settle()
@@ -123,7 +123,7 @@ func TestInPlaceSurvivesAKill(t *testing.T) {
 
 // An operator decides how often a request that dies with the process is tried.
 func TestStartsAreConfigured(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		cmd := echo("look")
 		cmd.Run = func(ctx context.Context, _ *bot.Invocation) error {
 			<-ctx.Done()

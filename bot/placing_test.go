@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
 	"potluck/bot/bottest"
+	"potluck/faketime"
 )
 
 // An adapter that panicked over a model's text ended the process, and after each restart the text came again.
@@ -22,7 +22,7 @@ func TestPanicOfAPlatformCostsOneReply(t *testing.T) {
 		what  string
 	}{{"final", false, "edit"}, {"draft and final", true, "edit"}, {"first message", false, "send"}} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				h := open(t, bot.Config{Commands: []bot.Command{echo("hello"), {
 					Name: "ask", Costly: c.what == "edit",
 					Run: func(ctx context.Context, in *bot.Invocation) error {
@@ -64,7 +64,7 @@ func TestPanicOfAPlatformCostsOneReply(t *testing.T) {
 
 // What a platform rejects of an answer that grows is not sent again and again.
 func TestRejectedDraftIsNotSentAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Commands: []bot.Command{{
 			Name: "ask", Costly: true,
 			Run: func(ctx context.Context, in *bot.Invocation) error {

@@ -9,13 +9,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 
 	"potluck/bot"
+	"potluck/faketime"
 )
 
 func TestQueuesKeepTheOrderOfAChatAndHoldUpNoOther(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		q := bot.NewQueues[string](bot.QueueLimits{PerChat: 3, Total: 5}, slog.New(slog.NewTextHandler(&log, nil)))
 		var mu sync.Mutex
@@ -34,11 +34,11 @@ func TestQueuesKeepTheOrderOfAChatAndHoldUpNoOther(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- q.Run(ctx) }()
-		synctest.Wait()
+		faketime.Wait()
 		q.Add("a", task("a2", func() { panic("a text that somebody wrote") }))
 		q.Add("a", task("a3", nothing))
 		q.Add("b", task("b1", nothing))
-		synctest.Wait()
+		faketime.Wait()
 		if !slices.Equal(done, []string{"b1"}) {
 			t.Fatalf("done: %v", done)
 		}
@@ -53,12 +53,12 @@ func TestQueuesKeepTheOrderOfAChatAndHoldUpNoOther(t *testing.T) {
 			q.Add(fmt.Sprint("c", i), task("c", func() { <-held }))
 			q.Add(fmt.Sprint("c", i), task("c", nothing))
 		}
-		synctest.Wait()
+		faketime.Wait()
 		if !q.Full("b") {
 			t.Error("five of five wait, and there is room")
 		}
 		close(held)
-		synctest.Wait()
+		faketime.Wait()
 		if mine := slices.DeleteFunc(slices.Clone(done), func(s string) bool { return s[0] != 'a' }); !slices.Equal(mine, []string{"a1", "a3", "a4"}) {
 			t.Errorf("done: %v", done)
 		}
@@ -69,9 +69,9 @@ func TestQueuesKeepTheOrderOfAChatAndHoldUpNoOther(t *testing.T) {
 		hold := make(chan struct{})
 		q.Add("a", task("a5", func() { <-hold }))
 		q.Add("a", task("given up", nothing))
-		synctest.Wait()
+		faketime.Wait()
 		cancel()
-		synctest.Wait()
+		faketime.Wait()
 		select {
 		case <-ended:
 			t.Error("Run did not wait for what was at work")
@@ -82,7 +82,7 @@ func TestQueuesKeepTheOrderOfAChatAndHoldUpNoOther(t *testing.T) {
 			t.Error(err)
 		}
 		q.Add("a", task("too late", nothing))
-		synctest.Wait()
+		faketime.Wait()
 		if last := done[len(done)-1]; last != "a5" {
 			t.Errorf("done after the end: %v", last)
 		}

@@ -5,11 +5,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/fault"
 )
 
@@ -40,12 +40,12 @@ func (h *house) react(user string, m community.MessageID, emoji string) {
 	if err := h.p.Emit(context.Background(), e); err != nil {
 		h.t.Fatal(err)
 	}
-	synctest.Wait()
+	faketime.Wait()
 }
 
 // What a reaction asks for is done once, also after a restart, and a bot's reaction asks for nothing.
 func TestReactionIsDoneOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Reactions: []bot.ReactionHandler{shouter()}})
 		h.p.Write("m1", bot.Plain("hello"))
 		h.react("robot", "m1", "📢")
@@ -70,7 +70,7 @@ func TestReactionIsDoneOnce(t *testing.T) {
 
 // Each person's reactions have a pause between them; what is passed over can be asked for again, by anybody.
 func TestReactionsOfOnePersonArePaced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Reactions: []bot.ReactionHandler{shouter()}})
 		h.p.Write("m1", bot.Plain("one"))
 		h.p.Write("m2", bot.Plain("two"))
@@ -88,7 +88,7 @@ func TestReactionsOfOnePersonArePaced(t *testing.T) {
 
 // Whatever speaks against a reaction, the chat does not hear of it; what was taken and fails is told like any other failure.
 func TestReactionsAreRefusedWithoutAWord(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Reactions: []bot.ReactionHandler{shouter()}, Limits: bot.Limits{PerMinute: 1}})
 		h.p.Write("m1", bot.Plain("one"))
 		h.p.Write("empty", bot.Plain(""))
@@ -107,7 +107,7 @@ func TestReactionsAreRefusedWithoutAWord(t *testing.T) {
 
 // A flag on an answer that still grew had half a sentence translated, and the whole one never: the wish was done.
 func TestReactionOnAGrowingAnswerIsPassedOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}, Reactions: []bot.ReactionHandler{shouter()}})

@@ -7,18 +7,18 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
 	"potluck/bot/bottest"
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/fault"
 )
 
 // Refusals stood in the chat for everybody, although they concern one person.
 func TestRefusalsAreForOnePersonWhereThePlatformCan(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo"), slow(gate, &begun)}, Limits: bot.Limits{Running: 1, Queued: 1}})
@@ -48,7 +48,7 @@ func TestRefusalsAreForOnePersonWhereThePlatformCan(t *testing.T) {
 
 // Where only the event knows whether its answer can still be for one person (an interaction of Discord), it is asked, and for refusals only.
 func TestRefusalsWhisperWhereTheEventCan(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}, Limits: bot.Limits{PerMinute: 4}})
 		h.m.settings = func(m *community.Member) { m.Blocked = m.Name == "bob" }
 		for _, c := range []struct {
@@ -67,7 +67,7 @@ func TestRefusalsWhisperWhereTheEventCan(t *testing.T) {
 			if err := h.p.Emit(t.Context(), e); err != nil {
 				t.Fatal(err)
 			}
-			synctest.Wait()
+			faketime.Wait()
 			all := h.p.Messages("lobby")
 			if m := all[len(all)-1]; m.Only != c.want || asked != (m.Text.Plain != "hello" && m.Text.Plain != "four") {
 				t.Errorf("%s: %q is for %q; asked whether it can be: %t", c.text, m.Text.Plain, m.Only, asked)
@@ -105,7 +105,7 @@ func TestMistakesThatTheRunFindsWhisper(t *testing.T) {
 		"aside for all":     {aside: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				look := echo("look")
 				look.Costly = c.costly
 				look.Run = func(ctx context.Context, in *bot.Invocation) error {
@@ -139,7 +139,7 @@ func TestMistakesThatTheRunFindsWhisper(t *testing.T) {
 
 // A mistyped code stood as a warning in the operator's log.
 func TestMistakesAreNoWarnings(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		link := echo("link")
 		link.Run = func(_ context.Context, in *bot.Invocation) error {
 			return fault.Wrap(errors.New("checksum"), fault.Code(in.Options["text"]))
@@ -161,7 +161,7 @@ func TestMistakesAreNoWarnings(t *testing.T) {
 
 // What a place does not want was begun first, with "One moment…" for everybody to see.
 func TestGateRefusesBeforeAnythingIsShown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		close(gate)
 		var begun atomic.Int32
@@ -200,7 +200,7 @@ func TestGateRefusesBeforeAnythingIsShown(t *testing.T) {
 
 // A visitor was told that a number is missing for a command that is for admins only.
 func TestPermissionIsCheckedBeforeArguments(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		admin := echo("setup")
 		admin.Needs = community.Admin
 		h := open(t, bot.Config{Commands: []bot.Command{admin}})
@@ -212,7 +212,7 @@ func TestPermissionIsCheckedBeforeArguments(t *testing.T) {
 
 // What waited for the member's own limit showed "One moment…" for minutes.
 func TestWaitForOnesOwnLimitIsShownAndMoves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gates := map[string]chan struct{}{"a": make(chan struct{}), "b": make(chan struct{}), "c": make(chan struct{})}
 		c := echo("slow")
 		c.Costly = true
@@ -242,7 +242,7 @@ func TestWaitForOnesOwnLimitIsShownAndMoves(t *testing.T) {
 
 // A request that ran again after a restart showed nothing until its final.
 func TestRerunShowsTheWorkOfItsJobs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		c := echo("look")
 		c.Costly = true
@@ -278,7 +278,7 @@ func TestRerunShowsTheWorkOfItsJobs(t *testing.T) {
 
 // A question that was deleted went on working, and its answer stayed below nothing.
 func TestDeletedQuestionStopsAndTakesItsAnswerAlong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun), echo("echo")}})

@@ -6,12 +6,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
 	"potluck/bot/bottest"
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/fault"
 )
 
@@ -44,7 +44,7 @@ func remover(t *testing.T, gate chan struct{}) (h *house, emit func(e bot.Event,
 
 // An answer goes with all its parts, for who asked and for a moderator, also after a restart; nobody else takes it away.
 func TestRemoveTakesAnAnswerAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h, emit := remover(t, nil)
 		h.p.Set(bottest.Hooks{Max: 20})
 		emit(bot.Event{}, "ann", "/echo a fox in the snow, a hen in the rain", "")
@@ -68,7 +68,7 @@ func TestRemoveTakesAnAnswerAway(t *testing.T) {
 
 // An answer that grows is stopped and leaves nothing.
 func TestRemoveStopsAnAnswerThatGrows(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h, emit := remover(t, make(chan struct{}))
 		emit(bot.Event{}, "ann", "/slow one", "")
 		emit(bot.Event{ReplyTo: h.p.Messages("lobby")[0].ID}, "ann", "/delete", "")
@@ -79,7 +79,7 @@ func TestRemoveStopsAnAnswerThatGrows(t *testing.T) {
 // What somebody wrote goes as when the platform tells of its deletion: the answer goes along, also where the bot may not delete the message itself.
 // Whose it is the platform tells, or the command in it. In private everything is theirs.
 func TestRemoveTakesAMessageOfOnesOwnAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h, emit := remover(t, nil)
 		emit(bot.Event{Message: "q1"}, "ann", "/echo one", "")
 		emit(bot.Event{Message: "q2"}, "ann", "/echo two", "")
@@ -106,7 +106,7 @@ func TestRemoveTakesAMessageOfOnesOwnAway(t *testing.T) {
 
 // A moderator who deleted a growing answer saw it posted again, whole.
 func TestDeletedGrowingAnswerStaysAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun), echo("echo")}})
@@ -145,7 +145,7 @@ func TestDeletedGrowingAnswerStaysAway(t *testing.T) {
 
 // A question that was deleted right before a kill came back as "Stopped" after it.
 func TestDeletedQuestionStaysAwayAfterAKill(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		cmd := echo("slow")
 		cmd.Costly = true

@@ -4,17 +4,17 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
 	"potluck/bot/bottest"
 	"potluck/community"
+	"potluck/faketime"
 )
 
 // The bot was killed between the final and Delivered. The next run may show nothing over the answer but the answer itself.
 func TestRestartPutsNoStatusOverAFinal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		c := echo("look")
 		c.Costly = true
 		c.Run = func(ctx context.Context, in *bot.Invocation) error {
@@ -48,7 +48,7 @@ func TestRestartPutsNoStatusOverAFinal(t *testing.T) {
 
 // Stop comes while a command that runs again is still reading something: it is answered as stopped, and what the earlier run began is ended.
 func TestStopDuringAReadOfARerunIsAStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		reading := func(ctx context.Context) error {
 			<-ctx.Done()
 			return fmt.Errorf("consent: %w", ctx.Err()) // as database/sql does: without the cause
@@ -79,7 +79,7 @@ func TestStopDuringAReadOfARerunIsAStop(t *testing.T) {
 
 // What was accepted before a kill is counted from the moment it is taken up until its final answer is saved.
 func TestUnfinishedCountsWhatWasAcceptedBeforeAKill(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		goOn := make(chan struct{})
 		c := echo("look")
 		c.Run = func(ctx context.Context, in *bot.Invocation) error {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -16,6 +15,7 @@ import (
 	"potluck/bot"
 	"potluck/bot/bottest"
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/fault"
 )
 
@@ -57,7 +57,7 @@ func (h *house) start() {
 	h.router, h.stop, h.ended = router, cancel, make(chan error, 1)
 	ended := h.ended
 	go func() { ended <- router.Run(ctx) }()
-	synctest.Wait()
+	faketime.Wait()
 }
 
 func (h *house) close() {
@@ -85,13 +85,13 @@ func (h *house) say(user, text string) {
 	if err := h.p.Say(context.Background(), "lobby", user, text); err != nil {
 		h.t.Fatal(err)
 	}
-	synctest.Wait()
+	faketime.Wait()
 }
 
 // settle lets a minute pass, so that everything that waits for a time has happened.
 func (h *house) settle() {
 	pass(time.Minute) // synctest: no real time
-	synctest.Wait()
+	faketime.Wait()
 }
 
 func (h *house) texts() []string {
@@ -143,7 +143,7 @@ func slow(gate <-chan struct{}, begun *atomic.Int32) bot.Command {
 }
 
 func TestAnswersOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}})
 		e := bot.Event{ID: "test:same", Chat: h.p.Chat("lobby"), User: h.p.User("ann"), Text: bot.Plain("/echo hello")}
 		for range 3 {
@@ -164,7 +164,7 @@ func TestAnswersOnce(t *testing.T) {
 }
 
 func TestTellsWhatWasTypedWrong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		admin := echo("setup")
 		admin.Needs = community.Admin
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo"), admin}})
@@ -183,7 +183,7 @@ func TestTellsWhatWasTypedWrong(t *testing.T) {
 
 // Whoever the operator blocks was met with silence, and took the bot for broken.
 func TestBlockedMemberIsToldOnceAnHour(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}})
 		h.m.settings = func(m *community.Member) { m.Blocked = m.Name == "bob" }
 		h.say("bob", "/echo x")
@@ -204,7 +204,7 @@ func TestBlockedMemberIsToldOnceAnHour(t *testing.T) {
 // Somebody who is blocked saw "thinking…" without end from the second command of an hour on: an interaction wants an answer each time. What only
 // they see costs nobody anything.
 func TestBlockedMembersInteractionsAreAnsweredEachTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}})
 		h.m.settings = func(m *community.Member) { m.Blocked = true }
 		for _, whispers := range []bool{true, true, true, false, false} {
@@ -224,7 +224,7 @@ func TestBlockedMembersInteractionsAreAnsweredEachTime(t *testing.T) {
 }
 
 func TestPanicBecomesAnAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		boom := echo("boom")
 		boom.Run = func(context.Context, *bot.Invocation) error { panic("what ann wrote") }
 		fails := echo("fails")
@@ -246,7 +246,7 @@ func TestPanicBecomesAnAnswer(t *testing.T) {
 func TestRestartEditsTheSameMessage(t *testing.T) {
 	for _, when := range []string{"before the placeholder", "between send and saving its id", "while it runs", "between the final and Delivered"} {
 		t.Run(when, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				gate := make(chan struct{})
 				var begun atomic.Int32
 				h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}})
@@ -294,7 +294,7 @@ func TestRestartEditsTheSameMessage(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(nil, &begun)}})
 		h.say("ann", "/slow cake")
@@ -327,7 +327,7 @@ func TestStop(t *testing.T) {
 }
 
 func TestStopHoldsOverRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(nil, &begun)}})
 		h.say("ann", "/slow cake")
@@ -349,7 +349,7 @@ func TestStopHoldsOverRestart(t *testing.T) {
 
 // Stop was saved, then the process was killed before the pool heard of it: the job waited on and held its credits.
 func TestStopBeforeAKillCancelsTheJobsAfterIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var begun atomic.Int32
 		var cancelled []string
 		tries := 0
@@ -384,7 +384,7 @@ func TestStopBeforeAKillCancelsTheJobsAfterIt(t *testing.T) {
 
 // The answer was there and paid, and Stop was pressed before it was shown: it was taken away.
 func TestStopAfterTheAnswerIsThereShowsTheAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		cmd := echo("slow")
 		cmd.Costly = true
 		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
@@ -404,7 +404,7 @@ func TestStopAfterTheAnswerIsThereShowsTheAnswer(t *testing.T) {
 
 // A request that takes the process down was taken up again at every start, for ever.
 func TestRequestThatKillsTheProcessIsGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var begun atomic.Int32
 		var cancelled []string
 		h := open(t, bot.Config{
@@ -426,7 +426,7 @@ func TestRequestThatKillsTheProcessIsGivenUp(t *testing.T) {
 
 // Whatever ends the process later, or in good order, was not this request.
 func TestPatientRequestIsNotGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}})
@@ -448,7 +448,7 @@ func TestPatientRequestIsNotGivenUp(t *testing.T) {
 
 // A row whose arguments cannot be read still gets its final answer.
 func TestRequestWithoutReadableArgumentsIsAnswered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(nil, &begun)}})
 		h.say("ann", "/slow cake")
@@ -463,7 +463,7 @@ func TestRequestWithoutReadableArgumentsIsAnswered(t *testing.T) {
 }
 
 func TestButtonsWorkAfterRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		cmd := echo("draw")
 		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
 			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("drawn"), Buttons: []bot.NewButton{{Action: "again", Label: bot.Plain("Again"), Data: []byte("42")}}})
@@ -499,7 +499,7 @@ func TestButtonsWorkAfterRestart(t *testing.T) {
 }
 
 func TestOrderInAChat(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun), echo("echo")}, Limits: bot.Limits{Running: 3}})
@@ -525,7 +525,7 @@ func TestOrderInAChat(t *testing.T) {
 
 // Twenty requests of one member: the first two run, five wait, the others are told how long.
 func TestLimits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun), echo("echo")}})
@@ -561,7 +561,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestRateLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}, Limits: bot.Limits{PerMinute: 3}})
 		for range 10 {
 			h.say("ann", "/echo x")
@@ -577,7 +577,7 @@ func TestRateLimit(t *testing.T) {
 }
 
 func TestFullChatSaysBusy(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{Commands: []bot.Command{echo("echo")}, Limits: bot.Limits{Chat: 2}})
 		gate := make(chan struct{})
 		h.p.Set(bottest.Hooks{Before: func(_ context.Context, what string, m bot.Outgoing) error {
@@ -592,7 +592,7 @@ func TestFullChatSaysBusy(t *testing.T) {
 		if err := h.p.Say(t.Context(), "lounge", "ann", "/echo other chats are free"); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
+		faketime.Wait()
 		if n := len(h.p.Messages("lounge")); n != 1 {
 			t.Errorf("%d messages in the other chat", n)
 		}
@@ -604,7 +604,7 @@ func TestFullChatSaysBusy(t *testing.T) {
 
 // A thousand Shows become few edits, and the final is the last of them.
 func TestShowsAreCoalesced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		cmd := echo("stream")
 		cmd.Costly = true
 		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
@@ -662,7 +662,7 @@ func TestFinalSurvivesFailures(t *testing.T) {
 		"the bot may not write here": {func(int, string, bot.Outgoing) error { return fault.New(fault.Forbidden) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				cmd := echo("work")
 				cmd.Costly = true
 				cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
@@ -677,7 +677,7 @@ func TestFinalSurvivesFailures(t *testing.T) {
 				}})
 				h.say("ann", "/work x")
 				pass(10 * time.Minute)
-				synctest.Wait()
+				faketime.Wait()
 				h.want(c.want...)
 				if h.m.states()[bot.Delivered] != 1 {
 					t.Errorf("states %v", h.m.states())
@@ -689,7 +689,7 @@ func TestFinalSurvivesFailures(t *testing.T) {
 
 // An edit that hangs does not hold up the final for long, and the final is the last write.
 func TestHangingEdit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		cmd := echo("work")
 		cmd.Costly = true
 		var took time.Duration
@@ -718,7 +718,7 @@ func TestHangingEdit(t *testing.T) {
 
 // What is stopped while it waits for its turn never runs, and the others go on.
 func TestStopWhileQueued(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}, Limits: bot.Limits{Running: 1}})
@@ -742,7 +742,7 @@ func TestStopWhileQueued(t *testing.T) {
 // Stop and the final at the same moment: one of them is shown, once.
 func TestStopRacesWithFinal(t *testing.T) {
 	for i := range 20 {
-		synctest.Test(t, func(t *testing.T) {
+		faketime.Test(t, func(t *testing.T) {
 			gate := make(chan struct{})
 			var begun atomic.Int32
 			h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}})
@@ -770,7 +770,7 @@ func TestStopRacesWithFinal(t *testing.T) {
 
 // A failure in the middle of an answer keeps what there is; a status line gives way.
 func TestFailureAfterShow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		cmd := echo("half")
 		cmd.Costly = true
 		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
@@ -788,7 +788,7 @@ func TestFailureAfterShow(t *testing.T) {
 
 // A stopped invocation learns why: its pool cancels the worker for a Stop, not for a restart.
 func TestCauseOfStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var causes []string
 		cmd := echo("wait")
 		cmd.Costly = true
@@ -812,7 +812,7 @@ func TestCauseOfStop(t *testing.T) {
 }
 
 func TestDeletedPlaceholderIsSentAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}})
@@ -829,7 +829,7 @@ func TestDeletedPlaceholderIsSentAnew(t *testing.T) {
 // too late. Nothing is sent anew.
 func TestDeletedAnswerIsNotSentAnew(t *testing.T) {
 	for _, final := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		faketime.Test(t, func(t *testing.T) {
 			more, ended := make(chan bool), make(chan error, 1)
 			tale := echo("tale")
 			tale.Costly = true
@@ -868,7 +868,7 @@ func TestDeletedAnswerIsNotSentAnew(t *testing.T) {
 }
 
 func TestSilentListener(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var heard []string
 		listen := func(name, prefix string, run func(context.Context, *bot.Invocation) error) bot.Listener {
 			return bot.Listener{Name: name, Match: func(e bot.Event) bool { return strings.HasPrefix(e.Text.Plain, prefix) }, Run: run}
@@ -897,7 +897,7 @@ func TestSilentListener(t *testing.T) {
 }
 
 func TestShutdownLeavesRequestsForTheNextStart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var begun atomic.Int32
 		h := open(t, bot.Config{Commands: []bot.Command{slow(gate, &begun)}})
@@ -931,7 +931,7 @@ func TestShutdownLeavesRequestsForTheNextStart(t *testing.T) {
 }
 
 func TestStubbornCommandDoesNotHangTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		cmd := echo("stubborn")
 		cmd.Run = func(context.Context, *bot.Invocation) error { <-gate; return nil }
@@ -949,7 +949,7 @@ func TestStubbornCommandDoesNotHangTheEnd(t *testing.T) {
 }
 
 func TestPrivateAnswers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		cmd := echo("secret")
 		cmd.Private = true
 		h := open(t, bot.Config{Commands: []bot.Command{{Name: "my", Subcommands: []bot.Command{cmd}}}})
@@ -966,7 +966,7 @@ func TestPrivateAnswers(t *testing.T) {
 // A reply to an answer is told apart from a reply to anybody else, also after a restart.
 // A reply to a private message is seen by its author only, and its answer was shown to everybody; the same for buttons there.
 func TestPrivateMessageIsAnsweredInPrivate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		cmd := echo("echo")
 		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
 			return in.Reply.Final(ctx, bot.Reply{Text: in.Rest, Buttons: []bot.NewButton{{Action: "again", Label: bot.Plain("again")}}})
@@ -995,7 +995,7 @@ func TestPrivateMessageIsAnsweredInPrivate(t *testing.T) {
 }
 
 func TestReplyToAnAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		first := ""
 		ask := echo("ask")
 		ask.Run = func(ctx context.Context, in *bot.Invocation) error {
@@ -1026,7 +1026,7 @@ func TestReplyToAnAnswer(t *testing.T) {
 
 // A command that the platform parsed by itself is checked like a typed one; operators may do what admins may.
 func TestParsedByThePlatform(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		setup := echo("setup")
 		setup.Needs = community.Operator
 		setup.Options = append(setup.Options, bot.Option{Name: "count", Kind: bot.Integer, Min: 1, Max: 4})
@@ -1047,7 +1047,7 @@ func TestParsedByThePlatform(t *testing.T) {
 }
 
 func TestChatMigrates(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		h := open(t, bot.Config{})
 		if err := h.p.Emit(t.Context(), bot.Event{Kind: bot.ChatMigrated, Chat: h.p.Chat("1"), MovedTo: "test:-1002"}); err != nil {
 			t.Fatal(err)
@@ -1074,7 +1074,7 @@ func TestNewRouterRefusesNamesUsedTwice(t *testing.T) {
 }
 
 func TestReaderLanguage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		cmd := echo("lang")
 		cmd.Run = func(ctx context.Context, in *bot.Invocation) error {
 			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain(in.Language)})

@@ -5,14 +5,14 @@ import (
 	"errors"
 	"strconv"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
+	"potluck/faketime"
 )
 
 func TestWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		reason := errors.New("the house closes")
 		ctx, end := context.WithCancelCause(t.Context())
 		begun := time.Now()
@@ -37,7 +37,7 @@ func TestWait(t *testing.T) {
 }
 
 func TestToldOnceInAWhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var told bot.Told
 		if !told.Due("a", time.Hour) || told.Due("a", time.Hour) || !told.Due("b", time.Hour) {
 			t.Error("each is due once")

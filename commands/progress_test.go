@@ -4,9 +4,9 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"potluck/faketime"
 	"potluck/workers"
 	"potluck/workers/protocol"
 )
@@ -88,7 +88,7 @@ func TestWaitNamesWhatIsMissing(t *testing.T) {
 }
 
 func TestTickingEndsWithItsWork(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var shows atomic.Int32
 		stop := ticking(context.Background(), func() { shows.Add(1) })
 		<-time.After(3*tick + time.Second)

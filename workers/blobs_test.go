@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/workers/protocol"
 )
 
@@ -100,7 +100,7 @@ func TestHostileDownloadsAreBounded(t *testing.T) {
 		for _, resp := range hanging {
 			resp.Body.Close()
 		}
-		synctest.Wait()
+		faketime.Wait()
 		fetched := len(hanging)
 		for ; fetched < 100; fetched++ {
 			resp := h.get(a.Lease, 1+fetched%2)

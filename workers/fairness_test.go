@@ -7,12 +7,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/workers/protocol"
 )
 
@@ -46,7 +46,7 @@ func TestNextMemberStartsNextBehindAFlood(t *testing.T) {
 		second := asked("second", 2)
 		second.Chat.Messages[0].Text = "second"
 		c := b.do(second)
-		synctest.Wait()
+		faketime.Wait()
 		h.done(first.Lease, protocol.Done{Text: "ok"})
 		a := h.take()
 		if a.Chat.Messages[0].Text != "second" {
@@ -76,7 +76,7 @@ func waits(t *testing.T, heavy bool) (p95 time.Duration) {
 			for n := range 100 * each {
 				ask("heavy", community.MemberID(1+n%20), n)
 			}
-			synctest.Wait()
+			faketime.Wait()
 		}
 		var took []time.Duration
 		for round := range each {

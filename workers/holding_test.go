@@ -3,9 +3,9 @@ package workers
 import (
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"potluck/faketime"
 	"potluck/fault"
 	"potluck/ledger"
 	"potluck/workers/protocol"
@@ -40,12 +40,12 @@ func TestClaimedModelIsTooDearForNobody(t *testing.T) {
 		// While the honest one is at work, the next waits for it and not for what it cannot pay.
 		first := b.do(long("r2", asked("r2", 1)))
 		a = honest.take()
-		synctest.Wait()
+		faketime.Wait()
 		b.store.mu.Lock()
 		b.store.balance[1] = 20 * ledger.Credit
 		b.store.mu.Unlock()
 		second := b.do(long("r3", asked("r3", 1)))
-		synctest.Wait()
+		faketime.Wait()
 		rich := b.do(long("r4", asked("r4", 2)))
 		c := liar.take()
 		if id := b.store.running[4].Lease; id != c.Lease {

@@ -14,11 +14,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"potluck/faketime"
 	"potluck/workers/protocol"
 )
 
@@ -120,7 +120,7 @@ func TestHostileHellosTakeTurns(t *testing.T) {
 				_, _ = conn.Write(hello)
 			}()
 		}
-		synctest.Wait() // whoever may read more has read it
+		faketime.Wait() // whoever may read more has read it
 		if grown := int64(heap()) - int64(before); grown > 64<<20 {
 			t.Errorf("%d unfinished hellos take %d MiB", strangersInAll-1, grown>>20)
 		} else {
@@ -134,7 +134,7 @@ func TestHostileHellosTakeTurns(t *testing.T) {
 		h.done(h.take().Lease, protocol.Done{Text: "ok"})
 		c.ok()
 		<-time.After(protocol.HelloTimeout)
-		synctest.Wait()
+		faketime.Wait()
 		if n := len(b.pool.link.large); n > 0 || b.pool.link.stranger > 0 {
 			t.Errorf("%d strangers with %d large hellos are left", b.pool.link.stranger, n)
 		}
@@ -153,7 +153,7 @@ func TestHostileHellosDoNotKeepALargeHonestOneOut(t *testing.T) {
 				f.Offers = append(f.Offers, protocol.Offer{Kind: protocol.Chat, Engine: "e", Model: fmt.Sprint("model-", i), Context: 4096})
 			}
 		})
-		synctest.Wait()
+		faketime.Wait()
 		if h.bye != nil || len(b.pool.link.large) != largeHellos-1 {
 			t.Errorf("%+v, %d places are taken", h.bye, len(b.pool.link.large))
 		}
@@ -322,7 +322,7 @@ func TestHostileOffersAreSavedNowAndThen(t *testing.T) {
 			}
 			h.send(f)
 			<-time.After(time.Second)
-			synctest.Wait()
+			faketime.Wait()
 			if got := b.pool.Overview().Workers[0].Offers; len(got) == 0 || got[len(got)-1].Model != newest {
 				t.Fatalf("second %d: the pool does not know of %s", n, newest)
 			}
@@ -331,9 +331,9 @@ func TestHostileOffersAreSavedNowAndThen(t *testing.T) {
 			t.Errorf("offers were saved %d times in %d seconds", b.store.visits, seconds)
 		}
 		h.send(protocol.OfferFrame{Slots: 1, Offers: []protocol.Offer{{Kind: protocol.Chat, Engine: "e", Model: "the last word"}}})
-		synctest.Wait()
+		faketime.Wait()
 		h.close()
-		synctest.Wait()
+		faketime.Wait()
 		if got := b.store.said[1]; len(got) != 1 || got[0].Model != "the last word" {
 			t.Errorf("when it left, %d offers were saved", len(got))
 		}
@@ -386,7 +386,7 @@ func TestHostileBeatKeepsOnlyWhatIsShown(t *testing.T) {
 		h := b.decided().enlist(9).connect()
 		defer h.close()
 		h.send(protocol.Beat{Free: 1, GPUs: make([]protocol.GPULoad, protocol.MaxList)})
-		synctest.Wait()
+		faketime.Wait()
 		kept := 0
 		if err := b.pool.ask(t.Context(), func(time.Time) { kept = cap(b.pool.present[1].load) }); err != nil || kept > 16 {
 			t.Errorf("%d are kept, %v", kept, err)

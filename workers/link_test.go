@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -23,6 +22,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/fault"
 	"potluck/workers/protocol"
 )
@@ -243,7 +243,7 @@ func TestWorkerSpeaksOnlyOfItsOwnLeases(t *testing.T) {
 		h.say(a.Lease, protocol.Event{Kind: protocol.EventText, Text: "mine"})
 		h.seq--
 		h.say(a.Lease, protocol.Event{Kind: protocol.EventText, Text: " twice"}) // the same seq again
-		synctest.Wait()
+		faketime.Wait()
 		if c.lastText() != "mine" {
 			t.Errorf("text %q", c.lastText())
 		}
@@ -261,7 +261,7 @@ func TestReconnectTakesOverFromAnOpenConnection(t *testing.T) {
 		c := b.do(asked("r1", 1))
 		a := h.take()
 		h.say(a.Lease, protocol.Event{Kind: protocol.EventText, Text: "one "})
-		synctest.Wait()
+		faketime.Wait()
 		old := *h
 		h.connect(func(f *protocol.Hello) { f.Running = []protocol.Running{{Lease: a.Lease, Attempt: 1}} })
 		defer h.close()
@@ -269,7 +269,7 @@ func TestReconnectTakesOverFromAnOpenConnection(t *testing.T) {
 			t.Errorf("bye %s", f.Code)
 		}
 		h.say(a.Lease, protocol.Event{Kind: protocol.EventText, Text: "two"})
-		synctest.Wait()
+		faketime.Wait()
 		if c.lastText() != "one two" {
 			t.Errorf("text %q", c.lastText())
 		}
@@ -322,7 +322,7 @@ func TestLastSeenIsTheLastSignOfLife(t *testing.T) {
 				}
 				<-time.After(3 * time.Second)
 				leave(b, h)
-				synctest.Wait()
+				faketime.Wait()
 				if got := b.store.lastSeen(1); !got.Equal(last) {
 					t.Errorf("seen %v after its last beat, want 0 s", got.Sub(last))
 				}
@@ -338,7 +338,7 @@ func TestPauseDrainAndOverview(t *testing.T) {
 		defer h.close()
 		state := func(want WorkerState) Overview {
 			t.Helper()
-			synctest.Wait()
+			faketime.Wait()
 			v := b.pool.Overview()
 			if len(v.Workers) != 1 || v.Workers[0].State != want {
 				t.Fatalf("workers %+v, want one that is %s", v.Workers, want)
@@ -367,7 +367,7 @@ func TestPauseDrainAndOverview(t *testing.T) {
 		c.ok()
 		want[protocol.Ack](h)
 		h.send(protocol.Bye{Code: protocol.ByeShutdown})
-		synctest.Wait()
+		faketime.Wait()
 		if v := b.pool.Overview(); len(v.Workers) != 0 {
 			t.Errorf("still there: %+v", v.Workers)
 		}
@@ -383,12 +383,12 @@ func TestUnclaimedResultIsNeitherPaidNorKept(t *testing.T) {
 		h := b.enlist(9).connect()
 		b.do(asked("r1", 1))
 		a := h.take()
-		synctest.Wait()
+		faketime.Wait()
 		b.end()
 		b.begin()
 		h.connect(func(f *protocol.Hello) { f.Running = []protocol.Running{{Lease: a.Lease, Attempt: 1}} })
 		h.done(a.Lease, protocol.Done{Text: "ok"})
-		synctest.Wait()
+		faketime.Wait()
 		h.close()
 		<-time.After(6 * time.Minute)
 		b.do(asked("r1", 1)).fails(fault.Expired)
@@ -405,12 +405,12 @@ func TestResultIsClaimedAfterItsWorkerLeft(t *testing.T) {
 		h := b.enlist(9).connect()
 		b.do(asked("r1", 1))
 		a := h.take()
-		synctest.Wait()
+		faketime.Wait()
 		b.end()
 		b.begin()
 		h.connect(func(f *protocol.Hello) { f.Running = []protocol.Running{{Lease: a.Lease, Attempt: 1}} })
 		h.done(a.Lease, protocol.Done{Text: "ok"})
-		synctest.Wait()
+		faketime.Wait()
 		h.close()
 		<-time.After(time.Minute)
 		if res := b.do(asked("r1", 1)).ok(); res.Text != "ok" || b.store.earned[9] == 0 {
@@ -426,7 +426,7 @@ func TestNumbersAreNotReusedAfterARestart(t *testing.T) {
 		b.do(asked("r1", 1))
 		a := want[protocol.Assign](h)
 		h.send(protocol.Refuse{Lease: a.Lease, Reason: protocol.ReasonBusy}) // ends attempt 1 without counting it
-		synctest.Wait()
+		faketime.Wait()
 		b.end()
 		h.close()
 		b.begin()

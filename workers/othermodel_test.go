@@ -3,8 +3,8 @@ package workers
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 
+	"potluck/faketime"
 	"potluck/fault"
 	"potluck/workers/protocol"
 )
@@ -20,7 +20,7 @@ func TestOtherModelWithinTheGrace(t *testing.T) {
 		j := asked("r1", 1)
 		j.Model = "mistral-7b"
 		first := b.do(j)
-		synctest.Wait()
+		faketime.Wait()
 		b.decided()
 		first.fails(fault.NoModel)
 		j.Model = ""
@@ -35,7 +35,7 @@ func TestOtherModelWithinTheGrace(t *testing.T) {
 		h.connect(chatsOnly(1), func(f *protocol.Hello) { f.Running = []protocol.Running{{Lease: a.Lease, Attempt: a.Attempt}} })
 		j.Model = "mistral-7b"
 		third := b.do(j)
-		synctest.Wait()
+		faketime.Wait()
 		h.done(a.Lease, protocol.Done{Text: "an answer"})
 		if res := third.ok(); res.Model != b.rates.Canonical("llama3.1:8b") {
 			t.Errorf("answered by %s", res.Model)

@@ -19,13 +19,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/fault"
 	"potluck/ledger"
 	"potluck/workers/protocol"
@@ -143,7 +143,7 @@ func (b *bed) end() {
 // inBubble runs a test with a fake clock and a network in memory.
 func inBubble(t *testing.T, test func(t *testing.T, b *bed)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		p := newPipes()
 		b := newBed(t, p, p.dial)
 		defer func() {
@@ -364,7 +364,7 @@ func (c *call) fails(code fault.Code) *fault.Error {
 // lastText is the newest text once the caller has been told; for bubbles only.
 func (c *call) lastText() string {
 	<-time.After(protocol.TextInterval)
-	synctest.Wait()
+	faketime.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	text := ""
@@ -560,7 +560,7 @@ func TestRestartInTheMiddleOfAnAnswer(t *testing.T) {
 		c := b.do(asked("r1", 1))
 		a := h.take()
 		h.say(a.Lease, protocol.Event{Kind: protocol.EventText, Text: "one "})
-		synctest.Wait()
+		faketime.Wait()
 		b.end()
 		if o := <-c.out; o.err == nil || fault.Has(o.err, fault.Cancelled) {
 			t.Fatalf("the interrupted Do returned %+v", o)
@@ -573,7 +573,7 @@ func TestRestartInTheMiddleOfAnAnswer(t *testing.T) {
 		}
 		h.say(a.Lease, protocol.Event{Kind: protocol.EventText, Text: "one two ", Reset: true})
 		h.done(a.Lease, protocol.Done{Text: "one two three"})
-		synctest.Wait()
+		faketime.Wait()
 		if len(b.store.history()) != 0 {
 			t.Fatal("the result was settled before anybody could check it")
 		}
@@ -601,7 +601,7 @@ func TestRestartWithoutTheWorker(t *testing.T) {
 		h := b.enlist(9).connect()
 		b.do(asked("r1", 1))
 		h.take()
-		synctest.Wait()
+		faketime.Wait()
 		b.end()
 		h.close()
 		b.begin()
@@ -629,7 +629,7 @@ func TestQueuedJobsWaitForWorkersAfterARestart(t *testing.T) {
 		b.end()
 		b.begin()
 		c := b.do(asked("r1", 1)) // nobody is here, but the bot has just begun
-		synctest.Wait()
+		faketime.Wait()
 		h.connect()
 		a := h.take()
 		h.done(a.Lease, protocol.Done{Text: "ok"})
@@ -692,7 +692,7 @@ func TestCancelReachesTheWorker(t *testing.T) {
 		other := b.do(asked("r1", 1)) // joins
 		a := h.take()
 		waiting := b.do(asked("r2", 1))
-		synctest.Wait()
+		faketime.Wait()
 		began := time.Now()
 		waiting.cancel(fault.New(fault.Cancelled))
 		waiting.fails(fault.Cancelled)
@@ -800,12 +800,12 @@ func TestLastWordsBeforeAFailureReachASlowCaller(t *testing.T) {
 		}()
 		for range 3 {
 			a := h.take()
-			synctest.Wait() // the caller has seen that it began
+			faketime.Wait() // the caller has seen that it began
 			h.say(a.Lease, protocol.Event{Kind: protocol.EventText, Text: "The first half"})
 			h.say(a.Lease, protocol.Event{Kind: protocol.EventError, Error: &protocol.Error{Fault: protocol.FaultEngine}})
 			want[protocol.Ack](h)
 		}
-		synctest.Wait()
+		faketime.Wait()
 		close(held)
 		if err := <-out; !fault.Has(err, fault.WorkerFailed) || text != "The first half" {
 			t.Errorf("%q, %v", text, err)
@@ -928,7 +928,7 @@ func TestUploadsOfAFailedAttemptAreDeleted(t *testing.T) {
 		want[protocol.Ack](h)
 		c.cancel(fault.New(fault.Cancelled))
 		c.fails(fault.Cancelled)
-		synctest.Wait()
+		faketime.Wait()
 		if left, _ := os.ReadDir(b.cfg.BlobDir); len(left) != 0 {
 			t.Errorf("%d files are left", len(left))
 		}
@@ -965,9 +965,9 @@ func TestWaitingTellsThePosition(t *testing.T) {
 		first := b.do(asked("r1", 1))
 		a := h.take()
 		second := b.do(asked("r2", 2))
-		synctest.Wait()
+		faketime.Wait()
 		third := b.do(asked("r3", 3))
-		synctest.Wait()
+		faketime.Wait()
 		third.mu.Lock()
 		if e := third.events; len(e) != 1 || e[0].Kind != Waiting || e[0].Position != 2 || e[0].ETA <= 0 {
 			t.Errorf("events %+v", e)

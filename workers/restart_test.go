@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"potluck/faketime"
 	"potluck/fault"
 	"potluck/ledger"
 	"potluck/workers/protocol"
@@ -84,9 +84,9 @@ func TestCancelRequestEndsAllItsJobs(t *testing.T) {
 		second := asked("r1", 1)
 		second.Key = "r1:second"
 		queued := b.do(second)
-		synctest.Wait()
+		faketime.Wait()
 		other := b.do(asked("r11", 1)) // of another request, whose name begins the same
-		synctest.Wait()
+		faketime.Wait()
 		if err := b.pool.CancelRequest(t.Context(), "r1"); err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +117,7 @@ func TestCancelRequestAfterARestart(t *testing.T) {
 		c1 := b.do(asked("r1", 1))
 		a := h.take()
 		c2 := b.do(asked("r2", 2)) // waits
-		synctest.Wait()
+		faketime.Wait()
 		b.end()
 		h.close()
 		<-c1.out
@@ -135,7 +135,7 @@ func TestCancelRequestAfterARestart(t *testing.T) {
 		}
 		h.done(a.Lease, protocol.Done{Text: "one"})
 		want[protocol.Ack](h)
-		synctest.Wait()
+		faketime.Wait()
 		if len(b.store.running) != 0 || b.store.balance[1] != 0 || b.store.balance[2] != 0 || b.store.earned[9] != 0 {
 			t.Errorf("running %v, balance %v, earned %v", b.store.running, b.store.balance, b.store.earned)
 		}
@@ -191,7 +191,7 @@ func TestJobSavedInSecretIsEndedWhenNobodyCanDoIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.do(j).fails(fault.NoWorker)
-		synctest.Wait()
+		faketime.Wait()
 		if got, _, _ := b.store.JobByKey(t.Context(), j.Key); got.ID != saved.ID || got.State != Failed {
 			t.Errorf("job %d is %s", got.ID, got.State)
 		}

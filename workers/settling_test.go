@@ -6,9 +6,9 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"potluck/faketime"
 	"potluck/fault"
 	"potluck/ledger"
 	"potluck/workers/protocol"
@@ -29,7 +29,7 @@ func TestStopDuringTheCheckIsKept(t *testing.T) {
 		h.done(a.Lease, protocol.Done{Text: "bad answer"})
 		<-checking
 		c.cancel(fault.New(fault.Cancelled))
-		synctest.Wait()
+		faketime.Wait()
 		verdict <- errors.New("bad")
 		c.fails(fault.Cancelled) // and is not tried again
 		want[protocol.Ack](h)
@@ -46,7 +46,7 @@ func TestStopDuringTheCheckIsKept(t *testing.T) {
 		h.done(a.Lease, protocol.Done{Text: "good answer"})
 		<-checking
 		c.cancel(fault.New(fault.Cancelled))
-		synctest.Wait()
+		faketime.Wait()
 		verdict <- nil
 		if res := c.ok(); res.Text != "good answer" {
 			t.Errorf("got %q", res.Text)

@@ -6,11 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"potluck/faketime"
 	"potluck/fault"
 	"potluck/workers/protocol"
 )
@@ -336,7 +336,7 @@ func TestSilentStrangerHarmsFew(t *testing.T) {
 			}
 			<-time.After(max(time.Minute-took, 0))
 		}
-		synctest.Wait()
+		faketime.Wait()
 		if taken != late || late > 1 {
 			t.Errorf("the silent worker had %d jobs, %d answers came late: an honest worker was there", taken, late)
 		}
@@ -395,7 +395,7 @@ func TestSilentStrangerUnderLoad(t *testing.T) {
 		for _, c := range calls {
 			c.ok()
 		}
-		synctest.Wait()
+		faketime.Wait()
 		if again := taken - first; again > 2 {
 			t.Errorf("the silent worker got %d more jobs in %v", again, time.Since(began))
 		}

@@ -17,10 +17,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/fault"
 	"potluck/ledger"
 	"potluck/workers/protocol"
@@ -131,7 +131,7 @@ func (w *world) seen(what string) {
 
 // play runs one world to its end and returns the hash of its log.
 func play(t *testing.T, seed uint64, open func(testing.TB) simStore) (hash string, log []string, explored map[string]int) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		w := &world{
 			t: t, seed: seed, begun: time.Now(), rates: ledger.DefaultRates(), over: make(chan struct{}), finals: map[string]string{}, revoked: map[int]time.Time{},
 			calls: map[string]int{}, explored: map[string]int{}, names: map[string]string{},
@@ -228,7 +228,7 @@ func (w *world) begin() (stop func(kill bool)) {
 				go s.conn.CloseNow()
 			}
 			pool.link.mu.Unlock()
-			synctest.Wait() // nobody hears a goodbye
+			faketime.Wait() // nobody hears a goodbye
 		}
 		cancel()
 		if !kill {
@@ -559,7 +559,7 @@ func TestStopOfAJobOfAnEarlierRunStopsIt(t *testing.T) {
 			b.do(asked(fmt.Sprint("r", i), 1))
 			leases = append(leases, protocol.Running{Lease: h.take().Lease, Attempt: 1})
 		}
-		synctest.Wait()
+		faketime.Wait()
 		b.end()
 		b.begin()
 		h.connect(func(f *protocol.Hello) { f.Slots, f.Running = jobs, leases })

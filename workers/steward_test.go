@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/fault"
 	"potluck/workers/protocol"
 )
@@ -56,7 +56,7 @@ func TestPauseInTheChatHoldsUntilResume(t *testing.T) {
 		h.connect()
 		b.decided().do(asked("r3", 1)).fails(fault.NoWorker)
 		h.send(protocol.Pause{Reason: "a game"})
-		synctest.Wait()
+		faketime.Wait()
 		if err := b.pool.Resume(ctx, 1, owner9); err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestPauseInTheChatHoldsUntilResume(t *testing.T) {
 			t.Errorf("%s closed by %q, reason %q: the machine's own pause is over, too", v.State, v.Closed, v.Reason)
 		}
 		h.send(protocol.Resume{})
-		synctest.Wait()
+		faketime.Wait()
 		c := b.do(asked("r4", 1))
 		h.answer()
 		c.ok()
@@ -99,7 +99,7 @@ func TestLimitOfKinds(t *testing.T) {
 			t.Errorf("offered to people: %+v", m)
 		}
 		h.send(protocol.OfferFrame{Slots: 1, Offers: allOffers}) // the machine's word does not lift it
-		synctest.Wait()
+		faketime.Wait()
 		b.do(asked("r2", 1)).fails(fault.NoWorker)
 		if err := b.pool.Limit(t.Context(), 1, Limits{}, owner9); err != nil {
 			t.Fatal(err)
@@ -120,7 +120,7 @@ func TestLimitOfJobsPerDay(t *testing.T) {
 		c1, c2 := b.do(asked("r1", 1)), b.do(asked("r2", 1))
 		a1, a2 := h.take(), h.take()
 		c3 := b.do(asked("r3", 1)) // waits: one of the two may fail
-		synctest.Wait()
+		faketime.Wait()
 		if v := b.view(1); v.Free != 0 {
 			t.Errorf("%d slots free at the limit", v.Free)
 		}
@@ -128,7 +128,7 @@ func TestLimitOfJobsPerDay(t *testing.T) {
 		again := h.take()
 		h.done(a2.Lease, protocol.Done{Text: "ok"})
 		h.done(again.Lease, protocol.Done{Text: "ok"})
-		synctest.Wait()
+		faketime.Wait()
 		if v := b.view(1); v.Closed != ClosedDay {
 			t.Errorf("closed by %q", v.Closed)
 		}

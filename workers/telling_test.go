@@ -5,9 +5,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"potluck/faketime"
 	"potluck/workers/protocol"
 )
 
@@ -20,7 +20,7 @@ type heard struct {
 
 // sofar waits until everything has come to rest.
 func (h *heard) sofar() (at []time.Duration, last Event) {
-	synctest.Wait()
+	faketime.Wait()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.at), h.last

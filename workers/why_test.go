@@ -4,9 +4,9 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"potluck/faketime"
 	"potluck/workers/protocol"
 )
 
@@ -156,7 +156,7 @@ func TestPoolSaysWhy(t *testing.T) {
 			j.Key, j.Class, j.Wait = key, class, time.Hour
 			asked.Go(func() { b.pool.Do(ctx, j, nil) })
 		}
-		synctest.Wait()
+		faketime.Wait()
 		open, _, err := b.store.Open(ctx)
 		if err != nil || len(open) != 2 {
 			t.Fatalf("%d jobs wait, want 2: %v", len(open), err)

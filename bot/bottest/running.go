@@ -5,11 +5,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
 	"potluck/community"
+	"potluck/faketime"
 )
 
 // Running is a Platform that runs, and what it hands over. Stop ends it.
@@ -54,7 +54,7 @@ func (r *Running) SetHandle(h bot.Handler) {
 
 // Taken returns the events of a kind, after everything that is under way in a bubble has come to rest.
 func (r *Running) Taken(kind bot.EventKind) []bot.Event {
-	synctest.Wait()
+	faketime.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []bot.Event
@@ -109,7 +109,7 @@ func (r *Running) End() {
 // Pass lets time go by in a bubble, and what is under way come to rest.
 func Pass(d time.Duration) {
 	<-time.After(d)
-	synctest.Wait()
+	faketime.Wait()
 }
 
 // Log is a log that a test may read while it is written.

@@ -9,10 +9,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"potluck/bot/discord"
 	"potluck/bot/discord/fakediscord"
+	"potluck/faketime"
 )
 
 // Each missing intent or right is named, with what to do.
@@ -35,7 +35,7 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 		"not reachable": {func(_ *fakediscord.Server, c *discord.Config) { c.APIBase = "http://discord.test/api/v9" }, []string{"todo Discord cannot be asked"}, "wrong"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				s := world(t)
 				s.AllowBadRequests = true
 				config := config(s, io.Discard)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
@@ -16,6 +15,7 @@ import (
 	"potluck/bot/discord"
 	"potluck/bot/discord/fakediscord"
 	"potluck/community"
+	"potluck/faketime"
 )
 
 // The world of these tests.
@@ -121,7 +121,7 @@ func (r *rig) end() {
 // bubble runs a test in fake time with a running adapter.
 func bubble(t *testing.T, change func(*discord.Config), f func(t *testing.T, s *fakediscord.Server, r *rig)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := world(t)
 		r := start(t, s, change)
 		bottest.Pass(6 * time.Second) // commands are synced, the session stands

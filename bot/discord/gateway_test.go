@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -13,6 +12,7 @@ import (
 	"potluck/bot/bottest"
 	"potluck/bot/discord"
 	"potluck/bot/discord/fakediscord"
+	"potluck/faketime"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,7 +39,7 @@ func TestEveryBrokenHandshakeEndsWell(t *testing.T) {
 		"everything one after another": {[]fakediscord.Script{{Op: 7}, {Silent: true}, {Op: 9}, {Close: 4000}}, 150 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				s := world(t)
 				s.Next(c.script...)
 				r := start(t, s, nil)
@@ -130,7 +130,7 @@ func TestDeafGatewayIsLeft(t *testing.T) {
 
 // Bad input: a wrong token.
 func TestWrongTokenIsNamed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := world(t)
 		r := start(t, s, func(c *discord.Config) { c.Token = "wrong" })
 		err := <-r.Done
@@ -144,7 +144,7 @@ func TestWrongTokenIsNamed(t *testing.T) {
 // The gateway alone may refuse: at the start that is an error that says what to do.
 func TestRefusalsForGoodAreNamed(t *testing.T) {
 	for code, part := range map[int]string{4004: "Reset Token", 4013: "update Potluck", 4012: "update Potluck"} {
-		synctest.Test(t, func(t *testing.T) {
+		faketime.Test(t, func(t *testing.T) {
 			s := world(t)
 			s.Next(fakediscord.Script{Close: code})
 			r := start(t, s, nil)
@@ -160,7 +160,7 @@ func TestRefusalsForGoodAreNamed(t *testing.T) {
 func TestMissingIntentIsGoneWithout(t *testing.T) {
 	for name, flags := range map[string]bool{"told by the application": true, "told by the gateway": false} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				s := world(t)
 				if flags {
 					s.Intents = ^fakediscord.IntentContent
@@ -200,7 +200,7 @@ func TestLaterRefusalStopsNothing(t *testing.T) {
 }
 
 func TestMoreShardsWhenDiscordWantsThem(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := world(t)
 		s.Next(fakediscord.Script{Close: 4011})
 		s.Shards, s.Concurrency = 4, 2 // the fake fails the test when two shards of a key identify within five seconds

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
@@ -16,6 +15,7 @@ import (
 	"potluck/bot/discord"
 	"potluck/bot/discord/fakediscord"
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/fault"
 	"potluck/storage"
 	"potluck/storage/storagetest"
@@ -102,7 +102,7 @@ var again = bot.NewButton{Action: "again", Label: bot.Plain("Again"), Data: []by
 
 // shows is what one channel shows of the bot.
 func (h *house) shows(channel string) (all []string) {
-	synctest.Wait()
+	faketime.Wait()
 	for _, m := range h.fake.FromBot(channel, anna) {
 		all = append(all, m.Content)
 	}
@@ -123,7 +123,7 @@ func (h *house) pressLast(channel string) {
 
 // Buttons work after a restart and a month later, and so do those of what a button brought.
 func TestButtonsWorkAfterAMonth(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s, path := world(t), filepath.Join(t.TempDir(), "potluck.db")
 		h := openHouse(t, s, path)
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
@@ -150,7 +150,7 @@ func TestButtonsWorkAfterAMonth(t *testing.T) {
 // A wrong value that only the run of a command finds is refused to the asker alone, though the interaction was kept already; the slow one, which all
 // see thinking by then, in the open.
 func TestMistakeFoundByTheRunIsPrivate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s, path := world(t), filepath.Join(t.TempDir(), "potluck.db")
 		h := openHouse(t, s, path)
 		token := s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "wrong"}})
@@ -170,7 +170,7 @@ func TestMistakeFoundByTheRunIsPrivate(t *testing.T) {
 
 // A moderator who deleted a growing answer saw it posted again, whole. What the bot deletes itself stops nothing.
 func TestDeletedAnswerStaysAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s, path := world(t), filepath.Join(t.TempDir(), "potluck.db")
 		h := openHouse(t, s, path)
 		s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
@@ -205,7 +205,7 @@ func TestDeletedAnswerStaysAwayBeforeItsNoticeComes(t *testing.T) {
 		"the token ends meanwhile": {met: 20 * time.Minute, tell: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				s := world(t)
 				h := openHouse(t, s, filepath.Join(t.TempDir(), "potluck.db"))
 				if c.mention {
@@ -253,7 +253,7 @@ func TestButtonAsksAside(t *testing.T) {
 		"it was deleted": {general, "the end", "[]", time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				s := world(t)
 				h := openHouse(t, s, filepath.Join(t.TempDir(), "potluck.db"))
 				s.Use(fakediscord.Use{Channel: c.channel, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
@@ -318,7 +318,7 @@ func TestTroubleInTheMiddleOfAnAnswer(t *testing.T) {
 		"the guild removes the bot": {func(s *fakediscord.Server) { s.RemoveGuild(home) }, settle, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				s := world(t)
 				h := openHouse(t, s, filepath.Join(t.TempDir(), "potluck.db"))
 				s.Say(general, anna, "<@100> tell me a story")

@@ -15,13 +15,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
 	"potluck/bot/bottest"
 	"potluck/bot/discord/fakediscord"
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/fault"
 
 	"golang.org/x/sync/errgroup"
@@ -132,7 +132,7 @@ func TestLostAnswersMakeNoSecondMessage(t *testing.T) {
 
 // A kill between a send and the moment when its id is kept: the next process finds the message, even when Discord has forgotten the nonce.
 func TestNextProcessFindsWhatWasSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := world(t)
 		first := start(t, s, nil)
 		bottest.Pass(6 * time.Second)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
@@ -14,6 +13,7 @@ import (
 	"potluck/bot/telegram"
 	"potluck/bot/telegram/fakebotapi"
 	"potluck/community"
+	"potluck/faketime"
 )
 
 // asked renders what the core is asked: the command that the adapter made, else the text that the Router will parse.
@@ -94,7 +94,7 @@ func TestPrivateTextIsAQuestion(t *testing.T) {
 
 // Privacy mode keeps mentions from the bot; commands and replies work, and the operator is told why.
 func TestPrivacyMode(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := world(t)
 		s.Privacy = true
 		r := start(t, s, nil)
@@ -298,7 +298,7 @@ func TestRoles(t *testing.T) {
 		}
 		s.Push("chat_member", map[string]any{"chat": map[string]any{"id": club}, "new_chat_member": map[string]any{"status": "administrator"}})
 		s.Say(fakebotapi.Say{Chat: club, From: olga, Text: "/setup"})
-		synctest.Wait()
+		faketime.Wait()
 		if n := len(s.Requests("getChatAdministrators")); n != 2 {
 			t.Errorf("asked %d times after a change", n)
 		}
@@ -356,7 +356,7 @@ func TestPresses(t *testing.T) {
 		// Who is blocked sees the button stop at once.
 		r.SetHandle(func(context.Context, bot.Event) error { return fmt.Errorf("accept: %w", bot.ErrIgnored) })
 		press = s.Press(club, 1, boris, "ABCDEFGHIJKLMNOP")
-		synctest.Wait()
+		faketime.Wait()
 		if q := s.Query(press); q.Answered.IsZero() || q.Text != "" {
 			t.Errorf("%+v", q)
 		}

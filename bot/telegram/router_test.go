@@ -6,13 +6,13 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
 	"potluck/bot/bottest"
 	"potluck/bot/telegram"
 	"potluck/bot/telegram/fakebotapi"
+	"potluck/faketime"
 	"potluck/storage"
 	"potluck/storage/storagetest"
 )
@@ -89,7 +89,7 @@ func (h *house) start() {
 // routed runs a test in fake time with a Router.
 func routed(t *testing.T, commands []bot.Command, f func(t *testing.T, s *fakebotapi.Server, h *house), actions ...bot.ActionHandler) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := world(t)
 		h := open(t, s, commands, actions...)
 		bottest.Pass(6 * time.Second)

@@ -8,7 +8,6 @@ import (
 	"image/png"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 	"unicode/utf16"
 
@@ -16,6 +15,7 @@ import (
 	"potluck/bot/bottest"
 	"potluck/bot/telegram/fakebotapi"
 	"potluck/community"
+	"potluck/faketime"
 	"potluck/fault"
 )
 
@@ -296,7 +296,7 @@ func TestWithoutDrafts(t *testing.T) {
 
 // A limit of something beside the chats (telling the commands) makes nobody else wait; limits of several chats at once mean the bot.
 func TestWhoWaitsForALimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := world(t)
 		s.Before(func(q fakebotapi.Request) *fakebotapi.Answer {
 			if q.Method == "setMyCommands" && len(s.Requests("setMyCommands")) == 1 {
@@ -325,7 +325,7 @@ func TestWhoWaitsForALimit(t *testing.T) {
 		for _, one := range []int64{anna, boris, olga} {
 			go r.platform.Send(ctx, plain(one, "x"))
 		}
-		synctest.Wait()
+		faketime.Wait()
 		begun = time.Now()
 		r.Send(plain(club, "hello again"))
 		if d := time.Since(begun); d != 20*time.Second {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
@@ -15,6 +14,7 @@ import (
 	"potluck/bot/telegram"
 	"potluck/bot/telegram/fakebotapi"
 	"potluck/community"
+	"potluck/faketime"
 )
 
 // The world of these tests.
@@ -112,7 +112,7 @@ func (r *rig) end() {
 // bubble runs a test in fake time with a running adapter.
 func bubble(t *testing.T, change func(*telegram.Config), f func(t *testing.T, s *fakebotapi.Server, r *rig)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := world(t)
 		r := start(t, s, change)
 		bottest.Pass(6 * time.Second) // commands are told
@@ -145,7 +145,7 @@ func TestTellsTelegramTheCommands(t *testing.T) {
 
 // A token that Telegram does not know ends the start with what to do, and is not told itself.
 func TestWrongToken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := world(t)
 		r := start(t, s, func(c *telegram.Config) { c.Token = "100:another" })
 		err := <-r.Done

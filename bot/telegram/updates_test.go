@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"potluck/bot"
@@ -20,6 +19,7 @@ import (
 	"potluck/bot/telegram"
 	"potluck/bot/telegram/fakebotapi"
 	"potluck/community"
+	"potluck/faketime"
 )
 
 func texts(events []bot.Event) (all []string) {
@@ -164,7 +164,7 @@ func TestForgottenWebhookIsRemoved(t *testing.T) {
 
 // Telegram is down when the bot starts, answers with a proxy's page, and is back.
 func TestTelegramDownAtStart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := world(t)
 		var up atomic.Bool
 		s.Before(func(fakebotapi.Request) *fakebotapi.Answer {
@@ -251,7 +251,7 @@ func TestWebhookWithoutRoom(t *testing.T) {
 			s.Say(fakebotapi.Say{Chat: club, From: anna, Text: fmt.Sprint(i)})
 			bodies = append(bodies, s.Update(s.LastUpdate()))
 			go func() { codes <- post(s.Secret(), bodies[i]) }()
-			synctest.Wait()
+			faketime.Wait()
 		}
 		if n := len(codes); n < 40 || n > 60 {
 			t.Errorf("%d were refused at once", n)
@@ -268,7 +268,7 @@ func TestWebhookWithoutRoom(t *testing.T) {
 			}
 		}
 		close(release)
-		synctest.Wait()
+		faketime.Wait()
 		for _, b := range bodies {
 			if code := post(s.Secret(), b); code != http.StatusOK {
 				t.Errorf("brought again: %d", code)

@@ -13,11 +13,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"potluck/faketime"
 	"potluck/workers/agent/engine"
 	"potluck/workers/protocol"
 )
@@ -51,7 +51,7 @@ func TestAssignTextDoneAck(t *testing.T) {
 }
 
 func TestDoneIsResentUntilAck(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		s.work(newToy(says("all of it")))
 		l := s.accept()
@@ -69,7 +69,7 @@ func TestDoneIsResentUntilAck(t *testing.T) {
 			t.Errorf("resent %+v, first was %+v", again, first)
 		}
 		l.send(protocol.Ack{Lease: lease(1)})
-		synctest.Wait()
+		faketime.Wait()
 		l.cut()
 		if l = s.accept(); len(l.hello.Running) != 0 {
 			t.Errorf("still running after the ack: %+v", l.hello.Running)
@@ -78,7 +78,7 @@ func TestDoneIsResentUntilAck(t *testing.T) {
 }
 
 func TestAdoptedJobBeginsItsTextAnewAndOthersStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		goOn, end, stopped := make(chan struct{}), make(chan struct{}), make(chan string, 2)
 		s.work(newToy(func(ctx context.Context, job protocol.Assign, out engine.Output) (engine.Result, error) {
@@ -122,7 +122,7 @@ func TestAdoptedJobBeginsItsTextAnewAndOthersStop(t *testing.T) {
 }
 
 func TestCancelReachesTheEngineAndNothingMoreIsSaid(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		ended := make(chan error, 1)
 		s.work(newToy(func(ctx context.Context, _ protocol.Assign, out engine.Output) (engine.Result, error) {
@@ -141,7 +141,7 @@ func TestCancelReachesTheEngineAndNothingMoreIsSaid(t *testing.T) {
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("took %v", took)
 		}
-		synctest.Wait()
+		faketime.Wait()
 		var said []protocol.Frame
 		for _, f := range l.pending() {
 			if b, ok := f.(protocol.Beat); ok && b.Free == 2 {
@@ -156,7 +156,7 @@ func TestCancelReachesTheEngineAndNothingMoreIsSaid(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		goOn := make(chan struct{})
 		w := s.work(newToy(func(context.Context, protocol.Assign, engine.Output) (engine.Result, error) {
@@ -183,7 +183,7 @@ func TestDrain(t *testing.T) {
 }
 
 func TestDrainEndsAfterItsTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		w := s.work(newToy(func(ctx context.Context, _ protocol.Assign, _ engine.Output) (engine.Result, error) {
 			<-ctx.Done()
@@ -205,7 +205,7 @@ func TestDrainEndsAfterItsTime(t *testing.T) {
 }
 
 func TestServerDrainsThenWorkerComesBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		s.work(newToy(says("x")))
 		l := s.accept()
@@ -225,7 +225,7 @@ func TestByes(t *testing.T) {
 		protocol.ByeRevoked: false, protocol.ByeBadSignature: false, protocol.ByeBadCode: false, protocol.ByeShutdown: true, protocol.ByeReplaced: true, "future": true,
 	} {
 		for _, afterWelcome := range []bool{false, true} {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				s := inMemory(t)
 				w := s.work(newToy(says("x")))
 				l := s.hello()
@@ -248,7 +248,7 @@ func TestByes(t *testing.T) {
 }
 
 func TestSilentServerIsLeft(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		s.deaf = make(chan struct{})
 		s.work(newToy(says("x")))
@@ -306,7 +306,7 @@ func TestRefusesByTheOwnersLimits(t *testing.T) {
 		"path as a language": {translate, settings, protocol.ReasonLimit},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				s := inMemory(t)
 				s.work(newToy(func(context.Context, protocol.Assign, engine.Output) (engine.Result, error) {
 					t.Error("the engine was asked")
@@ -323,7 +323,7 @@ func TestRefusesByTheOwnersLimits(t *testing.T) {
 }
 
 func TestLongerAnswersThanAllowedAreShortened(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		asked := make(chan int, 1)
 		s.work(newToy(func(_ context.Context, a protocol.Assign, _ engine.Output) (engine.Result, error) {
@@ -347,7 +347,7 @@ func TestLongerAnswersThanAllowedAreShortened(t *testing.T) {
 }
 
 func TestRefusesWhenBusyAndBeyondTheHour(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		goOn := make(chan struct{})
 		s.work(newToy(func(ctx context.Context, _ protocol.Assign, _ engine.Output) (engine.Result, error) {
@@ -379,7 +379,7 @@ func TestRefusesWhenBusyAndBeyondTheHour(t *testing.T) {
 }
 
 func TestPauseMarker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		var paused atomic.Bool
 		s.work(newToy(says("x")), func(c *Config) { c.Paused = func() (string, bool) { return "gaming", paused.Load() } })
@@ -401,7 +401,7 @@ func TestPauseMarker(t *testing.T) {
 }
 
 func TestPauseOfBeforeTheStartSaysWhy(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		var reason atomic.Value
 		reason.Store("game night")
@@ -429,7 +429,7 @@ func TestPauseOfBeforeTheStartSaysWhy(t *testing.T) {
 }
 
 func TestStatusOfAnEarlierRunIsReplacedAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		began := time.Now()
 		said := make(chan Status, 100)
@@ -478,7 +478,7 @@ func TestPicturesArePutBeforeDone(t *testing.T) {
 }
 
 func TestPicturesArePutAgainAfterAReconnect(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		s.work(newToy(func(context.Context, protocol.Assign, engine.Output) (engine.Result, error) {
 			return engine.Result{Pictures: [][]byte{pngPicture()}}, nil
@@ -518,7 +518,7 @@ func TestBadResultsAreTheEnginesFault(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				s := inMemory(t)
 				s.work(newToy(run))
 				l := s.accept()
@@ -533,7 +533,7 @@ func TestBadResultsAreTheEnginesFault(t *testing.T) {
 }
 
 func TestFaultsOfJobs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		s.work(newToy(func(ctx context.Context, job protocol.Assign, _ engine.Output) (engine.Result, error) {
 			if job.DeadlineMS == 1000 {
@@ -558,7 +558,7 @@ func TestFaultsOfJobs(t *testing.T) {
 }
 
 func TestBlockedPictureIsAFaultAndNoRefusal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		s.work(newToy(func(context.Context, protocol.Assign, engine.Output) (engine.Result, error) {
 			t.Error("the engine was asked")
@@ -575,7 +575,7 @@ func TestBlockedPictureIsAFaultAndNoRefusal(t *testing.T) {
 }
 
 func TestInputPictures(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		picture := jpegPicture()
 		s.inputs[lease(1)+"/3"] = picture
@@ -600,7 +600,7 @@ func TestInputPictures(t *testing.T) {
 }
 
 func TestTextIsCoalesced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		const tokens, pause = 400, 5 * time.Millisecond // 2 s of text at 200 tokens/s
 		s.work(newToy(func(ctx context.Context, _ protocol.Assign, out engine.Output) (engine.Result, error) {
@@ -637,7 +637,7 @@ func TestTextIsCoalesced(t *testing.T) {
 
 // An answer that breaks off has what was written until then, also the words that waited for the next frame.
 func TestLastWordsGoOutBeforeAnError(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		s.work(newToy(func(_ context.Context, _ protocol.Assign, out engine.Output) (engine.Result, error) {
 			out.Text("The first ")
@@ -661,7 +661,7 @@ func TestLastWordsGoOutBeforeAnError(t *testing.T) {
 }
 
 func TestManyStreamsKeepBelowTheFrameLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		const streams = 40
 		s.work(newToy(func(ctx context.Context, _ protocol.Assign, out engine.Output) (engine.Result, error) {
@@ -695,7 +695,7 @@ func TestManyStreamsKeepBelowTheFrameLimit(t *testing.T) {
 }
 
 func TestTooLongAnswerIsCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		s.work(newToy(func(ctx context.Context, _ protocol.Assign, out engine.Output) (engine.Result, error) {
 			for ctx.Err() == nil {
@@ -712,7 +712,7 @@ func TestTooLongAnswerIsCut(t *testing.T) {
 }
 
 func TestBeatsAndOffers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		var loaded atomic.Bool
 		e := newToy(says("x"))

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 
+	"potluck/faketime"
 	"potluck/workers/agent/engine"
 	"potluck/workers/protocol"
 )
@@ -75,7 +75,7 @@ func (narrowEngine) Slots() int     { return 1 }
 func (e narrowEngine) Close() error { close(e.closed); return nil }
 
 func TestSlotsOfAnEngineCountAndItIsClosed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		closed := make(chan struct{})
 		e := narrowEngine{newToy(func(ctx context.Context, _ protocol.Assign, _ engine.Output) (engine.Result, error) {

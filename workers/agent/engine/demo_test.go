@@ -9,9 +9,9 @@ import (
 	_ "image/png"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"potluck/faketime"
 	"potluck/workers/protocol"
 )
 
@@ -73,7 +73,7 @@ func TestDemoRefusesWhatItCannotDraw(t *testing.T) {
 }
 
 func TestDemoCanBeWatchedAndStopped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		if _, err := NewDemo(DemoPace()).Run(t.Context(), chatJob("hi"), &shown{}); err != nil {
 			t.Fatal(err)

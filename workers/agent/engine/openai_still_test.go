@@ -5,9 +5,9 @@ import (
 	"io"
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"potluck/faketime"
 	"potluck/workers/protocol"
 )
 
@@ -37,7 +37,7 @@ func TestThinkingModelShowsThatItIsAtWork(t *testing.T) {
 			Segments: [][]protocol.Piece{{{Text: "one"}}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				e, err := NewOpenAI(OpenAIConfig{BaseURL: "http://127.0.0.1:1/v1"})
 				if err != nil {
 					t.Fatal(err)
