@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -65,20 +64,6 @@ func TestFolderOfPicturesComesBack(t *testing.T) {
 	})
 }
 
-func (h *hand) get(lease string, n int) *http.Response {
-	h.t.Helper()
-	req, err := http.NewRequest(http.MethodGet, "http://"+h.b.net.Addr().String()+protocol.BlobPath+lease+"/"+strconv.Itoa(n), nil)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+h.welcome.Token)
-	resp, err := h.b.client.Do(req)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return resp
-}
-
 // A lease's input pictures could be fetched as often and by as many connections at once as its worker liked.
 func TestHostileDownloadsAreBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
@@ -91,9 +76,9 @@ func TestHostileDownloadsAreBounded(t *testing.T) {
 		a := h.take()
 		var hanging []*http.Response
 		for range uploadsAtOnce { // they are begun and not read on
-			hanging = append(hanging, h.get(a.Lease, 1))
+			hanging = append(hanging, h.blob(http.MethodGet, a.Lease, 1, nil))
 		}
-		more := h.get(a.Lease, 2)
+		more := h.blob(http.MethodGet, a.Lease, 2, nil)
 		if more.Body.Close(); more.StatusCode != http.StatusTooManyRequests {
 			t.Errorf("one more at once: %d", more.StatusCode)
 		}
@@ -103,7 +88,7 @@ func TestHostileDownloadsAreBounded(t *testing.T) {
 		faketime.Wait()
 		fetched := len(hanging)
 		for ; fetched < 100; fetched++ {
-			resp := h.get(a.Lease, 1+fetched%2)
+			resp := h.blob(http.MethodGet, a.Lease, 1+fetched%2, nil)
 			body, err := io.ReadAll(resp.Body)
 			resp.Body.Close()
 			if resp.StatusCode != http.StatusOK {

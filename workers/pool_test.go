@@ -287,6 +287,20 @@ func (h *hand) take() protocol.Assign {
 	return a
 }
 
+// answers has a worker treat every assignment alike until its connection ends.
+func (h *hand) answers(how func(protocol.Assign)) {
+	go func() {
+		for {
+			switch f := h.read().(type) {
+			case nil:
+				return
+			case protocol.Assign:
+				how(f)
+			}
+		}
+	}()
+}
+
 func (h *hand) say(lease string, e protocol.Event) {
 	h.t.Helper()
 	h.seq++
@@ -306,7 +320,16 @@ func (h *hand) fail(lease, whose string) {
 
 func (h *hand) put(lease string, n int, body []byte) int {
 	h.t.Helper()
-	req, err := http.NewRequest(http.MethodPut, "http://"+h.b.net.Addr().String()+protocol.BlobPath+lease+"/"+strconv.Itoa(n), bytes.NewReader(body))
+	resp := h.blob(http.MethodPut, lease, n, bytes.NewReader(body))
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// blob is one HTTP request about picture n of a lease; the caller closes the body of its answer.
+func (h *hand) blob(method, lease string, n int, body io.Reader) *http.Response {
+	h.t.Helper()
+	req, err := http.NewRequest(method, "http://"+h.b.net.Addr().String()+protocol.BlobPath+lease+"/"+strconv.Itoa(n), body)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -315,9 +338,7 @@ func (h *hand) put(lease string, n int, body []byte) int {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode
+	return resp
 }
 
 // call is a running Do.

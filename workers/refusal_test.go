@@ -10,20 +10,6 @@ import (
 	"potluck/workers/protocol"
 )
 
-// answers has a worker treat every assignment alike until its connection ends.
-func (h *hand) answers(how func(protocol.Assign)) {
-	go func() {
-		for {
-			switch f := h.read().(type) {
-			case nil:
-				return
-			case protocol.Assign:
-				how(f)
-			}
-		}
-	}()
-}
-
 func TestOneWorkerCannotFailEverything(t *testing.T) {
 	for _, whose := range []string{protocol.FaultRequest, protocol.FaultBlocked, protocol.FaultTooLong} {
 		t.Run(whose, func(t *testing.T) {

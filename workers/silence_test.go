@@ -297,31 +297,17 @@ func TestSilentStrangerHarmsFew(t *testing.T) {
 		silent := b.enlist(8).connect(chatsOnly(protocol.MaxSlots)).alive()
 		defer silent.close()
 		taken := 0
-		go func() {
-			for {
-				switch f := silent.read().(type) {
-				case nil:
-					return
-				case protocol.Assign:
-					taken++
-					silent.send(protocol.Accept{Lease: f.Lease})
-				}
-			}
-		}()
+		silent.answers(func(a protocol.Assign) {
+			taken++
+			silent.send(protocol.Accept{Lease: a.Lease})
+		})
 		honest := b.enlist(9).connect(chatsOnly(1)).alive()
 		defer honest.close()
-		go func() {
-			for {
-				switch f := honest.read().(type) {
-				case nil:
-					return
-				case protocol.Assign:
-					honest.send(protocol.Accept{Lease: f.Lease})
-					<-time.After(20 * time.Second) // slower than the reference card
-					honest.done(f.Lease, protocol.Done{Text: strings.Repeat("an answer ", 100)})
-				}
-			}
-		}()
+		honest.answers(func(a protocol.Assign) {
+			honest.send(protocol.Accept{Lease: a.Lease})
+			<-time.After(20 * time.Second) // slower than the reference card
+			honest.done(a.Lease, protocol.Done{Text: strings.Repeat("an answer ", 100)})
+		})
 		var late int
 		for n := range jobs { // an hour, one job a minute
 			began := time.Now()
@@ -351,31 +337,17 @@ func TestSilentStrangerUnderLoad(t *testing.T) {
 		silent := b.enlist(8).connect(chatsOnly(protocol.MaxSlots)).alive()
 		defer silent.close()
 		taken := 0
-		go func() {
-			for {
-				switch f := silent.read().(type) {
-				case nil:
-					return
-				case protocol.Assign:
-					taken++
-					silent.send(protocol.Accept{Lease: f.Lease})
-				}
-			}
-		}()
+		silent.answers(func(a protocol.Assign) {
+			taken++
+			silent.send(protocol.Accept{Lease: a.Lease})
+		})
 		honest := b.enlist(9).connect(chatsOnly(1)).alive()
 		defer honest.close()
-		go func() {
-			for {
-				switch f := honest.read().(type) {
-				case nil:
-					return
-				case protocol.Assign:
-					honest.send(protocol.Accept{Lease: f.Lease})
-					<-time.After(5 * time.Second)
-					honest.done(f.Lease, protocol.Done{Text: "an answer"})
-				}
-			}
-		}()
+		honest.answers(func(a protocol.Assign) {
+			honest.send(protocol.Accept{Lease: a.Lease})
+			<-time.After(5 * time.Second)
+			honest.done(a.Lease, protocol.Done{Text: "an answer"})
+		})
 		var calls []*call
 		began := time.Now()
 		for n := range jobs {
@@ -408,17 +380,10 @@ func TestBusyWorkerIsAskedLessAndLess(t *testing.T) {
 		h := b.decided().enlist(9).connect(chatsOnly(protocol.MaxSlots)).alive()
 		defer h.close()
 		asks := 0
-		go func() {
-			for {
-				switch f := h.read().(type) {
-				case nil:
-					return
-				case protocol.Assign:
-					asks++
-					h.send(protocol.Refuse{Lease: f.Lease, Reason: protocol.ReasonBusy})
-				}
-			}
-		}()
+		h.answers(func(a protocol.Assign) {
+			asks++
+			h.send(protocol.Refuse{Lease: a.Lease, Reason: protocol.ReasonBusy})
+		})
 		call := b.do(patient("r1"))
 		call.fails(fault.Expired)
 		if asks < 8 || asks > 16 { // 2, 4, 8, 16, 32 and then 60 s apart
@@ -435,17 +400,10 @@ func TestJobThatNobodyBeginsEnds(t *testing.T) {
 		for range maxUncounted + 5 {
 			h := b.enlist(9).connect(chatsOnly(1)).alive()
 			defer h.close()
-			go func() {
-				for {
-					switch f := h.read().(type) {
-					case nil:
-						return
-					case protocol.Assign:
-						asks++
-						h.fail(f.Lease, protocol.FaultOverload)
-					}
-				}
-			}()
+			h.answers(func(a protocol.Assign) {
+				asks++
+				h.fail(a.Lease, protocol.FaultOverload)
+			})
 		}
 		why := b.do(patient("r1")).fails(fault.WorkerFailed)
 		if asks != maxUncounted || why.Args["attempts"] != fmt.Sprint(maxUncounted) {
