@@ -376,30 +376,36 @@ func Encode(f Frame) ([]byte, error) {
 
 // Decode reads one frame. It returns a value (never a pointer) of one of the frame types.
 func Decode(b []byte) (Frame, error) {
-	if err := weigh(b); err != nil {
+	e, err := opened(b)
+	if err != nil {
 		return nil, err
-	}
-	var e envelope
-	if err := json.Unmarshal(b, &e); err != nil {
-		return nil, fmt.Errorf("decode frame: %w", err)
 	}
 	return e.decode()
 }
 
 // DecodeFromWorker is Decode for a server: what only servers say is an unknown frame, and none of it is read.
 func DecodeFromWorker(b []byte) (Frame, error) {
-	if err := weigh(b); err != nil {
+	e, err := opened(b)
+	if err != nil {
 		return nil, err
-	}
-	var e envelope
-	if err := json.Unmarshal(b, &e); err != nil {
-		return nil, fmt.Errorf("decode frame: %w", err)
 	}
 	switch e.Type {
 	case Challenge{}.frameType(), Welcome{}.frameType(), Assign{}.frameType(), Ack{}.frameType(), Cancel{}.frameType():
 		return nil, ErrUnknownFrame
 	}
 	return e.decode()
+}
+
+// opened weighs a frame and reads its type. What is too heavy costs no memory.
+func opened(b []byte) (envelope, error) {
+	if err := weigh(b); err != nil {
+		return envelope{}, err
+	}
+	var e envelope
+	if err := json.Unmarshal(b, &e); err != nil {
+		return envelope{}, fmt.Errorf("decode frame: %w", err)
+	}
+	return e, nil
 }
 
 func (e envelope) decode() (Frame, error) {
