@@ -115,32 +115,19 @@ func dial(ctx context.Context, client *http.Client, server string, pinned [32]by
 		return nil, err
 	}
 	public := key.Public().(ed25519.PublicKey)
-	query := url.Values{
-		"v":     {fmt.Sprint(protocol.Version)},
-		"key":   {base64.RawURLEncoding.EncodeToString(public)},
-		"nonce": {base64.RawURLEncoding.EncodeToString(nonce)},
-	}
-	conn, resp, err := websocket.Dial(ctx, strings.TrimRight(server, "/")+protocol.Path+"?"+query.Encode(), &websocket.DialOptions{HTTPClient: client})
+	conn, err := open(ctx, client, server, public, nonce)
 	if err != nil {
-		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
-			err = fmt.Errorf("it answered %d %s instead of a worker link", resp.StatusCode, http.StatusText(resp.StatusCode))
-		}
-		return nil, &unreachable{server, err}
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			conn.CloseNow()
 		}
 	}()
-	conn.SetReadLimit(protocol.MaxAssign)
 
-	first, err := answer(ctx, conn, server)
+	ch, err := answer[protocol.Challenge](ctx, conn, server)
 	if err != nil {
 		return nil, err
-	}
-	ch, ok := first.(protocol.Challenge)
-	if !ok {
-		return nil, noPotluck(server)
 	}
 	if err := prove(ch, pinned, nonce, public); err != nil {
 		return nil, err
@@ -154,27 +141,45 @@ func dial(ctx context.Context, client *http.Client, server string, pinned [32]by
 	if err := conn.Write(ctx, websocket.MessageText, b); err != nil {
 		return nil, &unreachable{server, err}
 	}
-	second, err := answer(ctx, conn, server)
+	welcome, err := answer[protocol.Welcome](ctx, conn, server)
 	if err != nil {
 		return nil, err
-	}
-	welcome, ok := second.(protocol.Welcome)
-	if !ok {
-		return nil, noPotluck(server)
 	}
 	return &connection{conn: conn, welcome: welcome, server: plain(ch.Server, 80)}, nil
 }
 
-// answer reads a frame of the handshake; a bye is an error.
-func answer(ctx context.Context, conn *websocket.Conn, server string) (protocol.Frame, error) {
-	f, err := readFrame(ctx, conn)
+// open connects to a server's worker link. public is this worker's key, nonce what the server signs with its own.
+func open(ctx context.Context, client *http.Client, server string, public ed25519.PublicKey, nonce []byte) (*websocket.Conn, error) {
+	query := url.Values{
+		"v":     {fmt.Sprint(protocol.Version)},
+		"key":   {base64.RawURLEncoding.EncodeToString(public)},
+		"nonce": {base64.RawURLEncoding.EncodeToString(nonce)},
+	}
+	conn, resp, err := websocket.Dial(ctx, strings.TrimRight(server, "/")+protocol.Path+"?"+query.Encode(), &websocket.DialOptions{HTTPClient: client})
 	if err != nil {
+		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
+			err = fmt.Errorf("it answered %d %s instead of a worker link", resp.StatusCode, http.StatusText(resp.StatusCode))
+		}
 		return nil, &unreachable{server, err}
 	}
-	if b, ok := f.(protocol.Bye); ok {
-		return nil, bye(b)
+	conn.SetReadLimit(protocol.MaxAssign)
+	return conn, nil
+}
+
+// answer reads the frame of the handshake that must come now; a bye is an error.
+func answer[F protocol.Frame](ctx context.Context, conn *websocket.Conn, server string) (frame F, err error) {
+	f, err := readFrame(ctx, conn)
+	if err != nil {
+		return frame, &unreachable{server, err}
 	}
-	return f, nil
+	if b, ok := f.(protocol.Bye); ok {
+		return frame, bye(b)
+	}
+	frame, ok := f.(F)
+	if !ok {
+		return frame, noPotluck(server)
+	}
+	return frame, nil
 }
 
 func noPotluck(server string) error {
