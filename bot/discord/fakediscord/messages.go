@@ -184,6 +184,19 @@ func (s *Server) find(channel, id string) *Message {
 	return nil
 }
 
+// named is the message that a call is about, if the bot has these permissions there. What only one person sees is none that channels know of.
+func (s *Server) named(c *call, permissions int64) (*Message, error) {
+	channel, err := s.need(c, permissions)
+	if err != nil {
+		return nil, err
+	}
+	m := s.find(channel.ID, c.PathValue("message"))
+	if m == nil || m.Only != "" {
+		return nil, errUnknownMessage
+	}
+	return m, nil
+}
+
 func (s *Server) listMessages(c *call) (any, error) {
 	channel, err := s.need(c, ReadMessageHistory)
 	if err != nil {
@@ -210,13 +223,9 @@ func (s *Server) listMessages(c *call) (any, error) {
 }
 
 func (s *Server) getMessage(c *call) (any, error) {
-	channel, err := s.need(c, ReadMessageHistory)
+	m, err := s.named(c, ReadMessageHistory)
 	if err != nil {
 		return nil, err
-	}
-	m := s.find(channel.ID, c.PathValue("message"))
-	if m == nil || m.Only != "" {
-		return nil, errUnknownMessage
 	}
 	return s.past(m), nil
 }
@@ -231,13 +240,9 @@ func (s *Server) past(m *Message) map[string]any {
 }
 
 func (s *Server) patchMessage(c *call) (any, error) {
-	channel, err := s.need(c, 0)
+	m, err := s.named(c, 0)
 	if err != nil {
 		return nil, err
-	}
-	m := s.find(channel.ID, c.PathValue("message"))
-	if m == nil || m.Only != "" {
-		return nil, errUnknownMessage
 	}
 	if m.Author.ID != s.self.ID {
 		return nil, errOtherAuthor
@@ -265,13 +270,9 @@ func (s *Server) edit(c *call, m *Message) error {
 }
 
 func (s *Server) deleteMessage(c *call) (any, error) {
-	channel, err := s.need(c, 0)
+	m, err := s.named(c, 0)
 	if err != nil {
 		return nil, err
-	}
-	m := s.find(channel.ID, c.PathValue("message"))
-	if m == nil || m.Only != "" {
-		return nil, errUnknownMessage
 	}
 	if m.Author.ID != s.self.ID {
 		return nil, errMissingPermissions
