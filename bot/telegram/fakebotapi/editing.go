@@ -29,8 +29,11 @@ func (s *Server) edited(r Request) (*Message, error) {
 	return m, nil
 }
 
-// change replaces a message's content unless it stays the same.
-func (s *Server) change(m *Message, next Message) (any, error) {
+// change replaces a message's content, and its buttons by those of the edit, unless all stays the same.
+func (s *Server) change(r Request, m *Message, next Message) (any, error) {
+	if err := s.markup(&next, r.Params["reply_markup"]); err != nil {
+		return nil, err
+	}
 	a, _ := json.Marshal(content(*m))
 	b, _ := json.Marshal(content(next))
 	if bytes.Equal(a, b) {
@@ -63,10 +66,7 @@ func (s *Server) editText(r Request) (any, error) {
 	if next.Entities, err = s.checked(next.Text, r.Params["entities"]); err != nil {
 		return nil, err
 	}
-	if err := s.markup(&next, r.Params["reply_markup"]); err != nil {
-		return nil, err
-	}
-	return s.change(m, next)
+	return s.change(r, m, next)
 }
 
 func (s *Server) editCaption(r Request) (any, error) {
@@ -78,14 +78,10 @@ func (s *Server) editCaption(r Request) (any, error) {
 		return nil, bad("there is no caption in the message to edit")
 	}
 	next := *m
-	next.Caption = text(r.Params["caption"])
-	if next.CaptionEntities, err = s.checked(next.Caption, r.Params["caption_entities"]); err != nil {
+	if err := s.caption(r, &next); err != nil {
 		return nil, err
 	}
-	if err := s.markup(&next, r.Params["reply_markup"]); err != nil {
-		return nil, err
-	}
-	return s.change(m, next)
+	return s.change(r, m, next)
 }
 
 func (s *Server) editMedia(r Request) (any, error) {
@@ -101,10 +97,7 @@ func (s *Server) editMedia(r Request) (any, error) {
 	if err := s.fill(r, &next, in); err != nil {
 		return nil, err
 	}
-	if err := s.markup(&next, r.Params["reply_markup"]); err != nil {
-		return nil, err
-	}
-	return s.change(m, next)
+	return s.change(r, m, next)
 }
 
 func (s *Server) editMarkup(r Request) (any, error) {
@@ -112,11 +105,7 @@ func (s *Server) editMarkup(r Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := *m
-	if err := s.markup(&next, r.Params["reply_markup"]); err != nil {
-		return nil, err
-	}
-	return s.change(m, next)
+	return s.change(r, m, *m)
 }
 
 func (s *Server) deleteMessage(r Request) (any, error) {

@@ -61,7 +61,7 @@ func (s *Server) markup(m *Message, v any) error {
 	return nil
 }
 
-// written checks a text with its entities.
+// checked checks a text with its entities.
 func (s *Server) checked(t string, entities any) ([]Entity, error) {
 	list, err := decode[[]Entity](entities)
 	if err != nil {
@@ -72,6 +72,13 @@ func (s *Server) checked(t string, entities any) ([]Entity, error) {
 		return nil, bad(err.Error())
 	}
 	return list, nil
+}
+
+// caption puts the caption of a call below m.
+func (s *Server) caption(r Request, m *Message) (err error) {
+	m.Caption = text(r.Params["caption"])
+	m.CaptionEntities, err = s.checked(m.Caption, r.Params["caption_entities"])
+	return err
 }
 
 func (s *Server) sendMessage(r Request) (any, error) {
@@ -149,8 +156,8 @@ func (s *Server) sendPhoto(r Request) (any, error) {
 	if m.Photo, err = photo(u); err != nil {
 		return nil, err
 	}
-	m.Spoiler, m.Caption = flag(r.Params["has_spoiler"]), text(r.Params["caption"])
-	if m.CaptionEntities, err = s.checked(m.Caption, r.Params["caption_entities"]); err != nil {
+	m.Spoiler = flag(r.Params["has_spoiler"])
+	if err := s.caption(r, m); err != nil {
 		return nil, err
 	}
 	s.keep(m)
@@ -169,8 +176,7 @@ func (s *Server) sendDocument(r Request) (any, error) {
 	if m.Document, err = document(u); err != nil {
 		return nil, err
 	}
-	m.Caption = text(r.Params["caption"])
-	if m.CaptionEntities, err = s.checked(m.Caption, r.Params["caption_entities"]); err != nil {
+	if err := s.caption(r, m); err != nil {
 		return nil, err
 	}
 	s.keep(m)
