@@ -1,8 +1,7 @@
 // Package faketime runs tests under the fake clock of testing/synctest, on one processor.
 //
-// One processor, for two reasons. Goroutines that become ready at the same instant then run one after the other in the order in which they became so (not
-// in a build with the race detector, which shuffles them): a test that draws everything from a seed goes the same way each time, as long as no two timers
-// end at the same nanosecond, whose order is chance. And under the race detector timers of a bubble that two threads run at once share one context of the detector, which breaks it
+// One processor, for two reasons. Goroutines that become ready at the same instant then run one after the other in the order in which they became so (see
+// Exact): a test that draws everything from a seed goes the same way each time, as long as no two timers end at the same nanosecond, whose order is chance. And under the race detector timers of a bubble that two threads run at once share one context of the detector, which breaks it
 // ("ThreadSanitizer: CHECK failed", or a fault within it; https://go.dev/issue/78156, open in Go 1.26): one run of the tests in some dozens died of that.
 // Races are found as well on one processor as on two: the detector compares what was ordered, not what overlapped.
 package faketime
