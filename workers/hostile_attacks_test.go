@@ -138,10 +138,12 @@ func (a *attacker) enter(ctx context.Context, change func(*protocol.Hello)) (*we
 	return conn, w, nil
 }
 
-// rage connects and attacks until ctx ends, as often as it is let in.
-func (a *attacker) rage(ctx context.Context, change func(*protocol.Hello), do attack) {
+// rage connects and attacks until ctx ends, as often as it is let in. It calls begun when the first attack begins.
+func (a *attacker) rage(ctx context.Context, change func(*protocol.Hello), do attack, begun func()) {
+	var first sync.Once
 	for ctx.Err() == nil {
 		if conn, w, err := a.enter(ctx, change); err == nil {
+			first.Do(begun)
 			do(ctx, a, conn, w)
 			conn.CloseNow()
 			a.kicked.Add(1)
@@ -216,17 +218,17 @@ var attacks = map[string]struct {
 		for len(f.Offers) < 10 {
 			f.Offers = append(f.Offers, f.Offers[0])
 		}
-		if a.say(ctx, conn, f) == nil && a.remains(ctx, conn) {
+		if a.say(ctx, conn, f) == nil && a.isHeard(ctx, conn) {
 			a.wrong("5,120 pairs were taken")
 		}
 	}},
 	"bulky frames": {hello: idle, do: func(ctx context.Context, a *attacker, conn *websocket.Conn, _ protocol.Welcome) {
-		if a.shout(ctx, conn, []byte(`{"type":"offer","data":{"offers":[`+strings.Repeat("{},", 80_000)+`{}]}}`)) == nil && a.remains(ctx, conn) {
+		if a.shout(ctx, conn, []byte(`{"type":"offer","data":{"offers":[`+strings.Repeat("{},", 80_000)+`{}]}}`)) == nil && a.isHeard(ctx, conn) {
 			a.wrong("80,001 offers were taken")
 		}
 	}},
 	"flood of pings": {hello: idle, do: func(ctx context.Context, a *attacker, conn *websocket.Conn, _ protocol.Welcome) {
-		go a.remains(ctx, conn)
+		go a.listen(ctx, conn)
 		for n := range 1001 {
 			pong, cancel := context.WithTimeout(ctx, time.Second)
 			err := conn.Ping(pong)
@@ -240,7 +242,7 @@ var attacks = map[string]struct {
 		}
 	}},
 	"pieces without content": {hello: idle, do: func(ctx context.Context, a *attacker, conn *websocket.Conn, _ protocol.Welcome) {
-		go a.remains(ctx, conn)
+		go a.listen(ctx, conn)
 		w, err := conn.Writer(ctx, websocket.MessageText)
 		for err == nil {
 			_, err = w.Write(nil)
@@ -296,10 +298,15 @@ var attacks = map[string]struct {
 		}
 		_ = a.say(ctx, conn, protocol.Accept{Lease: as.Lease})
 		conn.CloseNow()
-		<-time.After(1500 * time.Millisecond) // given to somebody else by now
+		<-time.After(1500 * time.Millisecond) // it may have been given to somebody else by now; after a hello that does not name it, it has been taken away
+		forgetful, _, err := a.enter(ctx, nil)
+		if err != nil {
+			return
+		}
+		forgetful.CloseNow()
 		if again, w, err := a.enter(ctx, func(h *protocol.Hello) { h.Running = []protocol.Running{{Lease: as.Lease, Attempt: as.Attempt}} }); err == nil {
 			if len(w.Adopted) > 0 {
-				a.wrong("a lease was adopted that had been given away")
+				a.wrong("a lease was adopted that had been taken away")
 			}
 			_ = a.say(ctx, again, protocol.Event{Lease: as.Lease, Seq: 1, Kind: protocol.EventDone, Done: &protocol.Done{Text: "late"}})
 			<-time.After(100 * time.Millisecond)
@@ -379,11 +386,32 @@ var attacks = map[string]struct {
 // idle is a hello that offers nothing, so no job distracts from the attack.
 func idle(h *protocol.Hello) { h.Offers = nil }
 
-// remains reads until the connection ends; false when that was the pool's doing.
-func (a *attacker) remains(ctx context.Context, conn *websocket.Conn) bool {
+// listen reads until the connection ends, so that pongs are seen.
+func (a *attacker) listen(ctx context.Context, conn *websocket.Conn) {
 	a.next(ctx, conn)
 	conn.CloseNow() // a ping that is under way would wait for ever
-	return ctx.Err() != nil
+}
+
+// isHeard tells whether the pool goes on with a worker after what that one has just said: only then it answers a final event, of no lease, with an Ack.
+// That the connection has not ended yet would prove nothing, for the goodbye may be on its way. The end of the attacks is no answer either, so ctx does not
+// end the waiting: the pool ends the connection when it does not answer.
+func (a *attacker) isHeard(ctx context.Context, conn *websocket.Conn) bool {
+	ctx = context.WithoutCancel(ctx)
+	last := protocol.Event{Lease: fmt.Sprintf("%032x", rand.Uint64()), Seq: 1, Kind: protocol.EventDone, Done: &protocol.Done{Text: "heard?"}}
+	if a.say(ctx, conn, last) != nil {
+		return false
+	}
+	for {
+		_, b, err := conn.Read(ctx)
+		if err != nil {
+			return false
+		}
+		if f, _ := protocol.Decode(b); f != nil {
+			if ack, ok := f.(protocol.Ack); ok && ack.Lease == last.Lease {
+				return true
+			}
+		}
+	}
 }
 
 // fresh are offers with as many pairs as a worker may have, under names that nobody has seen.
@@ -490,11 +518,12 @@ var strangers = map[string]func(ctx context.Context, a *attacker){
 	},
 }
 
-// besiege plays every attack at once until stolen, which brings leases of the honest machine line by line, ends.
+// besiege plays every attack at once until stolen, which brings leases of the honest machine line by line, ends and every attack has begun: on a busy
+// machine this process hardly gets any time.
 func besiege(s siege, stolen io.Reader, report io.Writer) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var lease atomic.Value
-	var crowd sync.WaitGroup
+	var crowd, begun sync.WaitGroup
 	var all []*attacker
 	join := func(name string) *attacker {
 		a := &attacker{addr: s.Addr, name: name, stolen: &lease}
@@ -514,7 +543,8 @@ func besiege(s siege, stolen io.Reader, report io.Writer) error {
 	}
 	for _, name := range sortedKeys(attacks) {
 		a := join(name)
-		crowd.Go(func() { a.rage(ctx, attacks[name].hello, attacks[name].do) })
+		begun.Add(1)
+		crowd.Go(func() { a.rage(ctx, attacks[name].hello, attacks[name].do, begun.Done) })
 	}
 	for _, name := range sortedKeys(strangers) {
 		a := join(name)
@@ -523,6 +553,7 @@ func besiege(s siege, stolen io.Reader, report io.Writer) error {
 	for lines := bufio.NewScanner(stolen); lines.Scan(); {
 		lease.Store(lines.Text())
 	}
+	begun.Wait()
 	cancel()
 	crowd.Wait()
 	out := json.NewEncoder(report)

@@ -147,7 +147,8 @@ func TestHostileWorkers(t *testing.T) {
 	cfg := y.pool.cfg
 	y.stop()
 	goroutines, files := footprint()
-	cfg.Beat, cfg.Silence, cfg.Reconnect, cfg.LeaseMin, cfg.LeaseMax = 300*time.Millisecond, 2*time.Second, 500*time.Millisecond, time.Second, 2*time.Second
+	// Silence and LeaseMax are long enough for an honest machine that hardly gets any time; who holds a job in vain loses it to others by its share of the wait.
+	cfg.Beat, cfg.Silence, cfg.Reconnect, cfg.LeaseMin, cfg.LeaseMax = 300*time.Millisecond, 10*time.Second, 500*time.Millisecond, time.Second, 10*time.Second
 	y = newYardOn(t, y.store, cfg)
 
 	leases := make(chan string, 16)
