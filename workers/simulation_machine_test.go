@@ -80,7 +80,6 @@ func (m *machine) live() {
 	for life := 0; ; life++ {
 		ctx, cancel := context.WithCancel(context.Background())
 		end := time.AfterFunc(between(r, time.Second, 4*time.Minute), cancel)
-		off := context.AfterFunc(ctx, func() {})
 		go func() {
 			select {
 			case <-m.w.over:
@@ -96,7 +95,6 @@ func (m *machine) live() {
 				return
 			}
 		}
-		off()
 		end.Stop()
 		cancel()
 		if forget >= 0 && life >= forget%3 { // a process that was killed knows nothing of its jobs
@@ -135,42 +133,20 @@ func (m *machine) connect(ctx context.Context, r *rand.Rand) error {
 	if p == nil {
 		return errors.New("nobody there")
 	}
-	client := &http.Client{Transport: &http.Transport{DialContext: p.dial, DisableKeepAlives: true}}
 	dialCtx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	nonce := make([]byte, 32)
-	public := m.key.Public().(ed25519.PublicKey)
-	q := url.Values{"v": {"1"}, "key": {base64.RawURLEncoding.EncodeToString(public)}, "nonce": {base64.RawURLEncoding.EncodeToString(nonce)}}
-	conn, _, err := websocket.Dial(dialCtx, "http://pool"+protocol.Path+"?"+q.Encode(), &websocket.DialOptions{HTTPClient: client})
+	conn, challenge, nonce, err := m.dial(dialCtx, p)
 	if err != nil {
-		return errors.New("not dialled")
+		return err
 	}
 	defer conn.CloseNow()
-	conn.SetReadLimit(protocol.MaxAssign)
-	_, data, err := conn.Read(dialCtx)
-	if err != nil {
-		return errors.New("no challenge")
-	}
-	f, _ := protocol.Decode(data)
-	c, ok := f.(protocol.Challenge)
-	if !ok {
-		return errors.New("no challenge")
-	}
-	slots := 1 + r.IntN(3)
-	hello := protocol.Hello{
-		Protocol: 1, Slots: slots, Program: "sim", Paused: r.IntN(15) == 0, Offers: m.offers(r),
-		Signature: ed25519.Sign(m.key, protocol.Transcript(protocol.RoleWorker, 1, c.Nonce, nonce, c.Key, public)),
-	}
-	m.mu.Lock()
-	for lease, t := range m.running {
-		hello.Running = append(hello.Running, protocol.Running{Lease: lease, Attempt: t.attempt})
-	}
-	m.mu.Unlock()
+	hello := m.hello(challenge, nonce, r)
 	if !m.w.pass(between(r, time.Millisecond, 300*time.Millisecond)) {
 		return nil
 	}
 	write(ctx, conn, hello)
-	if _, data, err = conn.Read(dialCtx); err != nil {
+	_, data, err := conn.Read(dialCtx)
+	if err != nil {
 		return errors.New("no welcome")
 	}
 	switch f, _ := protocol.Decode(data); f := f.(type) {
@@ -182,52 +158,11 @@ func (m *machine) connect(ctx context.Context, r *rand.Rand) error {
 		return fmt.Errorf("%T for a welcome", f)
 	}
 	m.w.note("machine %d is on", m.i)
-	beats := make(chan struct{})
 	half := r.IntN(12) == 0 // half-open: after a while nothing comes through any more, and nobody closes anything
 	deaf := time.Now().Add(between(r, time.Second, 30*time.Second))
-	pace := between(r, 4900*time.Millisecond, 5*time.Second)
 	alive := func() bool { return !half || time.Now().Before(deaf) }
-	go func() {
-		defer close(beats)
-		t := time.NewTicker(pace)
-		defer t.Stop()
-		for {
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-				return
-			}
-			if alive() {
-				m.mu.Lock()
-				free := slots - len(m.running)
-				m.mu.Unlock()
-				m.send(conn, protocol.Beat{Free: max(free, 0)})
-			}
-		}
-	}()
-	var ended error
-	for n := 0; ; n++ {
-		_, data, err := conn.Read(ctx)
-		if err != nil {
-			break
-		}
-		if !alive() {
-			m.w.seen("half-open")
-			<-ctx.Done()
-			break
-		}
-		f, _ := protocol.Decode(data)
-		m.w.note("machine %d is sent a %T", m.i, f)
-		<-time.After(between(m.w.dice("wire", m.i, r.Uint64()), 0, 30*time.Millisecond))
-		if b, ok := f.(protocol.Bye); ok {
-			m.w.note("machine %d: bye %s", m.i, b.Code)
-			if b.Code == protocol.ByeRevoked {
-				ended = errors.New(b.Code)
-			}
-			break
-		}
-		m.hear(conn, f)
-	}
+	go m.beat(ctx, conn, between(r, 4900*time.Millisecond, 5*time.Second), hello.Slots, alive)
+	err = m.listen(ctx, conn, r, alive)
 	m.mu.Lock()
 	if m.conn == conn {
 		m.conn = nil
@@ -235,7 +170,89 @@ func (m *machine) connect(ctx context.Context, r *rand.Rand) error {
 	m.mu.Unlock()
 	conn.CloseNow()
 	m.w.note("machine %d is off", m.i)
-	return ended
+	return err
+}
+
+// dial opens a connection and returns the pool's challenge and the machine's own nonce.
+func (m *machine) dial(ctx context.Context, p *pipes) (*websocket.Conn, protocol.Challenge, []byte, error) {
+	nonce := make([]byte, 32)
+	q := url.Values{"v": {"1"}, "key": {base64.RawURLEncoding.EncodeToString(m.public())}, "nonce": {base64.RawURLEncoding.EncodeToString(nonce)}}
+	client := &http.Client{Transport: &http.Transport{DialContext: p.dial, DisableKeepAlives: true}}
+	conn, _, err := websocket.Dial(ctx, "http://pool"+protocol.Path+"?"+q.Encode(), &websocket.DialOptions{HTTPClient: client})
+	if err != nil {
+		return nil, protocol.Challenge{}, nil, errors.New("not dialled")
+	}
+	conn.SetReadLimit(protocol.MaxAssign)
+	if _, data, err := conn.Read(ctx); err == nil {
+		if f, _ := protocol.Decode(data); f != nil {
+			if c, ok := f.(protocol.Challenge); ok {
+				return conn, c, nonce, nil
+			}
+		}
+	}
+	conn.CloseNow()
+	return nil, protocol.Challenge{}, nil, errors.New("no challenge")
+}
+
+func (m *machine) public() ed25519.PublicKey { return m.key.Public().(ed25519.PublicKey) }
+
+// hello says who the machine is, what it can do this time, and which jobs it still runs.
+func (m *machine) hello(c protocol.Challenge, nonce []byte, r *rand.Rand) protocol.Hello {
+	hello := protocol.Hello{
+		Protocol: 1, Slots: 1 + r.IntN(3), Program: "sim", Paused: r.IntN(15) == 0, Offers: m.offers(r),
+		Signature: ed25519.Sign(m.key, protocol.Transcript(protocol.RoleWorker, 1, c.Nonce, nonce, c.Key, m.public())),
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for lease, t := range m.running {
+		hello.Running = append(hello.Running, protocol.Running{Lease: lease, Attempt: t.attempt})
+	}
+	return hello
+}
+
+// beat sends heartbeats as long as the connection is used and anything comes through.
+func (m *machine) beat(ctx context.Context, conn *websocket.Conn, pace time.Duration, slots int, alive func() bool) {
+	t := time.NewTicker(pace)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		if alive() {
+			m.mu.Lock()
+			free := slots - len(m.running)
+			m.mu.Unlock()
+			m.send(conn, protocol.Beat{Free: max(free, 0)})
+		}
+	}
+}
+
+// listen does what the pool says until the connection ends; the error says that the machine may not come back.
+func (m *machine) listen(ctx context.Context, conn *websocket.Conn, r *rand.Rand, alive func() bool) error {
+	for {
+		_, data, err := conn.Read(ctx)
+		if err != nil {
+			return nil
+		}
+		if !alive() {
+			m.w.seen("half-open")
+			<-ctx.Done()
+			return nil
+		}
+		f, _ := protocol.Decode(data)
+		m.w.note("machine %d is sent a %T", m.i, f)
+		<-time.After(between(m.w.dice("wire", m.i, r.Uint64()), 0, 30*time.Millisecond))
+		if b, ok := f.(protocol.Bye); ok {
+			m.w.note("machine %d: bye %s", m.i, b.Code)
+			if b.Code == protocol.ByeRevoked {
+				return errors.New(b.Code)
+			}
+			return nil
+		}
+		m.hear(conn, f)
+	}
 }
 
 func write(ctx context.Context, conn *websocket.Conn, f protocol.Frame) {
@@ -342,152 +359,195 @@ func (m *machine) drop(lease string) {
 	}
 }
 
+// tricks are what may go wrong with a job, some more often than others.
+var tricks = []string{
+	"refuse", "refuse", "engine", "engine", "overload", "request", "blocked", "too long", "silent", "mute", "nonsense", "nonsense", "empty", "twice", "late", "thief",
+	"cut", "cut", "cut", "pause", "reorder", "missing",
+}
+
+// faults are the tricks that end in an error after all the work.
+var faults = map[string]string{
+	"engine": protocol.FaultEngine, "request": protocol.FaultRequest, "blocked": protocol.FaultBlocked, "too long": protocol.FaultTooLong,
+}
+
+// A stint is a machine at one job.
+type stint struct {
+	*machine
+	t     *task
+	ctx   context.Context // ends when the job is taken away
+	r     *rand.Rand
+	trick string // "" for honest work
+}
+
 // work does a job, or what this machine makes of it.
 func (m *machine) work(ctx context.Context, t *task) {
-	tag := t.tag()
-	r := m.w.dice("work", m.i, tag, t.attempt)
-	wait := func(low, high time.Duration) bool {
-		select {
-		case <-time.After(between(r, low, high)):
-			return true
-		case <-ctx.Done():
+	s := stint{machine: m, t: t, ctx: ctx, r: m.w.dice("work", m.i, t.tag(), t.attempt)}
+	if s.r.IntN(100) < m.lies {
+		s.trick = tricks[s.r.IntN(len(tricks))]
+	}
+	m.w.seen("trick " + s.trick)
+	if s.wait(0, 200*time.Millisecond) && s.accepts() && s.streams() && s.wait(10*time.Millisecond, 6*time.Second) {
+		s.ends()
+	}
+}
+
+// wait passes some time; false when the job was taken away first.
+func (s stint) wait(low, high time.Duration) bool {
+	select {
+	case <-time.After(between(s.r, low, high)):
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+func (s stint) fails(whose string) {
+	s.finish(s.t, protocol.Event{Kind: protocol.EventError, Error: &protocol.Error{Fault: whose}})
+}
+
+// accepts tells whether the machine goes on with the job after it was heard of.
+func (s stint) accepts() bool {
+	lease := s.t.assign.Lease
+	switch s.trick {
+	case "refuse":
+		s.tell(protocol.Refuse{Lease: lease, Reason: []string{protocol.ReasonBusy, protocol.ReasonModel, protocol.ReasonPolicy, protocol.ReasonPaused}[s.r.IntN(4)]})
+		s.drop(lease)
+		return false
+	case "mute":
+		return false
+	case "overload":
+		s.fails(protocol.FaultOverload)
+		return false
+	}
+	s.tell(protocol.Accept{Lease: lease})
+	return s.trick != "silent"
+}
+
+// streams sends what comes before a result; false when the job was taken away meanwhile.
+func (s stint) streams() bool {
+	pieces := s.r.IntN(6)
+	for k := range pieces {
+		if !s.wait(10*time.Millisecond, 4*time.Second) {
 			return false
 		}
-	}
-	lease := t.assign.Lease
-	trick := ""
-	if r.IntN(100) < m.lies {
-		trick = []string{
-			"refuse", "refuse", "engine", "engine", "overload", "request", "blocked", "too long", "silent", "mute", "nonsense", "nonsense", "empty", "twice", "late", "thief",
-			"cut", "cut", "cut", "pause", "reorder", "missing",
-		}[r.IntN(22)]
-	}
-	m.w.seen("trick " + trick)
-	if !wait(0, 200*time.Millisecond) {
-		return
-	}
-	fails := func(whose string) {
-		m.finish(t, protocol.Event{Kind: protocol.EventError, Error: &protocol.Error{Fault: whose}})
-	}
-	switch trick {
-	case "refuse":
-		m.tell(protocol.Refuse{Lease: lease, Reason: []string{protocol.ReasonBusy, protocol.ReasonModel, protocol.ReasonPolicy, protocol.ReasonPaused}[r.IntN(4)]})
-		m.drop(lease)
-		return
-	case "mute":
-		return
-	case "overload":
-		fails(protocol.FaultOverload)
-		return
-	}
-	m.tell(protocol.Accept{Lease: lease})
-	if trick == "silent" {
-		return
-	}
-	pieces := r.IntN(6)
-	for k := range pieces {
-		if !wait(10*time.Millisecond, 4*time.Second) {
-			return
-		}
-		if t.assign.Chat == nil {
-			m.event(t, protocol.Event{Kind: protocol.EventProgress, Fraction: float64(k) / 6})
+		if s.t.assign.Chat == nil {
+			s.event(s.t, protocol.Event{Kind: protocol.EventProgress, Fraction: float64(k) / 6})
 			continue
 		}
-		word := "word "
-		if k == 0 {
-			word = tag + " "
+		s.word(k == 0)
+		if s.trick == "cut" && k == pieces/2 {
+			s.cut()
 		}
-		if trick == "nonsense" {
-			word = "nonsense "
-		}
-		m.mu.Lock()
-		t.text += word
-		m.mu.Unlock()
-		m.event(t, protocol.Event{Kind: protocol.EventText, Text: word})
-		if trick == "cut" && k == pieces/2 {
-			m.mu.Lock()
-			conn := m.conn
-			m.mu.Unlock()
-			if conn != nil {
-				m.w.note("machine %d is cut", m.i)
-				conn.CloseNow()
-			}
-		}
-		if trick == "reorder" {
-			m.mu.Lock()
-			t.seq -= 2
-			m.mu.Unlock()
+		if s.trick == "reorder" {
+			s.mu.Lock()
+			s.t.seq -= 2
+			s.mu.Unlock()
 		}
 	}
-	if !wait(10*time.Millisecond, 6*time.Second) {
+	return true
+}
+
+func (s stint) word(first bool) {
+	word := "word "
+	switch {
+	case s.trick == "nonsense":
+		word = "nonsense "
+	case first:
+		word = s.t.tag() + " "
+	}
+	s.mu.Lock()
+	s.t.text += word
+	s.mu.Unlock()
+	s.event(s.t, protocol.Event{Kind: protocol.EventText, Text: word})
+}
+
+func (s stint) cut() {
+	s.mu.Lock()
+	conn := s.conn
+	s.mu.Unlock()
+	if conn != nil {
+		s.w.note("machine %d is cut", s.i)
+		conn.CloseNow()
+	}
+}
+
+// ends brings the job to its end, or what the machine takes for one.
+func (s stint) ends() {
+	if whose := faults[s.trick]; whose != "" {
+		s.fails(whose)
 		return
 	}
-	switch trick {
-	case "engine":
-		fails(protocol.FaultEngine)
-		return
-	case "request":
-		fails(protocol.FaultRequest)
-		return
-	case "blocked":
-		fails(protocol.FaultBlocked)
-		return
-	case "too long":
-		fails(protocol.FaultTooLong)
-		return
+	switch s.trick {
 	case "pause":
-		m.tell(protocol.Pause{Reason: "a game"})
-		m.w.tasks.Go(func() {
-			if m.w.pass(between(m.w.dice("pause", m.i, tag), time.Second, 20*time.Second)) {
-				m.tell(protocol.Resume{})
-			}
-		})
-	case "late":
-		// A cancelled machine that goes on all the same.
-		m.w.pass(time.Duration(t.assign.DeadlineMS)*time.Millisecond + between(r, 0, 5*time.Second))
+		s.pauses()
+	case "late": // a cancelled machine that goes on all the same
+		s.w.pass(time.Duration(s.t.assign.DeadlineMS)*time.Millisecond + between(s.r, 0, 5*time.Second))
 	case "thief":
-		m.w.mu.Lock()
-		others := slices.Clone(m.w.leases)
-		m.w.mu.Unlock()
-		for _, other := range others[max(0, len(others)-5):] {
-			if other = other[:32]; other != lease {
-				m.tell(protocol.Event{Lease: other, Seq: 1000, Kind: protocol.EventDone, Done: &protocol.Done{Text: "stolen"}})
-			}
+		s.steals()
+	}
+	d, ok := s.result()
+	if !ok {
+		return
+	}
+	s.finish(s.t, protocol.Event{Kind: protocol.EventDone, Done: &d})
+	if s.trick == "twice" || s.trick == "late" {
+		<-time.After(between(s.r, 0, 3*time.Second))
+		s.finish(s.t, protocol.Event{Kind: protocol.EventDone, Done: &d})
+	}
+}
+
+func (s stint) pauses() {
+	s.tell(protocol.Pause{Reason: "a game"})
+	s.w.tasks.Go(func() {
+		if s.w.pass(between(s.w.dice("pause", s.i, s.t.tag()), time.Second, 20*time.Second)) {
+			s.tell(protocol.Resume{})
+		}
+	})
+}
+
+// steals sends results for what others have leased.
+func (s stint) steals() {
+	s.w.mu.Lock()
+	others := slices.Clone(s.w.leases)
+	s.w.mu.Unlock()
+	for _, other := range others[max(0, len(others)-5):] {
+		if other = other[:32]; other != s.t.assign.Lease {
+			s.tell(protocol.Event{Lease: other, Seq: 1000, Kind: protocol.EventDone, Done: &protocol.Done{Text: "stolen"}})
 		}
 	}
-	d := protocol.Done{Finish: "stop"}
-	answer := tag + " from machine " + strconv.Itoa(m.i)
-	switch trick {
+}
+
+// result is what the machine answers, its pictures sent; false when the job was taken away meanwhile.
+func (s stint) result() (d protocol.Done, ok bool) {
+	d.Finish = "stop"
+	answer := s.t.tag() + " from machine " + strconv.Itoa(s.i)
+	switch s.trick {
 	case "nonsense":
 		answer = "nonsense"
 	case "empty":
 		answer = ""
 	}
-	switch a := t.assign; {
+	switch a := s.t.assign; {
 	case a.Chat != nil:
 		d.Text = answer
 	case a.Translate != nil:
 		d.Segments = [][]protocol.Piece{{{Keep: 1}, {Text: answer}}, {{Text: "segundo"}}}
-		if trick == "missing" {
+		if s.trick == "missing" {
 			d.Segments[0] = d.Segments[0][1:]
 		}
 	case a.Image != nil:
 		d.Blobs = max(a.Image.Count, 1)
 		for n := range d.Blobs {
-			if trick == "missing" && n == 0 {
+			if s.trick == "missing" && n == 0 {
 				continue
 			}
-			m.put(lease, n+1, answer)
-			if !wait(time.Millisecond, 20*time.Millisecond) {
-				return
+			s.put(a.Lease, n+1, answer)
+			if !s.wait(time.Millisecond, 20*time.Millisecond) {
+				return d, false
 			}
 		}
 	}
-	m.finish(t, protocol.Event{Kind: protocol.EventDone, Done: &d})
-	if trick == "twice" || trick == "late" {
-		<-time.After(between(r, 0, 3*time.Second))
-		m.finish(t, protocol.Event{Kind: protocol.EventDone, Done: &d})
-	}
+	return d, true
 }
 
 func (m *machine) event(t *task, e protocol.Event) {
