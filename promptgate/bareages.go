@@ -70,7 +70,11 @@ var (
 )
 
 // behindOrdinal stand behind "17." in German, where it means "17th".
-var behindOrdinal = wordSet(`jahrhundert jahrhunderts jh jhd januar februar marz april mai juni juli august september oktober november dezember kapitel bild band stock etage szene akt teil folge platz`)
+var behindOrdinal = wordSet(`jahrhundert jahrhunderts jh jhd januar februar marz april mai juni juli august september oktober november dezember
+	kapitel bild band stock etage szene akt teil folge platz`)
+
+// days may stand behind an age that has nothing else beside it.
+var days = wordSet(`tomorrow yesterday today tonight gestern heute morgen ayer hoy manana`)
 
 func wordSet(words string) map[string]bool {
 	m := map[string]bool{}
@@ -122,7 +126,8 @@ func (a ages) ageAt(i, limit int) bool {
 
 // eleven tells whether token i is the German or Spanish word for it, behind a verb of that language: an elf and "once" are English as well.
 func (a ages) eleven(verb, i int) bool {
-	return a.is(i, "elf") && a.is(verb, "wird", "wurde", "wurden", "wirkt", "sieht", "scheint") || a.is(i, "once") && a.is(verb, "cumple", "cumplio", "cumplira", "parece", "aparenta")
+	return a.is(i, "elf") && a.is(verb, "wird", "wurde", "wurden", "wirkt", "sieht", "scheint") ||
+		a.is(i, "once") && a.is(verb, "cumple", "cumplio", "cumplira", "parece", "aparenta")
 }
 
 // gapBehind returns what stands behind token i.
@@ -156,7 +161,7 @@ func (a ages) standsAlone(i int) bool {
 	if opens&less != 0 && a.ends(i) {
 		return a.ageAt(i, 18) && a.number(i) > 3 // "<3" is a heart
 	}
-	if i > 0 && !opens.closed() || !a.ends(i) && !a.is(i+1, "tomorrow", "yesterday", "today", "tonight", "gestern", "heute", "morgen", "ayer", "hoy", "manana") || !a.ageAt(i, 17) {
+	if i > 0 && !opens.closed() || !a.ends(i) && !a.oneOf(i+1, days) || !a.ageAt(i, 17) {
 		return false
 	}
 	if opens&listed != 0 && opens&dot != 0 && a.is(i-1, "no", "nr", "num", "vol", "fig", "pl", "op", "ch", "ep", "pt", "p", "pp") {
@@ -168,30 +173,48 @@ func (a ages) standsAlone(i int) bool {
 // person tells whether token i means one person.
 func (a ages) person(i int) bool { return i >= 0 && a.has(i, person) }
 
-// besidePerson tells whether token i is the young age of a person who stands beside it: "woman 17", "mujer desnuda de 17", "woman who is 17", "17 naked woman".
+// besidePerson tells whether token i is the young age of a person who stands beside it.
 func (a ages) besidePerson(i int) bool {
-	if !a.ageAt(i, 17) {
-		return false
-	}
+	return a.ageAt(i, 17) && (a.rightBehindPerson(i) || a.linkedToPerson(i) || a.beforePerson(i))
+}
+
+// rightBehindPerson tells whether a person stands right before the age at token i: "woman 17".
+func (a ages) rightBehindPerson(i int) bool {
 	before := a.reading.tokens[i].before
-	if before&measure == 0 && a.person(i-1) && a.ends(i) && (before&(colon|less) == 0 || a.number(i) > 3) {
-		return true
-	}
+	return before&measure == 0 && a.person(i-1) && a.ends(i) && (before&(colon|less) == 0 || a.number(i) > 3)
+}
+
+// linkedToPerson tells whether one to four small words link the age at token i to a person before it: "mujer desnuda de 17", "woman who is 17".
+func (a ages) linkedToPerson(i int) bool {
 	from := i - 1
 	for from >= 0 && from > i-5 && a.oneOf(from, linksAge) {
 		from--
 	}
-	if from < i-1 && a.goesOn(i) && from >= 0 && (a.has(from, person|explicit) || a.is(from, "she", "he", "they", "i", "sie", "er", "ella")) || from < i-2 && a.is(from+1, "who") && a.goesOn(i) {
+	if from == i-1 || !a.goesOn(i) {
+		return false
+	}
+	if from < i-2 && a.is(from+1, "who") {
 		return true
 	}
-	if a.number(i) < 4 || a.gapBehind(i)&^blank != 0 && a.gapBehind(i) != dot {
+	return from >= 0 && (a.has(from, person|explicit) || a.is(from, "she", "he", "they", "i", "sie", "er", "ella"))
+}
+
+// beforePerson tells whether a person stands behind the age at token i: "17 naked woman", "17 of age", "17/f".
+func (a ages) beforePerson(i int) bool {
+	if behind := a.gapBehind(i); a.number(i) < 4 || behind&^blank != 0 && behind != dot {
 		return a.is(i+1, "f") && a.number(i) > 9 && a.gapBehind(i+1).closed() // "17/f"
+	}
+	if a.is(i+1, "of") && a.is(i+2, "age") {
+		return true
 	}
 	to := i + 1
 	for to < i+3 && a.has(to, explicit) {
 		to++
 	}
-	return a.person(to) && a.reading.tokens[to].before&bound == 0 && (a.gapBehind(to).closed() || a.is(to, "woman", "man", "lady", "frau", "mann", "mujer", "hombre")) || a.is(i+1, "of") && a.is(i+2, "age")
+	if !a.person(to) || a.reading.tokens[to].before&bound != 0 {
+		return false
+	}
+	return a.gapBehind(to).closed() || a.is(to, "woman", "man", "lady", "frau", "mann", "mujer", "hombre")
 }
 
 // birthday tells whether token i says which birthday a young person has: "17th birthday", "17. Geburtstag", "cumpleaños número 17".
@@ -217,18 +240,10 @@ func (a ages) birthday(i int) bool {
 	return false
 }
 
-// becoming tells whether an age follows token i, a word for getting or seeming one: "turned 17 last week", "wurde gestern 17", "looks twelve". Ages that are not there yet may be 18.
+// becoming tells whether an age follows token i, a word for getting or seeming one: "turned 17 last week", "wurde gestern 17", "looks twelve".
 func (a ages) becoming(i int) bool {
-	limit := 17
-	switch {
-	case a.has(i, notYet), a.is(i, "turn") && a.is(i-1, "to", "will", "ll"), a.is(i, "turned", "reached") && a.is(i-1, "t", "not", "never", "hasnt", "yet"):
-		limit = 18
-	case a.has(i, turns):
-	case a.is(i, "be", "become", "reach") && a.is(i-1, "will", "ll", "would", "to", "soon", "gonna", "not", "only", "yet", "til", "until"),
-		a.is(i, "not", "isnt", "nicht", "never", "yet") && !a.is(i+1, "at", "in", "on", "with"), a.is(i, "t") && a.is(i-1, "isn", "wasn", "ain"),
-		a.is(i, "kein", "keine"), a.is(i, "no") && a.is(i+1, "tiene", "ha", "cumple", "llega", "cumplio", "tenia"), a.is(i, "than", "als", "de") && a.is(i-1, "younger", "less", "junger", "weniger", "menos", "menor"):
-		limit = 18
-	default:
+	limit := a.becomes(i)
+	if limit == 0 {
 		return false
 	}
 	next := i + 1
@@ -243,14 +258,42 @@ func (a ages) becoming(i int) bool {
 	return (a.ageAt(next, limit) || a.eleven(i, next)) && a.goesOn(next) && (limit == 17 || !a.is(i, "yet") || a.number(next) > 9)
 }
 
+// becomes returns the highest age that is young behind token i, a word for getting or seeming it; 0: it is none. An age that is not there yet may be 18.
+func (a ages) becomes(i int) (limit int) {
+	switch {
+	case a.has(i, notYet),
+		a.is(i, "turn") && a.is(i-1, "to", "will", "ll"),
+		a.is(i, "turned", "reached") && a.is(i-1, "t", "not", "never", "hasnt", "yet"):
+		return 18
+	case a.has(i, turns):
+		return 17
+	case a.is(i, "be", "become", "reach") && a.is(i-1, "will", "ll", "would", "to", "soon", "gonna", "not", "only", "yet", "til", "until"),
+		a.deniesAge(i),
+		a.is(i, "than", "als", "de") && a.is(i-1, "younger", "less", "junger", "weniger", "menos", "menor"):
+		return 18
+	}
+	return 0
+}
+
+// deniesAge tells whether token i says that somebody is not as old as what follows: "isn't 18", "keine 18", "no tiene 18".
+func (a ages) deniesAge(i int) bool {
+	return a.is(i, "not", "isnt", "nicht", "never", "yet") && !a.is(i+1, "at", "in", "on", "with") ||
+		a.is(i, "t") && a.is(i-1, "isn", "wasn", "ain") ||
+		a.is(i, "kein", "keine") ||
+		a.is(i, "no") && a.is(i+1, "tiene", "ha", "cumple", "llega", "cumplio", "tenia")
+}
+
 // backwards tells whether token i is an age and a word for getting it follows: "die gestern 17 wurde", "17 geworden", "18 wird".
 func (a ages) backwards(i int) bool {
 	limit := 17
-	if a.is(i+1, "wird", "werden", "yet") {
+	switch {
+	case a.is(i+1, "wird", "werden", "yet"):
 		limit = 18
+	case !a.is(i+1, "wurde", "wurden", "geworden", "aussieht", "aussehend"):
+		return false
 	}
-	return a.is(i+1, "wurde", "wurden", "geworden", "wird", "werden", "aussieht", "aussehend", "yet") && a.ageAt(i, limit) && !a.gapBehind(i).closed() && a.gapBehind(i)&measure == 0 &&
-		(limit == 17 || a.number(i) > 3)
+	behind := a.gapBehind(i)
+	return a.ageAt(i, limit) && !behind.closed() && behind&measure == 0 && (limit == 17 || a.number(i) > 3)
 }
 
 // bareAge finds ages that no word for years stands beside.
