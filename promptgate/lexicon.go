@@ -183,7 +183,8 @@ func (l *lexicon) walk(letters []rune, leet, strict bool, w *walker, found func(
 				step(latin)
 			}
 		}
-		if i > 0 && alike(c, leet) == alike(letters[i-1], leet) && (!strict || i > 1 && alike(letters[i-2], leet) == alike(c, leet) || i+1 < len(letters) && alike(letters[i+1], leet) == alike(c, leet)) {
+		again := func(at int) bool { return at >= 0 && at < len(letters) && alike(letters[at], leet) == alike(c, leet) }
+		if again(i-1) && (!strict || again(i-2) || again(i+1)) {
 			for _, s := range states {
 				if s != 0 && !slices.Contains(next, s) {
 					next = append(next, s)

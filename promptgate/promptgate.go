@@ -92,56 +92,19 @@ func (l *lexicon) classes(text string, strict bool) class {
 func (l *lexicon) wordsOf(r reading, strict bool) class {
 	var w walker
 	tokens := make([]seen, len(r.tokens))
-	excused := make([]bool, len(r.tokens))
-	type place struct {
-		at   uint32
-		from int
-	}
-	var open, next []place // phrases that have begun
-	type hit struct {
-		class    class
-		from, to int
-	}
-	var hits []hit
+	phrases := phraseReader{lexicon: l, excused: make([]bool, len(r.tokens))}
 	for i, t := range r.tokens {
 		letters, s := r.letters[t.start:t.end], &tokens[i]
 		l.match(letters, t.leet, strict, &w, s)
-		next = next[:0]
-		for _, word := range s.words {
-			for _, p := range append(open, place{0, i}) {
-				to := l.phraseEdges[edge{p.at, rune(word)}]
-				if to == 0 {
-					continue
-				}
-				next = append(next, place{to, p.from})
-				switch c := l.phrases[to].class; {
-				case c&harmless != 0:
-					for j := p.from; j <= i; j++ {
-						excused[j] = true
-					}
-				case c != 0:
-					hits = append(hits, hit{c, p.from, i})
-				}
-			}
-		}
-		open, next = next, open
+		phrases.read(i, s.words)
 		if !t.leet {
 			l.segments(letters, strict, &w, s)
 		}
 	}
-	var found class
+	found := phrases.classes()
 	for i, s := range tokens {
-		if !excused[i] {
+		if !phrases.excused[i] {
 			found |= s.class
-		}
-	}
-	for _, h := range hits {
-		free := true
-		for i := h.from; i <= h.to; i++ {
-			free = free && !excused[i]
-		}
-		if free {
-			found |= h.class
 		}
 	}
 	if !strict {
@@ -152,11 +115,63 @@ func (l *lexicon) wordsOf(r reading, strict bool) class {
 			found |= r.pupil(t)
 		}
 	}
-	found |= missesGarment(tokens, excused)
+	found |= missesGarment(tokens, phrases.excused)
 	if l.joined != nil && !strict {
 		found |= l.joined.in(r)
 	}
 	return (found | l.spaced(r, strict, &w)) &^ helpers
+}
+
+// phraseReader finds phrases in a row of tokens.
+type phraseReader struct {
+	lexicon    *lexicon
+	open, next []begunPhrase
+	hits       []phraseHit
+	excused    []bool // by token: it is part of something harmless
+}
+
+// begunPhrase is a place in the tree of phrases, and the token that the way there began with.
+type begunPhrase struct {
+	at   uint32
+	from int
+}
+
+type phraseHit struct {
+	class    class
+	from, to int // tokens
+}
+
+// read takes the next token, i, which may be any of words.
+func (p *phraseReader) read(i int, words []uint32) {
+	p.open, p.next = append(p.open, begunPhrase{0, i}), p.next[:0]
+	for _, word := range words {
+		for _, begun := range p.open {
+			to := p.lexicon.phraseEdges[edge{begun.at, rune(word)}]
+			if to == 0 {
+				continue
+			}
+			p.next = append(p.next, begunPhrase{to, begun.from})
+			switch c := p.lexicon.phrases[to].class; {
+			case c&harmless != 0:
+				for j := begun.from; j <= i; j++ {
+					p.excused[j] = true
+				}
+			case c != 0:
+				p.hits = append(p.hits, phraseHit{c, begun.from, i})
+			}
+		}
+	}
+	p.open, p.next = p.next, p.open
+}
+
+// classes returns what the phrases say of which no part is excused.
+func (p *phraseReader) classes() (found class) {
+	for _, h := range p.hits {
+		if !slices.Contains(p.excused[h.from:h.to+1], true) {
+			found |= h.class
+		}
+	}
+	return found
 }
 
 // missesGarment finds "without any clothes": at most four small words may stand between.
@@ -335,7 +350,8 @@ func (a ages) before(i int) bool {
 // grade tells whether token i is an ordinal number before a grade of school: "3rd grade".
 func (a ages) grade(i int) bool {
 	rest, ok := a.youngAt(i)
-	return ok && a.is(i+1, "grade", "grader", "graders", "grades", "graded", "klasse") && (len(rest) == 0 || slices.Contains([]string{"st", "nd", "rd", "th"}, string(rest)))
+	return ok && a.is(i+1, "grade", "grader", "graders", "grades", "graded", "klasse") &&
+		(len(rest) == 0 || slices.Contains([]string{"st", "nd", "rd", "th"}, string(rest)))
 }
 
 // saysYoung finds ages below 18: "15yo", "12 year old", "aged 9", "12歳", "十二岁".
@@ -394,8 +410,8 @@ func numberBefore(letters []rune) int {
 const hanNumbers = "〇零一二三四五六七八九十百壹贰叁肆伍陆柒捌玖拾貳參陸両两兩廿卅"
 
 var hanDigits = map[rune]int{
-	'〇': 0, '零': 0, '一': 1, '二': 2, '三': 3, '四': 4, '五': 5, '六': 6, '七': 7, '八': 8, '九': 9, '十': 10, '百': 100, '壹': 1, '贰': 2, '叁': 3, '肆': 4, '伍': 5, '陆': 6, '柒': 7, '捌': 8, '玖': 9,
-	'拾': 10, '貳': 2, '參': 3, '陸': 6, '両': 2, '两': 2, '兩': 2, '廿': 100, '卅': 100,
+	'〇': 0, '零': 0, '一': 1, '二': 2, '三': 3, '四': 4, '五': 5, '六': 6, '七': 7, '八': 8, '九': 9, '十': 10, '百': 100, '壹': 1, '贰': 2, '叁': 3, '肆': 4, '伍': 5, '陆': 6,
+	'柒': 7, '捌': 8, '玖': 9, '拾': 10, '貳': 2, '參': 3, '陸': 6, '両': 2, '两': 2, '兩': 2, '廿': 100, '卅': 100,
 }
 
 // yearSigns stand behind an age without a blank.
@@ -473,12 +489,8 @@ func namesSomebody(prompt string) bool {
 var rules = sync.OnceValue(func() *lexicon {
 	l := newLexicon()
 	for _, v := range vocabularies {
-		for _, w := range strings.Fields(v.words) {
-			l.add(w, v.class)
-		}
-		for _, w := range strings.Fields(v.stems) {
-			l.path([]rune(folded(w))).begins |= v.class
-		}
+		l.addWords(v.words, v.class)
+		l.addStems(v.stems, v.class)
 		for _, p := range v.phrases {
 			l.add(p, v.class)
 		}
