@@ -95,10 +95,11 @@ func openForBackup(ctx context.Context, c call) (*storage.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := readKey(from, "server.key"); err != nil {
+	seed, err := readKey(from, "server.key")
+	if err != nil {
 		return nil, err
 	}
-	return storage.OpenBeside(ctx, storage.Config{Path: path, Key: secret, Log: c.log})
+	return storage.OpenBeside(ctx, databaseOf(from, secret, seed, c.log))
 }
 
 // undoBackup takes away what there is of a backup that failed: half a backup is none. The folder was empty; where it was made, it goes, too.

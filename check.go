@@ -97,10 +97,10 @@ func (r *report) folder(ctx context.Context, c call) {
 	}
 	there, err := databaseIn(dir)
 	r.failed(err)
-	secret := r.keys(dir, there || err != nil)
+	secret, seed := r.keys(dir, there || err != nil)
 	switch {
 	case there:
-		r.database(ctx, c, secret)
+		r.database(ctx, c, secret, seed)
 	case err == nil:
 		r.say("note", "there is no database yet: the first start makes it")
 	}
@@ -117,8 +117,8 @@ func above(path string) string {
 	}
 }
 
-// keys looks at both keys and returns secret.key, nil if it cannot be used. Beside a database none may be missing.
-func (r *report) keys(dir string, database bool) (secret []byte) {
+// keys looks at both keys and returns secret.key and the seed in server.key, nil if they cannot be used. Beside a database none may be missing.
+func (r *report) keys(dir string, database bool) (secret, seed []byte) {
 	for _, name := range keyFiles {
 		key, err := readKey(dir, name)
 		switch missing := errors.Is(err, fs.ErrNotExist); {
@@ -132,18 +132,19 @@ func (r *report) keys(dir string, database bool) (secret []byte) {
 			secret = key
 			r.say("ok", "%s is sound", name)
 		default:
+			seed = key
 			r.say("ok", "%s is sound", name)
 		}
 	}
-	return secret
+	return secret, seed
 }
 
 // lookFor bounds how long check reads a database for damage; potluck audit reads it to the end.
 const lookFor = 20 * time.Second
 
-// database looks whether the database opens with its key and has no damage. secret may be nil.
-func (r *report) database(ctx context.Context, c call, secret []byte) {
-	db, err := storage.OpenBeside(ctx, storage.Config{Path: filepath.Join(c.config.DataDir, "potluck.db"), Key: secret, Log: c.log})
+// database looks whether the database opens with its keys and has no damage. secret and seed may be nil.
+func (r *report) database(ctx context.Context, c call, secret, seed []byte) {
+	db, err := storage.OpenBeside(ctx, databaseOf(c.config.DataDir, secret, seed, c.log))
 	if errors.Is(err, storage.ErrOlder) {
 		r.say("note", "the database was written by an older Potluck: the next start brings it up to date. Make a backup with that older program first")
 		return

@@ -72,7 +72,7 @@ func TestAuditRefusesADamagedDatabase(t *testing.T) {
 	refuses(t, 1, []string{"POTLUCK_DATA_DIR=" + data}, []string{"audit"}, "is damaged", "restore the latest backup")
 }
 
-// check called everything sound where serve could not start: with another secret.key, a damaged page, an empty database.
+// check called everything sound where serve could not start: with another key, a damaged page, an empty database.
 func TestCheckRefusesWhatServeRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -82,6 +82,7 @@ func TestCheckRefusesWhatServeRefuses(t *testing.T) {
 		audit bool // refuses it as well: it needs no key
 	}{
 		{"another secret.key", func(t *testing.T, data string) { write(t, filepath.Join(data, "secret.key"), strings.Repeat("k", 32)) }, "made with another secret.key", false},
+		{"another server.key", func(t *testing.T, data string) { write(t, filepath.Join(data, "server.key"), strings.Repeat("k", 32)) }, "linked to another server.key", false},
 		{"a damaged page", func(t *testing.T, data string) {
 			overwrite(t, filepath.Join(data, "potluck.db"), 40960, []byte(strings.Repeat("\xff", 16<<10)))
 		}, "is damaged", true},

@@ -73,7 +73,7 @@ func build(ctx context.Context, config Config, log *slog.Logger, demo bool) (_ *
 	if err != nil {
 		return nil, err
 	}
-	h.db, err = storage.Open(ctx, storage.Config{Path: filepath.Join(config.DataDir, "potluck.db"), Key: secret, Log: log})
+	h.db, err = storage.Open(ctx, databaseOf(config.DataDir, secret, seed, log))
 	if err != nil {
 		return nil, err
 	}

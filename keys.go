@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"potluck/community"
 	"potluck/storage"
@@ -113,6 +115,15 @@ func readKey(dir, name string) ([]byte, error) {
 	return b, nil
 }
 
+// databaseOf is how the database in a data folder is opened with its keys. A key that is nil is not looked at: only reading goes without.
+func databaseOf(dir string, secret, seed []byte, log *slog.Logger) storage.Config {
+	c := storage.Config{Path: filepath.Join(dir, "potluck.db"), Key: secret, Log: log}
+	if seed != nil {
+		c.Server = ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
+	}
+	return c
+}
+
 // drawKey is readKey, but makes a key where there is none.
 func drawKey(dir, name string) ([]byte, error) {
 	b, err := readKey(dir, name)
@@ -153,6 +164,13 @@ func saveKey(path string, b []byte) ([]byte, error) {
 		return nil, fmt.Errorf("the key %s cannot be written: %w", path, err)
 	}
 	return b, nil
+}
+
+// householdOf is the same for an address all day long (UTC), another one the next day, and says nothing of it.
+func householdOf(key []byte, address string, now time.Time) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("household\n" + now.UTC().Format(time.DateOnly) + "\n" + address))
+	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
 // aliasOf is the same for an identity for ever, and says of it only the platform.

@@ -25,7 +25,7 @@ func keys(ctx context.Context, c call) error {
 		fmt.Fprintf(c.out, "There is no database in %s: the first potluck serve draws both keys.\n", dir)
 		return nil
 	}
-	if err := secretFits(ctx, c); err != nil {
+	if err := keysFit(ctx, c); err != nil {
 		return err
 	}
 	for _, name := range keyFiles {
@@ -38,6 +38,9 @@ func keys(ctx context.Context, c call) error {
 		case !c.newKeys:
 			fmt.Fprintf(c.out, "%s is MISSING: %s\n", name, withoutKey[name])
 		case name == "server.key":
+			if err := storage.ForgetServer(ctx, databaseOf(dir, nil, nil, c.log)); err != nil {
+				return err // without that the new key would be refused
+			}
 			if _, err := newKey(filepath.Join(dir, name)); err != nil {
 				return err
 			}
@@ -57,13 +60,11 @@ func keys(ctx context.Context, c call) error {
 	return missingKeys(dir, keyFiles...)
 }
 
-// secretFits refuses a secret.key of another database, before anything is made. One that is missing or cannot be used is not looked at.
-func secretFits(ctx context.Context, c call) error {
-	secret, err := readKey(c.config.DataDir, "secret.key")
-	if err != nil {
-		return nil // said below, in its turn
-	}
-	db, err := storage.OpenBeside(ctx, storage.Config{Path: filepath.Join(c.config.DataDir, "potluck.db"), Key: secret, Log: c.log})
+// keysFit refuses keys of another database, before anything is made. One that is missing or cannot be used is not looked at: that is said in its turn.
+func keysFit(ctx context.Context, c call) error {
+	secret, _ := readKey(c.config.DataDir, "secret.key")
+	seed, _ := readKey(c.config.DataDir, "server.key")
+	db, err := storage.OpenBeside(ctx, databaseOf(c.config.DataDir, secret, seed, c.log))
 	switch {
 	case err == nil:
 		return db.Close()
@@ -77,7 +78,7 @@ func secretFits(ctx context.Context, c call) error {
 func replaceSecret(ctx context.Context, c call) (given int, err error) {
 	fresh := make([]byte, ed25519.SeedSize)
 	rand.Read(fresh) // never fails: crypto/rand ends the program instead
-	if given, err = storage.Reseal(ctx, storage.Config{Path: filepath.Join(c.config.DataDir, "potluck.db"), Key: fresh, Log: c.log}); err != nil {
+	if given, err = storage.Reseal(ctx, databaseOf(c.config.DataDir, fresh, nil, c.log)); err != nil {
 		return given, err
 	}
 	saved, err := saveKey(filepath.Join(c.config.DataDir, "secret.key"), fresh)

@@ -95,14 +95,29 @@ func TestFirstStartGoesOnWithTheKeysThatAreThere(t *testing.T) {
 	}
 }
 
-// keys called a secret.key sound that belongs to another database.
-func TestKeysRefusesAnotherSecretKey(t *testing.T) {
+// keys called a secret.key sound that belongs to another database; with a server.key of another house serve started, and every worker turned away from it.
+func TestKeysAndBackupRefuseAnotherKey(t *testing.T) {
+	t.Parallel()
+	for name, says := range map[string]string{"secret.key": "made with another secret.key", "server.key": "linked to another server.key"} {
+		data := withAwayWorker(t)
+		write(t, filepath.Join(data, name), strings.Repeat("k", 32))
+		for _, args := range [][]string{{"keys"}, {"keys", "-new"}, {"backup", "-keys", "-to", filepath.Join(t.TempDir(), "copy")}} {
+			refuses(t, 1, []string{"POTLUCK_DATA_DIR=" + data}, args, says, "restore the key")
+		}
+	}
+}
+
+// A database of before the server's key was remembered takes the one that is there, and knows it from then on.
+func TestAnOlderDatabaseRemembersTheServerFromItsNextStart(t *testing.T) {
 	t.Parallel()
 	data := withAwayWorker(t)
-	write(t, filepath.Join(data, "secret.key"), strings.Repeat("k", 32))
-	for _, args := range [][]string{{"keys"}, {"keys", "-new"}} {
-		refuses(t, 1, []string{"POTLUCK_DATA_DIR=" + data}, args, "made with another secret.key", "restore the key")
+	if err := storage.ForgetServer(t.Context(), databaseOf(data, nil, nil, nil)); err != nil {
+		t.Fatal(err)
 	}
+	environ := []string{"POTLUCK_HTTP_ADDR=127.0.0.1:0", "POTLUCK_DATA_DIR=" + data}
+	serveHere(t, environ[1])
+	write(t, filepath.Join(data, "server.key"), strings.Repeat("k", 32))
+	refuses(t, 1, environ, []string{"serve"}, "linked to another server.key", "every worker must be linked anew")
 }
 
 // The sentence about a key that cannot be read did not say what to do.

@@ -65,6 +65,11 @@ func OpenBeside(ctx context.Context, c Config) (_ *DB, err error) {
 			return nil, opening(db.path, err)
 		}
 	}
+	if c.Server != nil {
+		if err := sameServer(ctx, conn, c.Server, db.path); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, opening(db.path, err)
+		}
+	}
 	if err := checkVersion(ctx, conn, db.path); err != nil {
 		return nil, opening(db.path, err)
 	}

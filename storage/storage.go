@@ -26,6 +26,8 @@ type Config struct {
 	Path string
 	// Key is 32 bytes for the sealed columns. It never stands in the database.
 	Key []byte
+	// Server is the public half of server.key. Another one than the workers in the database are linked to is refused; nil is not looked at.
+	Server []byte
 	// Readers is the number of reading connections; 0 means 4.
 	Readers int
 	// Queue is how many writes may wait for the writer before callers wait to be queued; 0 means 1024.
@@ -95,10 +97,15 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openSealed(ctx, c, seal, checkKey)
+	return openSealed(ctx, c, seal, func(ctx context.Context, conn *sql.Conn, s *sealer, path string) error {
+		if err := checkKey(ctx, conn, s, path); err != nil || c.Server == nil {
+			return err
+		}
+		return checkServer(ctx, conn, c.Server, path)
+	})
 }
 
-// keyStep looks at the key of a database that is being opened, after its schema was brought up to date: checkKey, or replaceKey.
+// keyStep looks at the key of a database that is being opened, after its schema was brought up to date: checkKey and checkServer, or what replaces them.
 type keyStep func(ctx context.Context, conn *sql.Conn, s *sealer, path string) error
 
 func openSealed(ctx context.Context, c Config, seal *sealer, key keyStep) (_ *DB, err error) {
