@@ -19,6 +19,9 @@ import (
 // installed opens the Apertium of this machine; the test is skipped where it or a direction is missing.
 func installed(t testing.TB, from, to string, cfg ApertiumConfig) *Apertium {
 	t.Helper()
+	if cfg.Timeout == 0 {
+		cfg.Timeout = time.Minute // this machine may be busy
+	}
 	a, err := NewApertium(cfg)
 	if err != nil {
 		t.Skip("Apertium is not installed: apt install apertium apertium-eng-spa apertium-spa-cat")
@@ -148,14 +151,14 @@ func shell(t *testing.T, scripts map[string]string) ApertiumConfig {
 			t.Fatal(err)
 		}
 	}
-	return ApertiumConfig{ModesDir: dir, Path: dir + string(os.PathListSeparator) + os.Getenv("PATH"), Timeout: 100 * time.Millisecond, Settle: time.Minute}
+	return ApertiumConfig{ModesDir: dir, Path: dir + string(os.PathListSeparator) + os.Getenv("PATH"), Timeout: time.Minute, Settle: time.Minute}
 }
 
 func TestApertiumBrokenPairsAreNotOffered(t *testing.T) {
 	if _, err := os.Stat("/bin/sh"); err != nil {
 		t.Skip("no /bin/sh for the broken programs")
 	}
-	cfg := shell(t, map[string]string{"rus-ukr": "exit 0", "spa-por": "exec cat", "deu-eng": "exec sleep 1000", "spa-cat_valencia": "exec cat"})
+	cfg := shell(t, map[string]string{"rus-ukr": "exit 0", "spa-por": "exec cat", "spa-cat_valencia": "exec cat"})
 	if err := os.WriteFile(filepath.Join(cfg.ModesDir, "fra-spa.mode"), []byte("no-such-program 'x'"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -176,6 +179,25 @@ func TestApertiumBrokenPairsAreNotOffered(t *testing.T) {
 		if d.Ready == (d.Why != "") {
 			t.Errorf("%+v: a reason for what is broken, none for the rest", d)
 		}
+	}
+}
+
+func TestApertiumSilentPairIsNotOffered(t *testing.T) {
+	if _, err := os.Stat("/bin/sh"); err != nil {
+		t.Skip("no /bin/sh for the silent program")
+	}
+	cfg := shell(t, map[string]string{"deu-eng": "exec sleep 1000"})
+	cfg.Timeout = 100 * time.Millisecond
+	a, err := NewApertium(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if offers, err := a.Offers(t.Context()); err == nil && len(offers) > 0 && len(offers[0].Pairs) > 0 {
+		t.Errorf("got %+v", offers)
+	}
+	if all := a.Directions(); len(all) != 1 || all[0].Ready || !strings.Contains(all[0].Why, "no answer in") {
+		t.Errorf("%+v", all)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

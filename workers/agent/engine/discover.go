@@ -22,6 +22,7 @@ type DiscoverConfig struct {
 	APY      string   // base URL of apertium-apy; default port 2737
 	LiteLLM  string   // base URL of a LiteLLM proxy, which is never used by itself; default port 4000
 	Apertium ApertiumConfig
+	Patience time.Duration // for one answer; default 500 ms
 }
 
 // Found is an engine that can be used. Its owner closes it if it has a Close method.
@@ -37,8 +38,6 @@ type Missed struct {
 	Why  string
 }
 
-const probeTimeout = 500 * time.Millisecond
-
 func (cfg DiscoverConfig) withDefaults() DiscoverConfig {
 	if cfg.Servers == nil {
 		for _, port := range []string{"8080", "11434", "1234", "8000", "5001"} {
@@ -47,6 +46,7 @@ func (cfg DiscoverConfig) withDefaults() DiscoverConfig {
 	}
 	cfg.APY = cmp.Or(cfg.APY, "http://127.0.0.1:2737")
 	cfg.LiteLLM = cmp.Or(cfg.LiteLLM, "http://127.0.0.1:4000")
+	cfg.Patience = cmp.Or(cfg.Patience, 500*time.Millisecond)
 	return cfg
 }
 
@@ -57,9 +57,10 @@ type probe struct {
 }
 
 // Discover looks for inference programs on this machine: GET requests to 127.0.0.1 only, 500 ms each, and the shape of the answer counts,
-// not its status. It takes about 4 s when every port is open and silent. Nothing that is found is started or asked to work.
+// not its status. By default it takes about 4 s when every port is open and silent. Nothing that is found is started or asked to work.
 func Discover(ctx context.Context, cfg DiscoverConfig) (found []Found, missed []Missed) {
-	probes := prober{client: localClient(false)}.probes(cfg.withDefaults())
+	cfg = cfg.withDefaults()
+	probes := prober{client: localClient(false), patience: cfg.Patience}.probes(cfg)
 	finds, reasons := make([]*Found, len(probes)), make([]error, len(probes))
 	var all sync.WaitGroup
 	for i, p := range probes {
@@ -83,7 +84,7 @@ func (p prober) probes(cfg DiscoverConfig) (all []probe) {
 	}
 	return append(all,
 		probe{"apertium", func(context.Context) (*Found, error) { return installedApertium(cfg.Apertium) }},
-		probe{"apertium-apy at " + cfg.APY, func(ctx context.Context) (*Found, error) { return apyServer(ctx, cfg.APY) }},
+		probe{"apertium-apy at " + cfg.APY, func(ctx context.Context) (*Found, error) { return p.apyServer(ctx, cfg.APY) }},
 		probe{"LiteLLM at " + cfg.LiteLLM, func(ctx context.Context) (*Found, error) { return nil, p.liteLLM(ctx, cfg.LiteLLM) }},
 	)
 }
@@ -96,7 +97,7 @@ func installedApertium(cfg ApertiumConfig) (*Found, error) {
 	return &Found{a, a.cfg.ModesDir, fmt.Sprintf("Apertium, %d translation directions installed", len(a.Directions()))}, nil
 }
 
-func apyServer(ctx context.Context, base string) (*Found, error) {
+func (p prober) apyServer(ctx context.Context, base string) (*Found, error) {
 	if !loopback(base) {
 		return nil, errNotHere
 	}
@@ -104,7 +105,7 @@ func apyServer(ctx context.Context, base string) (*Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
 	pairs, err := a.list(ctx)
 	if err != nil {
@@ -153,10 +154,13 @@ func silence(err error) error {
 	return errors.New("something else listens there")
 }
 
-type prober struct{ client *http.Client }
+type prober struct {
+	client   *http.Client
+	patience time.Duration // for one answer
+}
 
 func (p prober) get(ctx context.Context, address string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
 	return getJSON(ctx, p.client, address, "", into)
 }
@@ -262,7 +266,7 @@ func (p prober) use(ctx context.Context, cfg OpenAIConfig, note string) (*Found,
 
 // says tells whether a page of at most 4 KiB has a text in it.
 func (p prober) says(ctx context.Context, address, text string) bool {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"potluck/workers/protocol"
 )
@@ -38,9 +39,10 @@ func TestDiscover(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	found, missed := Discover(t.Context(), DiscoverConfig{
-		Servers: []string{llama, ollama, potluck, kobold, closed.URL, "http://192.0.2.1:8080"},
-		APY:     pages(t, map[string]string{"/listPairs": `{"responseData":[{"sourceLanguage":"spa","targetLanguage":"cat"}]}`}),
-		LiteLLM: pages(t, map[string]string{"/v1/models": list}), Apertium: ApertiumConfig{ModesDir: filepath.Join(t.TempDir(), "none")},
+		Patience: time.Minute, // whoever answers does so at once, unless the machine is busy
+		Servers:  []string{llama, ollama, potluck, kobold, closed.URL, "http://192.0.2.1:8080"},
+		APY:      pages(t, map[string]string{"/listPairs": `{"responseData":[{"sourceLanguage":"spa","targetLanguage":"cat"}]}`}),
+		LiteLLM:  pages(t, map[string]string{"/v1/models": list}), Apertium: ApertiumConfig{ModesDir: filepath.Join(t.TempDir(), "none")},
 	})
 	want := map[string]string{llama + "/v1": "llama-server, 3 slots, 1 usable model", ollama + "/v1": "Ollama 0.9, without the models that run in its cloud, 1 usable model", kobold + "/v1": "KoboldCpp, 1 usable model"}
 	for _, f := range found {
