@@ -106,69 +106,86 @@ func (s *scheduler) capable(j *Job, f func(*offer) bool) {
 // infeasible says why no live worker could ever do the job, naming what can be done now; nil when one could.
 func (s *scheduler) infeasible(j *Job) *fault.Error {
 	n := needOf(j)
-	var kind, admitted bool
-	models, targets, pairs := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	var modelOK, pairOK bool
-	var limit misfit
+	seen := reach{models: map[string]bool{}, targets: map[string]bool{}, pairs: map[string]bool{}}
 	for _, w := range s.nodes {
 		if !w.open() || !w.may(&n) {
 			continue
 		}
+		admitted := w.admits(n.class, j.Community)
 		for _, o := range w.offers {
-			if o.Kind != n.kind {
-				continue
+			if seen.all(o, &n, admitted) {
+				return nil
 			}
-			if rank, ok := o.quality(&n); o.Kind != protocol.Translate && (!ok || rank < n.rank) {
-				continue
-			}
-			kind = true
-			if !w.admits(n.class, j.Community) {
-				continue
-			}
-			admitted = true
-			models[o.canonical] = true
-			if n.model != "" && n.model != o.canonical {
-				continue
-			}
-			modelOK = true
-			for p, rank := range o.pairs {
-				if rank >= n.rank {
-					pairs[p[0]+"→"+p[1]] = true
-					if p[0] == n.from {
-						targets[p[1]] = true
-					}
-				}
-			}
-			if rank, ok := o.quality(&n); !ok || rank < n.rank {
-				continue
-			}
-			pairOK = true
-			if !o.can(&n) {
-				continue
-			}
-			if m, ok := o.limits(&n); !ok {
-				if m.max > limit.max {
-					limit = m
-				}
-				continue
-			}
-			return nil
 		}
 	}
+	return seen.lacks(&n)
+}
+
+// reach is how far the offers of live workers come with what a job needs, one requirement after the other.
+type reach struct {
+	kind, admitted, model, pair bool            // some offer came beyond this one
+	models, targets, pairs      map[string]bool // what there is instead
+	limit                       misfit          // the widest of those that are too small
+}
+
+// all notes how far an offer comes, and tells whether that is all the way. admitted: its worker may see the job.
+func (r *reach) all(o *offer, n *need, admitted bool) bool {
+	if o.Kind != n.kind {
+		return false
+	}
+	rank, ok := o.quality(n)
+	good := ok && rank >= n.rank
+	if o.Kind != protocol.Translate && !good {
+		return false
+	}
+	r.kind = true
+	if !admitted {
+		return false
+	}
+	r.admitted = true
+	r.models[o.canonical] = true
+	if n.model != "" && n.model != o.canonical {
+		return false
+	}
+	r.model = true
+	for p, rank := range o.pairs {
+		if rank >= n.rank {
+			r.pairs[p[0]+"→"+p[1]] = true
+			if p[0] == n.from {
+				r.targets[p[1]] = true
+			}
+		}
+	}
+	if !good {
+		return false
+	}
+	r.pair = true
+	if !o.can(n) {
+		return false
+	}
+	limit, fits := o.limits(n)
+	if !fits && limit.max > r.limit.max {
+		r.limit = limit
+	}
+	return fits
+}
+
+// lacks names the first requirement that no offer came beyond.
+func (r *reach) lacks(n *need) *fault.Error {
 	list := func(m map[string]bool) string { return strings.Join(slices.Sorted(maps.Keys(m)), ", ") }
 	switch {
-	case !kind:
+	case !r.kind:
 		return fault.New(fault.NoWorker, "kind", n.kind)
-	case !admitted && n.class == Private:
+	case !r.admitted && n.class == Private:
 		return fault.New(fault.NoPrivateWorker, "kind", n.kind)
-	case !admitted:
+	case !r.admitted:
 		return fault.New(fault.NoWorker, "kind", n.kind)
-	case !modelOK:
-		return fault.New(fault.NoModel, "model", n.model, "models", list(models))
-	case !pairOK:
-		return fault.New(fault.NoPair, "from", n.from, "to", n.to, "targets", list(targets), "pairs", list(pairs))
-	case limit.what != "":
-		return fault.New(fault.NoFit, "what", limit.what, "max", limit.max)
+	case !r.model:
+		return fault.New(fault.NoModel, "model", n.model, "models", list(r.models))
+	case !r.pair:
+		return fault.New(fault.NoPair, "from", n.from, "to", n.to, "targets", list(r.targets), "pairs", list(r.pairs))
+	case r.limit.what != "":
+		return fault.New(fault.NoFit, "what", r.limit.what, "max", r.limit.max)
 	default: // a feature or a sampler that nobody has
 		return fault.New(fault.NoFit, "what", strings.TrimSpace(n.features+" "+n.sampler), "max", 0)
 	}
