@@ -8,14 +8,15 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"potluck/fault"
-	"potluck/workers/protocol"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/coder/websocket"
 	"golang.org/x/time/rate"
+
+	"potluck/fault"
+	"potluck/workers/protocol"
 )
 
 // greet does the handshake up to the welcome. When it returns false, a Bye is on its way or the connection is dead.
@@ -26,9 +27,9 @@ func (l *link) greet(s *session, address string, key, nonce []byte) bool {
 	if _, err := rand.Read(own); err != nil {
 		panic(err)
 	}
+	signed := func(role string) []byte { return protocol.Transcript(role, protocol.Version, own, nonce, public, key) }
 	s.send(protocol.Challenge{
-		Protocol: protocol.Version, Server: l.pool.cfg.Name, Key: public, Nonce: own,
-		Signature: ed25519.Sign(server, protocol.Transcript(protocol.RoleServer, protocol.Version, own, nonce, public, key)),
+		Protocol: protocol.Version, Server: l.pool.cfg.Name, Key: public, Nonce: own, Signature: ed25519.Sign(server, signed(protocol.RoleServer)),
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), protocol.HelloTimeout)
 	defer cancel()
@@ -41,23 +42,28 @@ func (l *link) greet(s *session, address string, key, nonce []byte) bool {
 	if err != nil || who.Protocol != protocol.Version {
 		return s.refuse(protocol.ByeProtocol, "want a hello of protocol 1")
 	}
-	if !ed25519.Verify(key, protocol.Transcript(protocol.RoleWorker, protocol.Version, own, nonce, public, key), who.Signature) {
+	if !ed25519.Verify(key, signed(protocol.RoleWorker), who.Signature) {
 		return s.refuse(protocol.ByeBadSignature, "the signature does not fit the key")
 	}
+	return l.admit(s, address, key, who.JoinCode, data)
+}
+
+// admit reads the hello of somebody who has proved the key, and lets in whose worker it is, or becomes by the join code.
+func (l *link) admit(s *session, address string, key []byte, joinCode string, data []byte) bool {
 	began := time.Now()
-	worker, code := l.known(address, key, who.JoinCode)
+	worker, code := l.known(address, key, joinCode)
 	if code != "" {
 		return s.refuse(code, "")
 	}
 	hello, ok := l.readRest(data)
 	if !ok {
-		if who.JoinCode != "" {
+		if joinCode != "" {
 			l.failed(address, began)
 		}
 		return s.refuse(protocol.ByeProtocol, "more slots, offers or pairs than any worker may have")
 	}
-	if who.JoinCode != "" {
-		if worker, code = l.enrol(address, key, who.JoinCode, hello); code != "" {
+	if joinCode != "" {
+		if worker, code = l.enrol(address, key, joinCode, hello); code != "" {
 			return s.refuse(code, "")
 		}
 	}
@@ -65,18 +71,25 @@ func (l *link) greet(s *session, address string, key, nonce []byte) bool {
 		l.bars.strike(s.key, began)
 		return s.refuse(protocol.ByeProtocol, "this worker connects too often")
 	}
-	reply := make(chan protocol.Frame, 1)
+	return l.arrive(arrival{
+		session: s, worker: worker, read: began, hello: hello, offers: l.pool.offers(hello.Offers), reply: make(chan protocol.Frame, 1), joined: joinCode != "",
+	})
+}
+
+// arrive hands a worker over to the loop and waits for its verdict.
+func (l *link) arrive(a arrival) bool {
+	s := a.session
 	l.mu.Lock()
-	s.worker = worker.ID // the blobs of a token that guesses this session's number look at it, too
+	s.worker = a.worker.ID // the blobs of a token that guesses this session's number look at it, too
 	l.mu.Unlock()
 	s.frames = rate.NewLimiter(protocol.FramesPerSec, 2*protocol.FramesPerSec)
 	s.bytes = rate.NewLimiter(bytesPerSec, 2*bytesPerSec)
 	s.offers = rate.NewLimiter(offersPerSec, offersBurst)
-	if !l.pool.post(arrival{session: s, worker: worker, read: began, hello: hello, offers: l.pool.offers(hello.Offers), reply: reply, joined: who.JoinCode != ""}) {
+	if !l.pool.post(a) {
 		return s.refuse(protocol.ByeShutdown, "")
 	}
 	select {
-	case f := <-reply:
+	case f := <-a.reply:
 		if b, ok := f.(protocol.Bye); ok {
 			s.end(b)
 			return false
