@@ -318,54 +318,14 @@ func (s *scheduler) sweepIdle() {
 }
 
 // idleFor finds the best idle worker for a job that just came: its owner's own first.
-func (s *scheduler) idleFor(e *entry, now time.Time) (*node, *offer) {
+func (s *scheduler) idleFor(e *entry) (*node, *offer) {
 	g := e.group
-	usable := func(t ticket) bool {
-		w := t.node
-		if !t.valid() || w.free() <= 0 || !w.usable() || !w.may(&g.need) || !w.admits(g.class, e.community) {
-			return false
-		}
-		o := t.offer()
-		if !o.suits(&g.need) || s.resting(w, o) {
-			return false
-		}
-		if s.keptFrom(w, g) {
-			return false
-		}
-		rank, _ := o.quality(&g.need)
-		return rank > 0 || !s.hasReal(g)
-	}
 	var found *slot[ticket]
-	visit := func(audience string) {
-		h := s.idle[idleKey{audience, g.kind, g.model}]
-		if h == nil {
-			return
-		}
-		for len(h.minHeap) > 0 && !h.minHeap[0].value.valid() {
-			h.remove(h.minHeap[0])
-			s.tickets--
-		}
-		if len(h.minHeap) == 0 {
-			delete(s.idle, idleKey{audience, g.kind, g.model})
-			return
-		}
-		if t := h.minHeap[0]; usable(t.value) {
-			if found == nil || t.key < found.key {
-				found = t
-			}
-			return
-		}
-		for _, t := range h.minHeap {
-			if (found == nil || t.key < found.key || t.key == found.key && t.tie < found.tie) && usable(t.value) {
-				found = t
-			}
-		}
-	}
 	if g.class == Public {
-		visit("")
+		found = s.idlest(e, "", nil)
 	} else {
-		visit(operators)
-		visit(string(e.community))
+		found = s.idlest(e, operators, nil)
+		found = s.idlest(e, string(e.community), found)
 	}
 	if found == nil {
 		return nil, nil
@@ -381,4 +341,47 @@ func (s *scheduler) idleFor(e *entry, now time.Time) (*node, *offer) {
 		}
 	}
 	return found.value.node, found.value.offer()
+}
+
+// idlest returns the best ticket for a job among those of an audience, or found when that is better. It drops invalid ones from the top.
+func (s *scheduler) idlest(e *entry, audience string, found *slot[ticket]) *slot[ticket] {
+	key := idleKey{audience, e.group.kind, e.group.model}
+	h := s.idle[key]
+	if h == nil {
+		return found
+	}
+	for len(h.minHeap) > 0 && !h.minHeap[0].value.valid() {
+		h.remove(h.minHeap[0])
+		s.tickets--
+	}
+	if len(h.minHeap) == 0 {
+		delete(s.idle, key)
+		return found
+	}
+	if t := h.minHeap[0]; s.serves(t.value, e) {
+		if found == nil || t.key < found.key {
+			found = t
+		}
+		return found
+	}
+	for _, t := range h.minHeap {
+		if (found == nil || t.key < found.key || t.key == found.key && t.tie < found.tie) && s.serves(t.value, e) {
+			found = t
+		}
+	}
+	return found
+}
+
+// serves tells whether a ticket's worker may and can do a job now with the offer that it stands for.
+func (s *scheduler) serves(t ticket, e *entry) bool {
+	w, g := t.node, e.group
+	if !t.valid() || w.free() <= 0 || !w.usable() || !w.may(&g.need) || !w.admits(g.class, e.community) {
+		return false
+	}
+	o := t.offer()
+	if !o.suits(&g.need) || s.resting(w, o) || s.keptFrom(w, g) {
+		return false
+	}
+	rank, _ := o.quality(&g.need)
+	return rank > 0 || !s.hasReal(g)
 }

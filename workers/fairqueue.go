@@ -99,39 +99,73 @@ type entry struct {
 	ahead    float64
 }
 
+// enqueue lines a job up, or starts it at once where somebody is idle.
 func (s *scheduler) enqueue(e *entry, now time.Time) {
-	n := e.need
-	if len(e.barred) > 0 {
-		n.retry = e.id
-	}
-	g := s.groups[n]
-	if g == nil {
-		g = &group{need: n, byID: map[community.CommunityID]*slot[*flow]{}, barred: e.barred, realCap: -1}
-		s.order = append(s.order, g)
-		if n.retry != 0 {
-			s.retries[g] = true // not in groups: each retry is a group of its own
-		} else {
-			s.groups[n] = g
-		}
-	}
+	g := s.groupFor(e)
 	e.group = g
 	s.tie++
 	e.tie = s.tie
 
-	c := s.root.communities[e.community]
+	c, m := s.clientsOf(e)
+	s.activate(s.root, c)
+	s.activate(c, m)
+	l := g.lineOf(e, c, m)
+	l.jobs = append(l.jobs, e)
+	g.queued++
+	s.queued++
+	s.mine[e.member] = append(s.mine[e.member], e)
+
+	if g.retry != 0 {
+		s.unbar(g)
+	}
+	if w, o := s.idleFor(e); w != nil {
+		s.dispatch(e, w, o, now)
+		switch {
+		case w.free() <= 0:
+			w.ticket = 0
+		case w.ticket == 0: // it is on probation with this one, and may do others
+			s.fill(w, now)
+		}
+	}
+}
+
+// groupFor returns the group of jobs that need the same as e.
+func (s *scheduler) groupFor(e *entry) *group {
+	n := e.need
+	if len(e.barred) > 0 {
+		n.retry = e.id
+	}
+	if g := s.groups[n]; g != nil {
+		return g
+	}
+	g := &group{need: n, byID: map[community.CommunityID]*slot[*flow]{}, barred: e.barred, realCap: -1}
+	s.order = append(s.order, g)
+	if n.retry != 0 {
+		s.retries[g] = true // not in groups: each retry is a group of its own
+	} else {
+		s.groups[n] = g
+	}
+	return g
+}
+
+// clientsOf returns a job's community and member.
+func (s *scheduler) clientsOf(e *entry) (c, m *client) {
+	c = s.root.communities[e.community]
 	if c == nil {
 		c = newClient()
 		c.members = map[community.MemberID]*client{}
 		s.root.communities[e.community] = c
 	}
-	m := c.members[e.member]
+	m = c.members[e.member]
 	if m == nil {
 		m = newClient()
 		c.members[e.member] = m
 	}
-	s.activate(s.root, c)
-	s.activate(c, m)
+	return c, m
+}
 
+// lineOf returns where a job waits in its group: among those of the same member m of the same community c.
+func (g *group) lineOf(e *entry, c, m *client) *line {
 	fs := g.byID[e.community]
 	if fs == nil {
 		fs = &slot[*flow]{key: c.counter, tie: c.tie, value: &flow{client: c, byID: map[community.MemberID]*slot[*line]{}}}
@@ -145,23 +179,7 @@ func (s *scheduler) enqueue(e *entry, now time.Time) {
 		f.byID[e.member] = ls
 		f.lines.push(ls)
 	}
-	ls.value.jobs = append(ls.value.jobs, e)
-	g.queued++
-	s.queued++
-	s.mine[e.member] = append(s.mine[e.member], e)
-
-	if n.retry != 0 {
-		s.unbar(g)
-	}
-	if w, o := s.idleFor(e, now); w != nil {
-		s.dispatch(e, w, o, now)
-		switch {
-		case w.free() <= 0:
-			w.ticket = 0
-		case w.ticket == 0: // it is on probation with this one, and may do others
-			s.fill(w, now)
-		}
-	}
+	return ls.value
 }
 
 func (s *scheduler) activate(parent, c *client) {
