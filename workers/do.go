@@ -39,27 +39,39 @@ func (p *Pool) Do(ctx context.Context, j Job, progress func(Event)) (Result, err
 		return Result{}, err
 	}
 	w := &waiter{done: make(chan outcome, 1)}
-	sub := submission{job: j, w: w, got: make(chan *feed, 1)}
+	news, err := p.handIn(ctx, submission{job: j, w: w, got: make(chan *feed, 1)})
+	if err != nil {
+		return Result{}, err
+	}
+	return p.follow(ctx, w, news, progress)
+}
+
+// handIn gives a job to the loop and returns where its news come.
+func (p *Pool) handIn(ctx context.Context, sub submission) (*feed, error) {
 	leave := ctx.Done()
 	for sent := false; !sent; {
 		select {
 		case p.inbox <- sub:
 			sent = true
 		case <-p.stopped:
-			return Result{}, errStopped
+			return nil, errStopped
 		case <-leave:
 			if !fault.Has(context.Cause(ctx), fault.Cancelled) {
-				return Result{}, waited(ctx)
+				return nil, waited(ctx)
 			}
 			leave = nil // an earlier run may have begun the job: only the loop can stop it
 		}
 	}
-	var news *feed
 	select {
-	case news = <-sub.got:
+	case news := <-sub.got:
+		return news, nil
 	case <-p.stopped:
-		return Result{}, errStopped
+		return nil, errStopped
 	}
+}
+
+// follow tells a caller the news of a job until its end, or the caller's.
+func (p *Pool) follow(ctx context.Context, w *waiter, news *feed, progress func(Event)) (Result, error) {
 	changed := news.subscribe()
 	defer news.unsubscribe(changed)
 	over := ctx.Done()
