@@ -39,7 +39,7 @@ func process(t testing.TB, p *bottest.Platform, db *storage.DB, c bot.Config) (s
 
 func wait(t testing.TB, p *bottest.Platform, ok func([]bottest.Message) bool) []bottest.Message {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	all, err := p.Wait(ctx, "lobby", ok)
 	if err != nil {

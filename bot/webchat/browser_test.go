@@ -42,7 +42,7 @@ func browser(t *testing.T) context.Context {
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("no-first-run", true), chromedp.Flag("lang", "en-US"), chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	timed, stopTime := context.WithTimeout(allocator, 90*time.Second)
+	timed, stopTime := context.WithTimeout(allocator, 5*time.Minute)
 	root, end := chromedp.NewContext(timed)
 	t.Cleanup(func() {
 		if err := chromedp.Cancel(root); err != nil {

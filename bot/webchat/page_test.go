@@ -83,7 +83,7 @@ func (tb *table) event() bot.Event {
 	select {
 	case e := <-tb.events:
 		return e
-	case <-time.After(90 * time.Second):
+	case <-time.After(5 * time.Minute):
 		tb.t.Fatal("no event reached the bot")
 	}
 	return bot.Event{}
@@ -273,7 +273,7 @@ type watch struct {
 
 func (v *visitor) watch(query string, headers ...string) *watch {
 	v.table.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	r, _ := http.NewRequestWithContext(ctx, "GET", v.table.url+"/webchat/events?"+query, nil)
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
@@ -1187,7 +1187,7 @@ func TestSlowBodyIsNotWaitedFor(t *testing.T) {
 		}
 		defer c.Close()
 		fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", path, strings.TrimPrefix(tb.url, "http://"))
-		c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		c.SetReadDeadline(time.Now().Add(5 * time.Minute))
 		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s waits for a body of one byte", path)
 		}

@@ -124,7 +124,7 @@ func worker(t *testing.T, dir string, args ...string) (stdout, stderr string, co
 }
 
 func command(t *testing.T, dir string, args ...string) *exec.Cmd {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = append(os.Environ(), "POTLUCK_WORKER_DIR="+dir)
@@ -312,7 +312,7 @@ func TestRunJoinsServesAndDrains(t *testing.T) {
 	}
 	await := func(what string, is func(protocol.Frame) bool) {
 		t.Helper()
-		timeout := time.After(90 * time.Second)
+		timeout := time.After(5 * time.Minute)
 		for {
 			select {
 			case f := <-s.frames:
