@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // The restore of docs/operations.md, step by step: backup of a busy Potluck, stop, the backup becomes the data folder, start.
@@ -44,7 +43,7 @@ func TestBackupOfABusyBotRestores(t *testing.T) {
 	}
 	after := k.guest.say("/help") // is not in the backup
 	k.guest.answer(after)
-	if code := k.bot.stop(20 * time.Second); code != 0 {
+	if code := k.bot.stop(); code != 0 {
 		t.Errorf("the bot's exit code is %d", code)
 	}
 	if out, errs, code := execute(t, "potluck", []string{"POTLUCK_DATA_DIR=" + to}, "audit"); code != 0 {
@@ -112,7 +111,7 @@ func TestBackupWithoutARunningBotSaysWhatIsMissing(t *testing.T) {
 	refused("there is no database", "-to", to)
 	p := start(t, "potluck", "", append(environ, "POTLUCK_HTTP_ADDR=127.0.0.1:0"), "serve")
 	p.said(p.errs, "msg=potluck ")
-	p.stop(20 * time.Second)
+	p.stop()
 	refused("-to FOLDER")
 	refused("cannot be", "-to", filepath.Join(data, "potluck.db", "copy"))
 

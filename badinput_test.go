@@ -159,7 +159,7 @@ func TestStartsThatCannotWorkSayWhatToDo(t *testing.T) {
 	used := func(t *testing.T) string {
 		data := t.TempDir()
 		p, _ := serveHere(t, "POTLUCK_DATA_DIR="+data)
-		if code := p.stop(20 * time.Second); code != 0 {
+		if code := p.stop(); code != 0 {
 			t.Fatalf("exit code %d", code)
 		}
 		return data

@@ -95,7 +95,7 @@ func BenchmarkBoot(b *testing.B) {
 		v.request("GET", "/", nil).Body.Close()
 		resident = max(resident, rss(b, bot.cmd.Process.Pid))
 		v.close()
-		bot.stop(patience)
+		bot.stop()
 	}
 	b.ReportMetric(median(took), "boot-ms")
 	b.ReportMetric(resident, "RSS-MB")

@@ -276,7 +276,7 @@ func openChaos(t *testing.T, seed uint64, enough int) *chaos {
 			log: filepath.Join(dir, fmt.Sprintf("machine-%d.log", n)),
 		})
 	}
-	if code := k.bot.stop(20 * time.Second); code != 0 {
+	if code := k.bot.stop(); code != 0 {
 		t.Fatalf("the bot's exit code is %d", code)
 	}
 	for _, v := range k.visitors {

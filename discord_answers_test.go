@@ -342,7 +342,7 @@ func TestWrongTokenOnDiscord(t *testing.T) {
 func TestGatewayTroubleOnDiscord(t *testing.T) {
 	t.Parallel()
 	s := openServerWith(t, demoKitchen)
-	if code := s.bot.stop(20 * time.Second); code != 0 {
+	if code := s.bot.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	s.fake.Next(fakediscord.Script{Op: 7}, fakediscord.Script{Op: 9})

@@ -227,7 +227,7 @@ func TestConversationOnDiscord(t *testing.T) {
 		t.Errorf("stopped: %q", stopped.Content)
 	}
 	// A button works after a restart.
-	if code := s.bot.stop(20 * time.Second); code != 0 {
+	if code := s.bot.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	s.restart()
@@ -314,7 +314,7 @@ func TestKilledWhileDiscordAnswers(t *testing.T) {
 				all := s.fake.FromBot(discordGeneral, discordGail)
 				return len(all) > before && !working(all[len(all)-1]) && strings.Contains(all[len(all)-1].Content, "why is the sky blue?")
 			})
-			if code := s.bot.stop(20 * time.Second); code != 0 {
+			if code := s.bot.stop(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
 			if all := s.fake.FromBot(discordGeneral, discordGail); len(all) != before+1 || working(all[before]) {

@@ -119,7 +119,7 @@ const (
 // close stops the bot gently, after which nothing more can come, and has the ledger audited.
 func (k *kitchen) close() {
 	k.t.Helper()
-	if code := k.bot.stop(20 * time.Second); code != 0 {
+	if code := k.bot.stop(); code != 0 {
 		k.t.Errorf("the bot's exit code is %d", code)
 	}
 	for _, v := range k.visitors {

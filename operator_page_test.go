@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/network"
 
@@ -141,7 +140,7 @@ func TestTheOperatorsSessionOverARestart(t *testing.T) {
 	if code := status(k.guest, http.MethodPost, operator.Path+"/workers/1/revoke"); code != http.StatusForbidden {
 		t.Errorf("a guest unlinks a worker: %d", code)
 	}
-	k.bot.stop(20 * time.Second)
+	k.bot.stop()
 	k.startBot()
 	if code := status(k.operator, http.MethodGet, operator.Path); code != http.StatusOK {
 		t.Errorf("the operator after a restart: %d", code)

@@ -18,7 +18,7 @@ func TestOperatorAddressIsPrintedWhenItIsNeeded(t *testing.T) {
 	p, base := serveHere(t, "POTLUCK_DATA_DIR="+data)
 	anna := visit(t, base, "Anna")
 	anna.becomeOperator(p.said(p.out, `Be its operator: (\S+)`)[1])
-	p.stop(20 * time.Second)
+	p.stop()
 
 	p, base = serveHere(t, "POTLUCK_DATA_DIR="+data)
 	if !strings.Contains(p.errs.String(), "potluck operator prints a one-time address") || strings.Contains(p.out.String()+p.errs.String(), "token=") {
@@ -43,7 +43,7 @@ func TestOperatorAddressIsPrintedWhenItIsNeeded(t *testing.T) {
 		t.Errorf("the operator's view: %d", code)
 	}
 	left := address()
-	p.stop(20 * time.Second)
+	p.stop()
 	refuses(t, 1, environ, []string{"operator"}, "no Potluck answers at "+base, "start it first")
 	serveHere(t, environ...)
 	if code, _ := carl.status("GET", strings.TrimPrefix(left, base), nil); code != 403 {
@@ -83,7 +83,7 @@ func TestJSONLogHasNoOtherLines(t *testing.T) {
 	t.Parallel()
 	p := startHere(t, []string{"POTLUCK_HTTP_ADDR=127.0.0.1:0", "POTLUCK_DATA_DIR=" + t.TempDir(), "POTLUCK_LOG_FORMAT=json"}, "serve")
 	p.said(p.errs, `"msg":"potluck"`)
-	p.stop(20 * time.Second)
+	p.stop()
 	for line := range strings.Lines(p.out.String() + p.errs.String()) {
 		if !json.Valid([]byte(line)) {
 			t.Errorf("no JSON: %s", line)

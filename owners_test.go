@@ -59,7 +59,7 @@ func TestGiftIsGivenOnceAlthoughTheBotDies(t *testing.T) {
 		}
 	}
 	asked := k.operator.ask("/give 1 @Gail")
-	if code := k.bot.stop(20 * time.Second); code != 0 { // killed, it could have the question itself to show again
+	if code := k.bot.stop(); code != 0 { // killed, it could have the question itself to show again
 		t.Errorf("the bot's exit code is %d", code)
 	}
 	k.startBot(at, "POTLUCK_FAILPOINTS=edit.final.before=1:kill")

@@ -186,16 +186,16 @@ func (p *program) kill() {
 	<-p.ended
 }
 
-// stop asks the program to stop, waits at most that long, and returns its exit code.
-func (p *program) stop(within time.Duration) int {
+// stop asks the program to stop, waits until it has, and returns its exit code.
+func (p *program) stop() int {
 	p.t.Helper()
 	p.stopGently()
-	late := time.NewTimer(within)
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
 	case <-p.ended:
 	case <-late.C:
-		p.t.Fatalf("the program did not stop within %v", within)
+		p.t.Fatal("the program did not stop")
 	}
 	return p.code
 }

@@ -87,7 +87,7 @@ func TestWholeProgram(t *testing.T) {
 
 	// A clean stop: visitors see their streams end, exit code 0, nothing left.
 	begun := time.Now()
-	if code := demo.stop(20 * time.Second); code != 0 {
+	if code := demo.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	t.Logf("stop: %v", time.Since(begun).Round(time.Millisecond))
@@ -112,7 +112,7 @@ func TestWholeProgram(t *testing.T) {
 	if n := operator.earned(); n != earned {
 		t.Errorf("after the second start the operator has earned %v, before it %v", n, earned)
 	}
-	if code := demo.stop(20 * time.Second); code != 0 {
+	if code := demo.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	for _, v := range []*visitor{anna, operator, history} {

@@ -220,7 +220,7 @@ func TestConversationOnTelegram(t *testing.T) {
 	if stopped := g.finals(telegramClub, 2, 1)[0]; !strings.Contains(stopped.Text, "Gestoppt") {
 		t.Errorf("stopped: %q", stopped.Text)
 	}
-	if code := g.bot.stop(20 * time.Second); code != 0 {
+	if code := g.bot.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	g.restart()
@@ -375,7 +375,7 @@ func TestKilledWhileTelegramAnswers(t *testing.T) {
 				return !unfinished(m) && strings.Contains(m.Text, "why is the sky blue?")
 			}
 			g.fake.Wait("the answer", patience, func() bool { return slices.ContainsFunc(g.fake.FromBot(chat), whole) })
-			if code := g.bot.stop(20 * time.Second); code != 0 {
+			if code := g.bot.stop(); code != 0 {
 				t.Errorf("exit code %d", code)
 			}
 			all := g.fake.FromBot(chat)
