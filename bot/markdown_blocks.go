@@ -28,6 +28,7 @@ func (b *blocks) line(s string) {
 	b.out.WriteByte('\n')
 }
 
+// read reads lines; quoted tells whether they are those of a quotation.
 func (b *blocks) read(lines []string, quoted bool) {
 	open := -1 // where the paragraph began
 	flush := func() {
@@ -46,21 +47,7 @@ func (b *blocks) read(lines []string, quoted bool) {
 		}
 		if !quoted && strings.HasPrefix(trimmed, ">") {
 			flush()
-			var inner []string
-			for ; i < len(lines); i++ {
-				l := strings.TrimLeft(lines[i], " \t")
-				if !strings.HasPrefix(l, ">") {
-					break
-				}
-				for strings.HasPrefix(l, ">") {
-					l = strings.TrimPrefix(l[1:], " ")
-				}
-				inner = append(inner, l)
-			}
-			i--
-			start := b.out.Len()
-			b.read(inner, true)
-			b.mark(start, Quote, "")
+			i = b.quote(lines, i)
 			continue
 		}
 		if level := len(trimmed) - len(strings.TrimLeft(trimmed, "#")); level >= 1 && level <= 6 && len(trimmed) > level && trimmed[level] == ' ' {
@@ -79,11 +66,7 @@ func (b *blocks) read(lines []string, quoted bool) {
 		if mark := listMark(trimmed); mark != "" {
 			flush()
 			b.out.WriteString(line[:len(line)-len(trimmed)])
-			if len(mark) == 2 && !unicode.IsDigit(rune(mark[0])) {
-				b.out.WriteString("• ")
-			} else {
-				b.out.WriteString(mark)
-			}
+			b.out.WriteString(bullet(mark))
 			open = b.out.Len()
 			b.line(trimmed[len(mark):])
 			continue
@@ -109,6 +92,33 @@ func listMark(s string) string {
 		return s[:n+2]
 	}
 	return ""
+}
+
+// bullet is what is shown for a listMark.
+func bullet(mark string) string {
+	if len(mark) == 2 && !unicode.IsDigit(rune(mark[0])) {
+		return "• "
+	}
+	return mark
+}
+
+// quote writes the quotation that begins at lines[i] and returns the index of its last line. A quotation within one is the same quotation.
+func (b *blocks) quote(lines []string, i int) int {
+	var inner []string
+	for ; i < len(lines); i++ {
+		l := strings.TrimLeft(lines[i], " \t")
+		if !strings.HasPrefix(l, ">") {
+			break
+		}
+		for strings.HasPrefix(l, ">") {
+			l = strings.TrimPrefix(l[1:], " ")
+		}
+		inner = append(inner, l)
+	}
+	start := b.out.Len()
+	b.read(inner, true)
+	b.mark(start, Quote, "")
+	return i - 1
 }
 
 // fenceOf returns the marks of a line that opens a code block, else "".
