@@ -117,39 +117,17 @@ func (s *shard) connect(stop context.Context) error {
 	// The connection outlives stop for as long as a clean close takes.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(stop))
 	defer cancel()
-	address := s.url
-	if s.session != "" && s.resumeURL != "" {
-		address = s.resumeURL
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return fmt.Errorf("the gateway's address: %w", err)
-	}
-	u.RawQuery = "v=10&encoding=json"
-	if u.Path == "" {
-		u.Path = "/"
-	}
 	begin, beginDone := context.WithTimeout(stop, helloTime)
 	defer beginDone()
-	ws, _, err := websocket.Dial(begin, u.String(), &websocket.DialOptions{HTTPClient: s.platform.dialClient, CompressionMode: websocket.CompressionDisabled})
+	ws, err := s.dial(begin)
 	if err != nil {
-		s.resumeURL = "" // the next try asks the address that everybody gets
-		return fmt.Errorf("connect to the gateway: %w", err)
+		return err
 	}
 	defer ws.CloseNow()
-	ws.SetReadLimit(frameLimit)
-
-	first, err := read(begin, ws)
+	interval, err := hello(begin, ws)
 	if err != nil {
-		return fmt.Errorf("wait for HELLO: %w", err)
+		return err
 	}
-	var hello struct {
-		Interval int64 `json:"heartbeat_interval"`
-	}
-	if err := json.Unmarshal(first.Data, &hello); err != nil || first.Op != opHello || hello.Interval < 100 || hello.Interval > 600_000 {
-		return fmt.Errorf("the gateway began with operation %d instead of HELLO", first.Op)
-	}
-	interval := time.Duration(hello.Interval) * time.Millisecond
 	if err := s.greet(stop, ws); err != nil {
 		return err
 	}
@@ -175,6 +153,44 @@ func (s *shard) connect(stop context.Context) error {
 	cancel()
 	beside.Wait()
 	return err
+}
+
+// dial opens a connection where the session can be resumed, or else where everybody begins one.
+func (s *shard) dial(ctx context.Context) (*websocket.Conn, error) {
+	address := s.url
+	if s.session != "" && s.resumeURL != "" {
+		address = s.resumeURL
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("the gateway's address: %w", err)
+	}
+	u.RawQuery = "v=10&encoding=json"
+	if u.Path == "" {
+		u.Path = "/"
+	}
+	ws, _, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: s.platform.dialClient, CompressionMode: websocket.CompressionDisabled})
+	if err != nil {
+		s.resumeURL = "" // the next try asks the address that everybody gets
+		return nil, fmt.Errorf("connect to the gateway: %w", err)
+	}
+	ws.SetReadLimit(frameLimit)
+	return ws, nil
+}
+
+// hello waits for Discord's first word, which says how often the heart is to beat.
+func hello(ctx context.Context, ws *websocket.Conn) (interval time.Duration, err error) {
+	first, err := read(ctx, ws)
+	if err != nil {
+		return 0, fmt.Errorf("wait for HELLO: %w", err)
+	}
+	var said struct {
+		Interval int64 `json:"heartbeat_interval"`
+	}
+	if err := json.Unmarshal(first.Data, &said); err != nil || first.Op != opHello || said.Interval < 100 || said.Interval > 600_000 {
+		return 0, fmt.Errorf("the gateway began with operation %d instead of HELLO", first.Op)
+	}
+	return time.Duration(said.Interval) * time.Millisecond, nil
 }
 
 // greet resumes the session, or waits for its turn and identifies.
