@@ -1,6 +1,7 @@
 package discord
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -294,57 +295,70 @@ func (r *reader) token(b *bot.Builder, s string) int {
 	if strings.ContainsAny(in, "<\n") {
 		return 0
 	}
-	// To the core a mention is a person; channels, roles and commands are signs of Discord's, like an emoji.
-	mention := func(kind bot.SpanKind, id, value, sign string, of func(string) string) int {
-		if !isDigits(id) || len(id) > 20 {
-			return 0
-		}
-		shown := ""
-		if of != nil {
-			shown = of(id)
-		}
-		if shown == "" {
-			shown = id
-		}
-		b.Mark(kind, name+":"+value, sign+shown)
-		return n
-	}
-	switch {
-	case strings.HasPrefix(in, "@&"):
-		return mention(bot.Emoji, in[2:], in[1:], "@", r.names.role)
-	case strings.HasPrefix(in, "@"):
-		id := strings.TrimPrefix(in[1:], "!")
-		return mention(bot.Mention, id, id, "@", r.names.user)
-	case strings.HasPrefix(in, "#"):
-		return mention(bot.Emoji, in[1:], in, "#", r.names.channel)
-	case isSlashMention(in):
-		shown, _, _ := strings.Cut(in, ":")
-		b.Mark(bot.Emoji, name+":"+in, shown)
-		return n
-	case strings.HasPrefix(in, ":") || strings.HasPrefix(in, "a:"):
-		animated, rest, _ := strings.Cut(in, ":")
-		shown, id, ok := strings.Cut(rest, ":")
-		if !ok || shown == "" || !isDigits(id) || strings.Trim(shown, emojiLetters) != "" {
-			return 0
-		}
-		b.Mark(bot.Emoji, name+":"+animated+id, ":"+shown+":")
-		return n
-	case strings.HasPrefix(in, "t:"):
-		seconds, style, _ := strings.Cut(in[2:], ":")
-		at, err := strconv.ParseInt(seconds, 10, 64)
-		if err != nil || len(style) > 1 || at < -1e12 || at > 1e12 || strconv.FormatInt(at, 10) != seconds || strings.HasSuffix(in, ":") {
-			return 0
-		}
-		b.Mark(bot.Timestamp, in[2:], time.Unix(at, 0).UTC().Format("2006-01-02 15:04 UTC"))
-		return n
-	case strings.HasPrefix(in, "http://") || strings.HasPrefix(in, "https://"):
-		if strings.ContainsAny(in, " ") {
-			return 0
-		}
-		b.Link(in, in)
+	if r.inToken(b, in) {
 		return n
 	}
 	return 0
+}
+
+// inToken reads what stands between < and >. To the core a mention is a person; channels, roles and commands are signs of Discord's, like an emoji.
+func (r *reader) inToken(b *bot.Builder, in string) bool {
+	switch {
+	case strings.HasPrefix(in, "@&"):
+		return mention(b, bot.Emoji, in[2:], in[1:], "@", r.names.role)
+	case strings.HasPrefix(in, "@"):
+		id := strings.TrimPrefix(in[1:], "!")
+		return mention(b, bot.Mention, id, id, "@", r.names.user)
+	case strings.HasPrefix(in, "#"):
+		return mention(b, bot.Emoji, in[1:], in, "#", r.names.channel)
+	case isSlashMention(in):
+		shown, _, _ := strings.Cut(in, ":")
+		b.Mark(bot.Emoji, name+":"+in, shown)
+		return true
+	case strings.HasPrefix(in, ":") || strings.HasPrefix(in, "a:"):
+		return customEmoji(b, in)
+	case strings.HasPrefix(in, "t:"):
+		return timestamp(b, in)
+	case (strings.HasPrefix(in, "http://") || strings.HasPrefix(in, "https://")) && !strings.ContainsAny(in, " "):
+		b.Link(in, in)
+		return true
+	}
+	return false
+}
+
+// mention marks an id by the name that of knows for it (of may be nil).
+func mention(b *bot.Builder, kind bot.SpanKind, id, value, sign string, of func(string) string) bool {
+	if !isDigits(id) || len(id) > 20 {
+		return false
+	}
+	shown := ""
+	if of != nil {
+		shown = of(id)
+	}
+	b.Mark(kind, name+":"+value, sign+cmp.Or(shown, id))
+	return true
+}
+
+// customEmoji reads ":name:1" and "a:name:1", an animated one.
+func customEmoji(b *bot.Builder, in string) bool {
+	animated, rest, _ := strings.Cut(in, ":")
+	shown, id, ok := strings.Cut(rest, ":")
+	if !ok || shown == "" || !isDigits(id) || strings.Trim(shown, emojiLetters) != "" {
+		return false
+	}
+	b.Mark(bot.Emoji, name+":"+animated+id, ":"+shown+":")
+	return true
+}
+
+// timestamp reads "t:1" and "t:1:R".
+func timestamp(b *bot.Builder, in string) bool {
+	seconds, style, _ := strings.Cut(in[2:], ":")
+	at, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil || len(style) > 1 || at < -1e12 || at > 1e12 || strconv.FormatInt(at, 10) != seconds || strings.HasSuffix(in, ":") {
+		return false
+	}
+	b.Mark(bot.Timestamp, in[2:], time.Unix(at, 0).UTC().Format("2006-01-02 15:04 UTC"))
+	return true
 }
 
 const emojiLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_~"
