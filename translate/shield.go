@@ -224,8 +224,10 @@ func blanksBefore(s string) int { return len(s) - len(strings.TrimLeftFunc(s, un
 func blanksBehind(s string) int { return len(s) - len(strings.TrimRightFunc(s, unicode.IsSpace)) }
 
 // stays finds every span, sorted, apart from each other.
-func stays(text string, fixed [][2]int) []span {
-	var all []span
+func stays(text string, fixed [][2]int) []span { return apart(found(text, fixed)) }
+
+// found finds every span of a text; they may overlap.
+func found(text string, fixed [][2]int) (all []span) {
 	add := func(start, end int, soft bool) {
 		if start < end {
 			all = append(all, span{start, end, soft, [][2]int{{start, end}}})
@@ -266,7 +268,11 @@ func stays(text string, fixed [][2]int) []span {
 	for _, m := range emojiRanges(text) {
 		add(m[0], m[1], true)
 	}
+	return all
+}
 
+// apart sorts spans and makes one of those that overlap.
+func apart(all []span) []span {
 	slices.SortStableFunc(all, func(a, b span) int {
 		if a.start != b.start {
 			return a.start - b.start
