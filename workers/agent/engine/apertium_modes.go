@@ -9,13 +9,29 @@ import (
 	"strings"
 )
 
-// readMode reads a mode file: programs joined by "|", arguments in single or double quotes. Nothing of it goes through a shell.
+// readMode reads the commands of a mode file, with the programs where they are on this machine. Nothing of it goes through a shell.
 func (a *Apertium) readMode(mode string) ([][]string, error) {
 	b, err := os.ReadFile(filepath.Join(a.cfg.ModesDir, mode+".mode"))
 	if err != nil {
 		return nil, errors.New("its mode file cannot be read")
 	}
-	var commands [][]string
+	commands, err := parseMode(strings.TrimSpace(string(b)))
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range commands {
+		program, err := a.program(c[0])
+		if err != nil {
+			return nil, fmt.Errorf("the program %s is not installed", filepath.Base(c[0]))
+		}
+		// -z: flush at a NUL, so that one pipe serves many sentences.
+		commands[i] = append([]string{program, "-z"}, c[1:]...)
+	}
+	return commands, nil
+}
+
+// parseMode reads programs joined by "|", with arguments in single or double quotes.
+func parseMode(text string) (commands [][]string, err error) {
 	var words []string
 	var word strings.Builder
 	var quote rune
@@ -39,7 +55,7 @@ func (a *Apertium) readMode(mode string) ([][]string, error) {
 		}
 		words = nil
 	}
-	for _, r := range strings.TrimSpace(string(b)) {
+	for _, r := range text {
 		switch {
 		case quote != 0 && r == quote:
 			quote = 0
@@ -64,14 +80,6 @@ func (a *Apertium) readMode(mode string) ([][]string, error) {
 	endCommand()
 	if len(commands) == 0 {
 		return nil, errors.New("its mode file is empty")
-	}
-	for i, c := range commands {
-		program, err := a.program(c[0])
-		if err != nil {
-			return nil, fmt.Errorf("the program %s is not installed", filepath.Base(c[0]))
-		}
-		// -z: flush at a NUL, so that one pipe serves many sentences.
-		commands[i] = append([]string{program, "-z"}, c[1:]...)
 	}
 	return commands, nil
 }
