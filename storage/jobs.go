@@ -298,22 +298,31 @@ func (s *Jobs) Open(ctx context.Context) (jobs []workers.Job, attempts []workers
 		return nil, nil, wrap("open jobs", err)
 	}
 	defer snapshot.Rollback()
-	last := make(map[int64]int)
-	rows, err := snapshot.QueryContext(ctx, `
-		SELECT a.job, max(a.number) FROM jobs j JOIN attempts a ON a.job = j.id
-		WHERE j.state IN ('queued', 'leased') GROUP BY a.job`)
-	err = each(rows, err, func(r *sql.Rows) error {
-		var job int64
-		var number int
-		err := r.Scan(&job, &number)
-		last[job] = number
-		return err
-	})
+	jobs, unreadable, err := s.openJobs(ctx, snapshot)
 	if err != nil {
 		return nil, nil, wrap("open jobs", err)
 	}
-	var unreadable []int64
-	rows, err = snapshot.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs j WHERE j.state IN ('queued', 'leased') ORDER BY j.id`)
+	attempts, err = openAttempts(ctx, snapshot)
+	if err != nil {
+		return nil, nil, wrap("open attempts", err)
+	}
+	attempts = slices.DeleteFunc(attempts, func(a workers.Attempt) bool { return slices.Contains(unreadable, a.Job) })
+	for _, id := range unreadable {
+		err := s.Abandon(ctx, id, fault.New(fault.Internal), workers.OutcomeRestart, time.Now())
+		if err != nil && !errors.Is(err, workers.ErrStale) {
+			return nil, nil, err
+		}
+	}
+	return jobs, attempts, nil
+}
+
+// openJobs returns the jobs that are not final and can be read, and the ids of those that cannot.
+func (s *Jobs) openJobs(ctx context.Context, snapshot *sql.Tx) (jobs []workers.Job, unreadable []int64, err error) {
+	last, err := lastNumbers(ctx, snapshot)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := snapshot.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs j WHERE j.state IN ('queued', 'leased') ORDER BY j.id`)
 	err = each(rows, err, func(r *sql.Rows) error {
 		j, err := s.DB.scanJob(r)
 		if err != nil && j.ID != 0 {
@@ -325,10 +334,27 @@ func (s *Jobs) Open(ctx context.Context) (jobs []workers.Job, attempts []workers
 		jobs = append(jobs, j)
 		return err
 	})
-	if err != nil {
-		return nil, nil, wrap("open jobs", err)
-	}
-	rows, err = snapshot.QueryContext(ctx, `
+	return jobs, unreadable, err
+}
+
+// lastNumbers returns the number of each open job's last attempt.
+func lastNumbers(ctx context.Context, snapshot *sql.Tx) (map[int64]int, error) {
+	last := make(map[int64]int)
+	rows, err := snapshot.QueryContext(ctx, `
+		SELECT a.job, max(a.number) FROM jobs j JOIN attempts a ON a.job = j.id
+		WHERE j.state IN ('queued', 'leased') GROUP BY a.job`)
+	err = each(rows, err, func(r *sql.Rows) error {
+		var job int64
+		var number int
+		err := r.Scan(&job, &number)
+		last[job] = number
+		return err
+	})
+	return last, err
+}
+
+func openAttempts(ctx context.Context, snapshot *sql.Tx) (attempts []workers.Attempt, err error) {
+	rows, err := snapshot.QueryContext(ctx, `
 		SELECT lease, job, number, worker, engine, model, started_ms, deadline_ms
 		FROM attempts WHERE ended_ms IS NULL ORDER BY job`)
 	err = each(rows, err, func(r *sql.Rows) error {
@@ -336,21 +362,10 @@ func (s *Jobs) Open(ctx context.Context) (jobs []workers.Job, attempts []workers
 		var started, deadline int64
 		err := r.Scan(&a.Lease, &a.Job, &a.Number, &a.Worker, &a.Engine, &a.Model, &started, &deadline)
 		a.Started, a.Deadline = at(started), at(deadline)
-		if !slices.Contains(unreadable, a.Job) {
-			attempts = append(attempts, a)
-		}
+		attempts = append(attempts, a)
 		return err
 	})
-	if err != nil {
-		return nil, nil, wrap("open attempts", err)
-	}
-	for _, id := range unreadable {
-		err := s.Abandon(ctx, id, fault.New(fault.Internal), workers.OutcomeRestart, time.Now())
-		if err != nil && !errors.Is(err, workers.ErrStale) {
-			return nil, nil, err
-		}
-	}
-	return jobs, attempts, nil
+	return attempts, err
 }
 
 // Unerased returns the leases of finished jobs whose results are kept still.
