@@ -81,43 +81,48 @@ func (c *Credits) History(ctx context.Context, m community.MemberID, before int6
 		WHERE x.kind = 'adjust' OR x.kind = 'give' AND x.reason != '`+linkedReason+`' OR x.kind = 'settle' AND json_extract(j.bill, '$.paid') > 0
 		ORDER BY x.id DESC LIMIT ?3`, m, before, limit)
 	err = each(rows, err, func(r *sql.Rows) error {
-		var (
-			e         ledger.Entry
-			kind      ledger.TransactionKind
-			when      int64
-			paid, sum ledger.Amount
-			asked     bool
-			other     ledger.Account
-		)
-		if err := r.Scan(&e.ID, &kind, &when, &e.Reason, &e.Job, &e.Work, &paid, &asked, &sum, &other.Kind, &other.Owner); err != nil {
-			return err
-		}
-		e.At, e.Amount = at(when), sum
-		switch {
-		case kind == ledger.KindAdjust:
-			e.Kind = ledger.EntryAdjusted
-		case kind == ledger.KindSettle && asked:
-			e.Kind, e.Amount = ledger.EntrySpent, -paid
-		case kind == ledger.KindSettle:
-			e.Kind = ledger.EntryEarned
-		case sum < 0:
-			e.Kind = ledger.EntryGave
-		default:
-			e.Kind = ledger.EntryGot
-		}
-		if kind == ledger.KindGive && other.Kind == ledger.Spend {
-			id, err := strconv.ParseInt(other.Owner, 10, 64)
-			if err != nil {
-				return fmt.Errorf("account of %q", other.Owner)
-			}
-			e.With = community.MemberID(id)
-		} else if kind == ledger.KindGive {
-			e.Pool = community.CommunityID(other.Owner)
-		}
+		e, err := scanEntry(r)
 		list = append(list, e)
-		return nil
+		return err
 	})
 	return list, wrap("history", err)
+}
+
+// scanEntry reads a row of History's query.
+func scanEntry(r *sql.Rows) (e ledger.Entry, err error) {
+	var (
+		kind      ledger.TransactionKind
+		when      int64
+		paid, sum ledger.Amount
+		asked     bool
+		other     ledger.Account
+	)
+	if err := r.Scan(&e.ID, &kind, &when, &e.Reason, &e.Job, &e.Work, &paid, &asked, &sum, &other.Kind, &other.Owner); err != nil {
+		return e, err
+	}
+	e.At, e.Amount = at(when), sum
+	switch {
+	case kind == ledger.KindAdjust:
+		e.Kind = ledger.EntryAdjusted
+	case kind == ledger.KindSettle && asked:
+		e.Kind, e.Amount = ledger.EntrySpent, -paid
+	case kind == ledger.KindSettle:
+		e.Kind = ledger.EntryEarned
+	case sum < 0:
+		e.Kind = ledger.EntryGave
+	default:
+		e.Kind = ledger.EntryGot
+	}
+	if kind == ledger.KindGive && other.Kind == ledger.Spend {
+		id, err := strconv.ParseInt(other.Owner, 10, 64)
+		if err != nil {
+			return e, fmt.Errorf("account of %q", other.Owner)
+		}
+		e.With = community.MemberID(id)
+	} else if kind == ledger.KindGive {
+		e.Pool = community.CommunityID(other.Owner)
+	}
+	return e, nil
 }
 
 // OpenJobs counts a member's jobs that wait and that run.
