@@ -17,7 +17,8 @@ func shown(text string, unfinished bool) (answer, reasoning string) {
 var thoughtTags = regexp.MustCompile(`(?i)<\s*(/?)\s*(?:think|thinking|thought|reasoning)\s*>`)
 
 // begunTag is the beginning of a thought tag at the end of a text, from its last "<" on.
-var begunTag = regexp.MustCompile(`(?i)^<\s*/?\s*(?:t|th|thi|thin|think|thinki|thinkin|thinking|tho|thou|thoug|though|thought|r|re|rea|reas|reaso|reason|reasoni|reasonin|reasoning)?\s*$`)
+var begunTag = regexp.MustCompile(`(?i)^<\s*/?\s*(?:t|th|thi|thin|think|thinki|thinkin|thinking|tho|thou|thoug|though|thought|` +
+	`r|re|rea|reas|reaso|reason|reasoni|reasonin|reasoning)?\s*$`)
 
 // thoughtless takes out what a model thought aloud: between tags, from a tag that is never closed to the end, and up to a closing tag that was never
 // opened (some templates write the opening one). A tag right behind a backtick is talked about and stays.

@@ -46,7 +46,9 @@ var wantsAnother = regexp.MustCompile(`(?i)translat|traduc|traduz|tradut|tradui|
 
 // sisters are languages that a few sentences do not tell apart.
 var sisters = map[string]string{
-	"nb": "scandinavian", "da": "scandinavian", "sv": "scandinavian", "es": "iberian", "ca": "iberian", "pt": "iberian", "ru": "east slavic", "uk": "east slavic", "bg": "east slavic",
+	"nb": "scandinavian", "da": "scandinavian", "sv": "scandinavian",
+	"es": "iberian", "ca": "iberian", "pt": "iberian",
+	"ru": "east slavic", "uk": "east slavic", "bg": "east slavic",
 }
 
 // named tells whether a question names a language, in English, Spanish, German, Japanese or the language itself.

@@ -89,27 +89,7 @@ func (s *Service) Answer(ctx context.Context, q Question, show func(Draft)) (Ans
 	}
 	asked := s.asked(q, text, turns)
 	messages, forgot := s.messages(s.rule(asked, q.Language), turns, text)
-	in := 0
-	for _, m := range messages {
-		in += ledger.Tokens(m.Text)
-	}
-	temperature := s.Temperature
-	job := workers.Job{
-		Origin: q.Origin,
-		Kind:   protocol.Chat,
-		Model:  q.Model,
-		Chat:   &protocol.ChatJob{Messages: messages, MaxTokens: s.MaxTokens, Temperature: &temperature},
-		Work:   ledger.Work{Kind: string(protocol.Chat), InTokens: in, OutTokens: s.MaxTokens},
-		Wait:   s.Wait,
-		Check: func(r workers.Result) error {
-			if a := s.answer(r); a.Markdown == "" {
-				return errNothing
-			}
-			return nil
-		},
-	}
-	job.Visible = func(r workers.Result) string { return s.answer(r).Markdown }
-	job.Key += ":ask"
+	job := s.job(q, messages)
 	res, err := s.Jobs.Do(ctx, job, drafts(show))
 	if q.Else && q.Model != "" && fault.Has(err, fault.NoModel) {
 		job.Model = "" // under the same key: run again after a kill, the request finds this job whatever model is there by then
@@ -136,6 +116,32 @@ func (s *Service) Answer(ctx context.Context, q Question, show func(Draft)) (Ans
 	return a, nil
 }
 
+// job is what a worker is to do with a question.
+func (s *Service) job(q Question, messages []protocol.Message) workers.Job {
+	in := 0
+	for _, m := range messages {
+		in += ledger.Tokens(m.Text)
+	}
+	temperature := s.Temperature
+	job := workers.Job{
+		Origin: q.Origin,
+		Kind:   protocol.Chat,
+		Model:  q.Model,
+		Chat:   &protocol.ChatJob{Messages: messages, MaxTokens: s.MaxTokens, Temperature: &temperature},
+		Work:   ledger.Work{Kind: string(protocol.Chat), InTokens: in, OutTokens: s.MaxTokens},
+		Wait:   s.Wait,
+		Check: func(r workers.Result) error {
+			if s.answer(r).Markdown == "" {
+				return errNothing
+			}
+			return nil
+		},
+		Visible: func(r workers.Result) string { return s.answer(r).Markdown },
+	}
+	job.Key += ":ask"
+	return job
+}
+
 // Keep saves a turn whose answer was stopped: what was shown of it is what the conversation goes on from.
 func (s *Service) Keep(ctx context.Context, q Question, partial string) error {
 	markdown, _ := shown(partial, false)
@@ -147,7 +153,8 @@ func (s *Service) Keep(ctx context.Context, q Question, partial string) error {
 
 func (s *Service) save(ctx context.Context, q Question, markdown, model string) error {
 	err := s.Store.SaveTurn(ctx, Turn{
-		Request: q.Request, Parent: q.Parent, Chat: q.Chat, Member: q.Origin.Member, Question: strings.TrimSpace(hygiene.Visible(q.Text)), Answer: markdown, Model: model, At: s.Now(),
+		Request: q.Request, Parent: q.Parent, Chat: q.Chat, Member: q.Origin.Member,
+		Question: strings.TrimSpace(hygiene.Visible(q.Text)), Answer: markdown, Model: model, At: s.Now(),
 	})
 	if err != nil {
 		return fmt.Errorf("keep the turn: %w", err)
