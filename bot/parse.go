@@ -358,24 +358,9 @@ func blank(v string) bool {
 
 // canonical checks one value; the fault tells what it may be.
 func (o *Option) canonical(v string) (string, error) {
-	bad := func(want string) error {
-		shown := v
-		if r := []rune(shown); len(r) > 60 {
-			shown = string(r[:60]) + "…"
-		}
-		return fault.New(fault.BadOption, "option", o.Name, "value", shown, "want", want)
-	}
 	switch o.Kind {
 	case Integer:
-		n, err := strconv.Atoi(strings.TrimSpace(fold(v)))
-		ranged := o.Min != 0 || o.Max != 0
-		if err != nil || ranged && (n < o.Min || n > o.Max) {
-			if ranged {
-				return "", bad(strconv.Itoa(o.Min) + "–" + strconv.Itoa(o.Max))
-			}
-			return "", bad("number")
-		}
-		return strconv.Itoa(n), nil
+		return o.integer(v)
 	case Bool:
 		switch strings.TrimSpace(fold(v)) {
 		case "true", "yes", "y", "on", "1":
@@ -383,24 +368,9 @@ func (o *Option) canonical(v string) (string, error) {
 		case "false", "no", "n", "off", "0":
 			return "false", nil
 		}
-		return "", bad("yes | no")
+		return "", o.bad(v, "yes | no")
 	case Choice:
-		typed, hit := strings.TrimSpace(fold(v)), ""
-		for _, c := range o.Choices {
-			if fold(c) == typed {
-				return c, nil
-			}
-			if strings.HasPrefix(fold(c), typed) {
-				if hit != "" {
-					return "", bad(strings.Join(o.Choices, " | "))
-				}
-				hit = c
-			}
-		}
-		if hit == "" {
-			return "", bad(strings.Join(o.Choices, " | "))
-		}
-		return hit, nil
+		return o.choice(v)
 	}
 	most := o.Max
 	if most == 0 {
@@ -415,6 +385,45 @@ func (o *Option) canonical(v string) (string, error) {
 		}
 	}
 	return v, nil
+}
+
+func (o *Option) integer(v string) (string, error) {
+	n, err := strconv.Atoi(strings.TrimSpace(fold(v)))
+	ranged := o.Min != 0 || o.Max != 0
+	switch {
+	case ranged && (err != nil || n < o.Min || n > o.Max):
+		return "", o.bad(v, strconv.Itoa(o.Min)+"–"+strconv.Itoa(o.Max))
+	case err != nil:
+		return "", o.bad(v, "number")
+	}
+	return strconv.Itoa(n), nil
+}
+
+// choice takes a choice by its name, or by a beginning that no other has.
+func (o *Option) choice(v string) (string, error) {
+	typed, hit := strings.TrimSpace(fold(v)), ""
+	for _, c := range o.Choices {
+		if fold(c) == typed {
+			return c, nil
+		}
+		if strings.HasPrefix(fold(c), typed) {
+			if hit != "" {
+				return "", o.bad(v, strings.Join(o.Choices, " | "))
+			}
+			hit = c
+		}
+	}
+	if hit == "" {
+		return "", o.bad(v, strings.Join(o.Choices, " | "))
+	}
+	return hit, nil
+}
+
+func (o *Option) bad(v, want string) error {
+	if r := []rune(v); len(r) > 60 {
+		v = string(r[:60]) + "…"
+	}
+	return fault.New(fault.BadOption, "option", o.Name, "value", v, "want", want)
 }
 
 // takes tells whether v is a value of o.
