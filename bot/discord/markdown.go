@@ -124,41 +124,22 @@ func (w *writer) span(s bot.Span, inner []bot.Span) {
 	body := w.t.Plain[s.Start:s.End]
 	switch s.Kind {
 	case bot.Pre:
-		if !w.lineStart() {
-			w.raw("\n")
-		}
-		w.raw("```" + s.Value + "\n" + strings.ReplaceAll(body, "```", "`\u200b``") + "\n```")
-		if s.End < len(w.t.Plain) && w.t.Plain[s.End] != '\n' {
-			w.raw("\n")
-		}
+		w.ownLines(s, func() {
+			w.raw("```" + s.Value + "\n" + strings.ReplaceAll(body, "```", "`\u200b``") + "\n```")
+		})
 	case bot.Code:
-		fence := "`"
-		if strings.Contains(body, "`") {
-			fence = "``"
-			body = strings.ReplaceAll(body, "``", "`\u200b`")
-			if body[0] == '`' {
-				body = " " + body
-			}
-			if body[len(body)-1] == '`' {
-				body += " "
-			}
-		}
-		w.raw(fence + body + fence)
+		w.raw(code(body))
 	case bot.Quote:
 		if w.quote {
 			w.write(s.Start, s.End, inner, false)
 			return
 		}
-		if !w.lineStart() {
-			w.raw("\n")
-		}
-		w.out.WriteString("> ")
-		w.quote = true
-		w.write(s.Start, s.End, inner, false)
-		w.quote = false
-		if s.End < len(w.t.Plain) && w.t.Plain[s.End] != '\n' {
-			w.raw("\n")
-		}
+		w.ownLines(s, func() {
+			w.out.WriteString("> ")
+			w.quote = true
+			w.write(s.Start, s.End, inner, false)
+			w.quote = false
+		})
 	case bot.Small, bot.Heading:
 		w.lines(s, inner, map[bot.SpanKind]string{bot.Small: "-# ", bot.Heading: "### "}[s.Kind])
 	case bot.Link:
@@ -178,6 +159,32 @@ func (w *writer) span(s bot.Span, inner []bot.Span) {
 		w.write(s.Start, s.End, inner, false)
 		w.raw(mark)
 	}
+}
+
+// ownLines has a span begin a line and end one.
+func (w *writer) ownLines(s bot.Span, write func()) {
+	if !w.lineStart() {
+		w.raw("\n")
+	}
+	write()
+	if s.End < len(w.t.Plain) && w.t.Plain[s.End] != '\n' {
+		w.raw("\n")
+	}
+}
+
+// code is a text in backticks, whatever backticks it holds.
+func code(body string) string {
+	if !strings.Contains(body, "`") {
+		return "`" + body + "`"
+	}
+	body = strings.ReplaceAll(body, "``", "`\u200b`")
+	if body[0] == '`' {
+		body = " " + body
+	}
+	if body[len(body)-1] == '`' {
+		body += " "
+	}
+	return "``" + body + "``"
 }
 
 // lines writes a span whose mark stands at the beginning of each of its lines.
