@@ -434,21 +434,26 @@ func (s *Server) identify(c *conn, data json.RawMessage) {
 	s.gateway.identified[key] = time.Now()
 	x := &session{id: "session" + s.id(), shard: id.Shard, intents: id.Intents, conn: c}
 	s.gateway.sessions[x.id] = x
+	s.ready(x)
+}
+
+// ready tells a new session who it is and which guilds are there. It needs mu.
+func (s *Server) ready(x *session) {
 	var guilds []any
 	for _, g := range s.guilds {
-		if shardOf(g.ID, id.Shard[1]) == id.Shard[0] {
+		if shardOf(g.ID, x.shard[1]) == x.shard[0] {
 			guilds = append(guilds, map[string]any{"id": g.ID, "unavailable": true})
 		}
 	}
 	x.event("READY", map[string]any{
 		"v": 10, "user": s.self, "session_id": x.id, "resume_gateway_url": "ws://" + s.Address() + "/gateway", "guilds": guilds,
-		"application": map[string]any{"id": s.self.ID, "flags": 0}, "shard": id.Shard,
+		"application": map[string]any{"id": s.self.ID, "flags": 0}, "shard": x.shard,
 	})
-	if id.Intents&1 == 0 {
+	if x.intents&1 == 0 {
 		return
 	}
 	for _, g := range s.guilds {
-		if shardOf(g.ID, id.Shard[1]) == id.Shard[0] {
+		if shardOf(g.ID, x.shard[1]) == x.shard[0] {
 			x.event("GUILD_CREATE", s.guildCreate(g))
 		}
 	}

@@ -59,28 +59,9 @@ func (s *Server) callback(c *call) (any, error) {
 	}
 	switch body.Type {
 	case 4, 5:
-		m := &Message{
-			ChannelID: in.Channel, GuildID: in.Guild, Author: &s.self, Application: s.self.ID, Thinking: body.Type == 5, Type: 20,
-			Interaction: &ByInteraction{ID: in.ID, Type: in.Type, User: s.user(in.User)},
+		if err := s.reply(c, in, body.Data, body.Type == 5); err != nil {
+			return nil, err
 		}
-		var o outgoing
-		if body.Data != nil {
-			if err := json.Unmarshal(body.Data, &o); err != nil {
-				return nil, err
-			}
-		}
-		if o.Flags != nil && *o.Flags&ephemeral != 0 {
-			m.Only = in.User
-		}
-		if body.Type == 4 {
-			if err := s.write(c, m, o); err != nil {
-				return nil, err
-			}
-		} else if o.Flags != nil {
-			m.Flags = *o.Flags
-		}
-		s.add(m)
-		in.Original = m
 	case 8:
 		var d struct {
 			Choices []Choice `json:"choices"`
@@ -94,6 +75,33 @@ func (s *Server) callback(c *call) (any, error) {
 	}
 	in.Acked, in.AckType = time.Now(), body.Type
 	return nil, nil
+}
+
+// reply posts the message that answers an interaction; thinking: it shows nothing yet.
+func (s *Server) reply(c *call, in *Interaction, data json.RawMessage, thinking bool) error {
+	m := &Message{
+		ChannelID: in.Channel, GuildID: in.Guild, Author: &s.self, Application: s.self.ID, Thinking: thinking, Type: 20,
+		Interaction: &ByInteraction{ID: in.ID, Type: in.Type, User: s.user(in.User)},
+	}
+	var o outgoing
+	if data != nil {
+		if err := json.Unmarshal(data, &o); err != nil {
+			return err
+		}
+	}
+	if o.Flags != nil && *o.Flags&ephemeral != 0 {
+		m.Only = in.User
+	}
+	if !thinking {
+		if err := s.write(c, m, o); err != nil {
+			return err
+		}
+	} else if o.Flags != nil {
+		m.Flags = *o.Flags
+	}
+	s.add(m)
+	in.Original = m
+	return nil
 }
 
 // byToken finds what a webhook's or interaction's token opens.
