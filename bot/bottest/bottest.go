@@ -271,14 +271,8 @@ func (p *Platform) do(ctx context.Context, what string, parts []community.Messag
 func (p *Platform) apply(hooks Hooks, what string, parts []community.MessageID, m bot.Outgoing) ([]community.MessageID, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, id := range parts {
-		if old := p.posts[id]; what == "delete" && old != nil {
-			continue // what is gone already is no error
-		} else if old == nil || old.Deleted && !hooks.Sure {
-			return nil, fmt.Errorf("message %s: %w", id, fault.New(fault.Gone))
-		} else if old.Deleted {
-			return nil, fmt.Errorf("message %s: %w: %w", id, bot.ErrDeleted, fault.New(fault.Gone))
-		}
+	if err := p.stand(parts, what == "delete", hooks.Sure); err != nil {
+		return nil, err
 	}
 	defer func() { close(p.changed); p.changed = make(chan struct{}) }()
 	nonce := string(m.Chat) + " " + m.Nonce
@@ -295,11 +289,34 @@ func (p *Platform) apply(hooks Hooks, what string, parts []community.MessageID, 
 			return slices.Clone(ids), nil
 		}
 	}
-	texts := []bot.Text{m.Text}
-	if hooks.Max > 0 {
-		texts = bot.Split(m.Text, hooks.Max, nil)
+	ids := p.show(parts, m, hooks.Max)
+	if what == "send" && m.Nonce != "" {
+		p.nonces[nonce] = slices.Clone(ids)
 	}
-	var ids []community.MessageID
+	p.calls = append(p.calls, Call{What: what, IDs: slices.Clone(ids), Out: m, At: time.Now()})
+	return ids, nil
+}
+
+// stand returns why messages cannot be changed; deleting what is gone already is no error. sure: the platform knows when somebody took one away.
+func (p *Platform) stand(parts []community.MessageID, deleting, sure bool) error {
+	for _, id := range parts {
+		switch old := p.posts[id]; {
+		case deleting && old != nil:
+		case old == nil || old.Deleted && !sure:
+			return fmt.Errorf("message %s: %w", id, fault.New(fault.Gone))
+		case old.Deleted:
+			return fmt.Errorf("message %s: %w: %w", id, bot.ErrDeleted, fault.New(fault.Gone))
+		}
+	}
+	return nil
+}
+
+// show makes the parts show m, in pieces of at most most characters (0: one piece), and returns the pieces' ids.
+func (p *Platform) show(parts []community.MessageID, m bot.Outgoing, most int) (ids []community.MessageID) {
+	texts := []bot.Text{m.Text}
+	if most > 0 {
+		texts = bot.Split(m.Text, most, nil)
+	}
 	for i, t := range texts {
 		one := m
 		one.Text = t
@@ -323,11 +340,7 @@ func (p *Platform) apply(hooks Hooks, what string, parts []community.MessageID, 
 	for _, id := range parts[min(len(texts), len(parts)):] {
 		p.posts[id].Deleted = true
 	}
-	if what == "send" && m.Nonce != "" {
-		p.nonces[nonce] = slices.Clone(ids)
-	}
-	p.calls = append(p.calls, Call{What: what, IDs: slices.Clone(ids), Out: m, At: time.Now()})
-	return ids, nil
+	return ids
 }
 
 // Write lets Read find what people wrote; Read knows what the bot posted, too.
