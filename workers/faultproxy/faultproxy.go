@@ -315,69 +315,80 @@ func readFrame(r *bufio.Reader) (frame []byte, data bool, err error) {
 
 // deliver writes what is under way at its time, as slowly as it must, twice or in another order.
 func (p *Proxy) deliver(c *pair, line <-chan parcel, to net.Conn) {
-	var held []byte // waits to be swapped with the next message
+	d := delivery{proxy: p, pair: c, to: to}
 	for {
-		var timeout <-chan time.Time
-		var t *time.Timer
-		if held != nil {
-			t = time.NewTimer(SwapWait)
-			timeout = t.C
-		}
-		var m parcel
-		more := true
-		select {
-		case m, more = <-line:
-		case <-timeout:
-			if !p.write(c, to, held) {
-				more = false
-			}
-			held = nil
-			if more {
-				continue
-			}
-		case <-c.over:
-			more = false
-		}
-		if t != nil {
-			t.Stop()
-		}
+		m, more := d.next(line)
 		if !more {
-			if held != nil {
-				p.write(c, to, held)
-			}
+			d.release()
 			p.drain(c, line)
 			return
 		}
-		if !c.until(m.at) {
-			continue
-		}
-		p.mu.Lock()
-		f := p.faults
-		p.mu.Unlock()
-		if held != nil && !m.whole { // nothing passes a close or a ping
-			if !p.write(c, to, held) {
-				c.cut()
-			}
-			held = nil
-		}
-		if m.whole && held == nil && p.chance(f.Swap) {
-			held = m.data
-			p.swapped.Add(1)
-			continue
-		}
-		ok := p.write(c, to, m.data)
-		if ok && m.whole && p.chance(f.Duplicate) {
-			p.duplicated.Add(1)
-			ok = p.write(c, to, m.data)
-		}
-		if ok && held != nil {
-			ok = p.write(c, to, held)
-			held = nil
-		}
-		if !ok {
-			c.cut()
+		if c.until(m.at) {
+			d.pass(m)
 		}
 	}
+}
+
+// delivery is one direction of a pair.
+type delivery struct {
+	proxy *Proxy
+	pair  *pair
+	to    net.Conn
+	held  []byte // waits to be swapped with the next message
+}
+
+// next waits for what comes next, while something is held only so long; more is false when nothing does.
+func (d *delivery) next(line <-chan parcel) (m parcel, more bool) {
+	if d.held != nil {
+		t := time.NewTimer(SwapWait)
+		defer t.Stop()
+		select {
+		case m, more = <-line:
+			return m, more
+		case <-t.C:
+			if !d.release() {
+				return m, false
+			}
+		case <-d.pair.over:
+			return m, false
+		}
+	}
+	select {
+	case m, more = <-line:
+	case <-d.pair.over:
+	}
+	return m, more
+}
+
+// pass writes a parcel, or holds it. What cannot be written ends the pair.
+func (d *delivery) pass(m parcel) {
+	p := d.proxy
+	p.mu.Lock()
+	f := p.faults
+	p.mu.Unlock()
+	if !m.whole && !d.release() { // nothing passes a close or a ping
+		d.pair.cut()
+	}
+	if m.whole && d.held == nil && p.chance(f.Swap) {
+		d.held = m.data
+		p.swapped.Add(1)
+		return
+	}
+	ok := p.write(d.pair, d.to, m.data)
+	if ok && m.whole && p.chance(f.Duplicate) {
+		p.duplicated.Add(1)
+		ok = p.write(d.pair, d.to, m.data)
+	}
+	if !ok || !d.release() {
+		d.pair.cut()
+	}
+}
+
+// release writes what is held, if anything is; false: it could not be written.
+func (d *delivery) release() bool {
+	held := d.held
+	d.held = nil
+	return held == nil || d.proxy.write(d.pair, d.to, held)
 }
 
 // drain throws away what is left once a direction is over, so that its reader ends.
