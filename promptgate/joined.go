@@ -1,5 +1,7 @@
 package promptgate
 
+import "slices"
+
 // joinedWords finds words that are written as one ("nakedchild"), and words in pieces ("chi ld").
 type joinedWords struct {
 	tree   *lexicon
@@ -51,24 +53,15 @@ func (j *joinedWords) within(letters []rune) class {
 	ok[0] = true
 	lastSexual, lastYoung := -1, -1 // the earliest end of one
 	var found class
+	var here [deepest]class
 	for i := range letters {
-		at, harmlessHere := uint32(0), false
-		var here [deepest + 1]class
-		depth := 0
-		for k := i; k < n && k-i < deepest; k++ {
-			if at = j.tree.next(at, letters[k]); at == 0 {
-				break
-			}
-			depth = k - i + 1
-			here[depth] = j.tree.nodes[at].class
-			harmlessHere = harmlessHere || here[depth]&harmless != 0
-		}
-		if harmlessHere {
+		words := j.beginning(letters[i:], &here)
+		if slices.ContainsFunc(words, func(c class) bool { return c&harmless != 0 }) {
 			continue
 		}
-		for d := 3; d <= depth; d++ {
-			c := here[d]
-			if c == 0 {
+		for k, c := range words {
+			d := k + 1
+			if d < 3 || c == 0 {
 				continue
 			}
 			if ok[i] {
@@ -98,6 +91,18 @@ func (j *joinedWords) within(letters []rune) class {
 		found |= whole[n]
 	}
 	return found &^ helpers
+}
+
+// beginning lists what the words are that letters begin with: of one letter, of two and so on, as far as the tree reaches. It writes them into list.
+func (j *joinedWords) beginning(letters []rune, list *[deepest]class) []class {
+	at := uint32(0)
+	for k, c := range letters[:min(len(letters), deepest)] {
+		if at = j.tree.next(at, c); at == 0 {
+			return list[:k]
+		}
+		list[k] = j.tree.nodes[at].class
+	}
+	return list[:min(len(letters), deepest)]
 }
 
 // maxPieces bounds the tokens of a word in pieces.
