@@ -32,6 +32,7 @@ func check(ctx context.Context, c call) error {
 		r.failed(err)
 	}
 	r.publicURL(c.config.HTTP.PublicURL)
+	r.proxies(c.config.HTTP)
 	r.discord(ctx, c)
 	r.telegram(ctx, c)
 	if !c.config.Page.Enabled && !c.config.Discord.enabled() && !c.config.Telegram.enabled() {
@@ -196,6 +197,14 @@ func roomy(dir string) error {
 		return fmt.Errorf("the disk of the data folder %s does not take even %s more (%w): make room, or choose another with data_dir", dir, size(roomBytes), reason(err))
 	}
 	return nil
+}
+
+// proxies notices visitors who all seem to come from this machine: what a household may use and the limits per address would be those of all together.
+func (r *report) proxies(c HTTPConfig) {
+	if protocol.Loopback("http://"+c.Addr) && c.PublicURL != "" && !protocol.Loopback(c.PublicURL) && len(c.TrustedProxies) == 0 {
+		r.say("todo", "http.trusted_proxies is empty, and only a proxy or tunnel on this machine can bring visitors to %s: all of them count as one address, "+
+			"so together they get the part of the page's free credits that one may use (credits.page_share). Set it to 127.0.0.1", c.PublicURL)
+	}
 }
 
 func (r *report) publicURL(url string) {

@@ -37,6 +37,12 @@ func TestCheckSaysAllThatIsWrong(t *testing.T) {
 	}
 	// In the demo members can link workers without it: what check says must be true of both.
 	says(said, "does not exist yet", "http.public_url is empty: with potluck serve members cannot", "with potluck demo everybody can")
+	if strings.Contains(said, "trusted_proxies") {
+		t.Errorf("nobody comes through a proxy: %q", said)
+	}
+	// Behind a proxy that is not trusted everybody is one household.
+	_, said = checked("POTLUCK_HTTP_ADDR=127.0.0.1:0", "POTLUCK_HTTP_PUBLIC_URL=https://potluck.example.org")
+	says(said, "http.trusted_proxies is empty", "all of them count as one address", "Set it to 127.0.0.1")
 	if _, err := os.Stat(data); err == nil {
 		t.Error("check made the data folder")
 	}

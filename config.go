@@ -65,6 +65,7 @@ type LimitsConfig struct {
 type CreditsConfig struct {
 	DailyMember int           `yaml:"daily_member"`
 	DailyPage   int           `yaml:"daily_page"`
+	PageShare   int           `yaml:"page_share"`
 	Escrow      time.Duration `yaml:"escrow"`
 	RatesFile   string        `yaml:"rates_file"`
 }
@@ -97,7 +98,7 @@ func defaultConfig() Config {
 		Discord:  defaultDiscord(),
 		Telegram: defaultTelegram(),
 		Limits:   LimitsConfig{Running: 2, Queued: 5, PerMinute: 20, JobWait: 10 * time.Minute, Restarts: 3, CalmAfter: 10 * time.Second},
-		Credits:  CreditsConfig{DailyMember: 200, DailyPage: 2000, Escrow: 24 * time.Hour},
+		Credits:  CreditsConfig{DailyMember: 200, DailyPage: 2000, PageShare: 25, Escrow: 24 * time.Hour},
 		Workers: WorkersConfig{
 			Heartbeat: 5 * time.Second, Silence: 15 * time.Second, Lost: 5 * time.Second, RestartGrace: 20 * time.Second,
 			AcceptWithin: 10 * time.Second, FirstToken: time.Minute, TextGap: 20 * time.Second,
@@ -371,6 +372,9 @@ func (c CreditsConfig) validate(bad complain) {
 		if n < 0 || n > 1_000_000_000 {
 			bad(key, "0 or more credits", n)
 		}
+	}
+	if c.PageShare < 1 || c.PageShare > 100 {
+		bad("credits.page_share", "1 to 100 percent", c.PageShare)
 	}
 	notNegative(bad, "credits.escrow", c.Escrow)
 }

@@ -170,14 +170,14 @@ func directions(pairs []workers.PairView, least protocol.Quality) map[string][]s
 	return into
 }
 
-// purse is what a visitor of the page may spend now.
-func (h *house) purse(ctx context.Context, user community.UserID, of community.CommunityID) (webchat.Purse, error) {
+// purse is what a visitor of the page from a household may spend now.
+func (h *house) purse(ctx context.Context, user community.UserID, of community.CommunityID, household string) (webchat.Purse, error) {
 	now := time.Now()
 	m, _, err := h.people.MemberOf(ctx, user) // who only looks on owns nothing
 	if err != nil {
 		return webchat.Purse{}, err
 	}
-	payer := h.payer(bot.Request{User: user, Member: m.ID, Chat: community.Chat{Community: of}})
+	payer := h.payer(bot.Request{User: user, Member: m.ID, Chat: community.Chat{Community: of}, Household: household})
 	b, err := h.credits.Balance(ctx, m.ID, payer, now)
 	if err != nil {
 		return webchat.Purse{}, err

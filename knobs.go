@@ -31,6 +31,7 @@ const (
 	knobPerMinute   = "limits.per_minute"
 	knobDailyMember = "credits.daily_member"
 	knobDailyPage   = "credits.daily_page"
+	knobPageShare   = "credits.page_share"
 )
 
 func newKnobs(c Config) *knobs {
@@ -41,6 +42,7 @@ func newKnobs(c Config) *knobs {
 		{Name: knobPerMinute, Configured: c.Limits.PerMinute, Min: 1, Max: 1000},
 		{Name: knobDailyMember, Configured: c.Credits.DailyMember, Min: 0, Max: 1_000_000},
 		{Name: knobDailyPage, Configured: c.Credits.DailyPage, Min: 0, Max: 10_000_000},
+		{Name: knobPageShare, Configured: c.Credits.PageShare, Min: 1, Max: 100},
 	} {
 		s.Value = s.Configured
 		k.all = append(k.all, s)

@@ -71,11 +71,11 @@ func (h *house) buildPage(album *imagegen.Album, all []bot.Command, texts *comma
 		},
 		Suggest: func(_, command, option, typed string) []string { return suggest(all, command, option, typed) },
 		Pool:    func() webchat.Pool { return h.poolGlance(community.Chat{ID: "page:" + communityName}) },
-		Purse: func(ctx context.Context, user community.UserID) (webchat.Purse, error) {
-			return h.purse(ctx, user, "page:"+communityName)
+		Purse: func(ctx context.Context, user community.UserID, household string) (webchat.Purse, error) {
+			return h.purse(ctx, user, "page:"+communityName, household)
 		},
 		Secure:  func(*http.Request) bool { return strings.HasPrefix(h.config.HTTP.PublicURL, "https://") },
-		Address: h.caller.Of,
+		Address: h.caller.Of, Household: h.household,
 		Origins: []string{h.publicURL()},
 		Now:     time.Now, Log: h.log,
 	})

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"net"
+	"net/http"
 	"slices"
 	"time"
 
@@ -42,8 +44,8 @@ func (h *house) namedOperator(id community.UserID) bool {
 	return id == webchat.OperatorUser || slices.Contains(named, community.Local(id))
 }
 
-// payer: the page's visitors share one allowance, however many sessions they open; elsewhere each identity has its own, under a name that tells
-// nobody whose it is: the ledger cannot forget.
+// payer: the page's visitors share one allowance, however many sessions they open, and those of one household have a part of it together; elsewhere each
+// identity has its own, under a name that tells nobody whose it is: the ledger cannot forget.
 //
 // Who has connected several accounts has the free credits of one of them, wherever the wish comes from: also on the page, and also when the wish is older
 // than the connection.
@@ -56,9 +58,29 @@ func (h *house) payer(r bot.Request) ledger.Payer {
 		}
 	}
 	if community.Platform(user) == "page" {
-		return ledger.Payer{Allowance: ledger.AllowanceOf(r.Chat.Community), Daily: credits(h.knobs.value(knobDailyPage)), Spend: ledger.SpendOf(member)}
+		p := ledger.Payer{Allowance: ledger.AllowanceOf(r.Chat.Community), Daily: credits(h.knobs.value(knobDailyPage)), Spend: ledger.SpendOf(member)}
+		if percent := h.knobs.value(knobPageShare); r.Household != "" && percent < 100 {
+			p.Share = ledger.Share{Household: r.Household, Most: p.Daily * ledger.Amount(percent) / 100}
+		}
+		return p
 	}
 	return ledger.Payer{Allowance: ledger.AllowanceOf(aliasOf(h.alias, user)), Daily: credits(h.knobs.value(knobDailyMember)), Spend: ledger.SpendOf(member)}
+}
+
+// household names whose request of the page one is, behind the proxies that are trusted. Where only this machine reaches the page, all visitors have its
+// address, and nobody is counted.
+func (h *house) household(r *http.Request) string {
+	if h.onlyHere() {
+		return ""
+	}
+	return householdOf(h.alias, h.caller.Of(r), time.Now())
+}
+
+// onlyHere tells whether nobody but this machine reaches the page: it listens to no other, and no proxy or tunnel brings anybody.
+func (h *house) onlyHere() bool {
+	at, ok := h.listener.Addr().(*net.TCPAddr)
+	public := h.config.HTTP.PublicURL
+	return ok && at.IP.IsLoopback() && (public == "" || protocol.Loopback(public)) && len(h.config.HTTP.TrustedProxies) == 0
 }
 
 // quality: what people ask for by a command may be rough; demonstrations are for the page, where the operator wants them.

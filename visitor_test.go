@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds every wait of these tests; only a broken program uses it up.
-const patience = 90 * time.Second
+const patience = 4 * time.Minute
 
 // message is what the page knows of one message.
 type message struct {
@@ -47,6 +47,7 @@ type pageEvent struct {
 type visitor struct {
 	t      testing.TB
 	base   string // http://127.0.0.1:4711
+	from   string // the address that a proxy says this visitor has; empty: there is no proxy
 	client *http.Client
 	seen   []pageEvent
 	last   int64 // event up to which the visitor has seen everything
@@ -54,14 +55,17 @@ type visitor struct {
 	leave  func()
 }
 
-func visit(t testing.TB, base, name string) *visitor {
+func visit(t testing.TB, base, name string) *visitor { return visitFrom(t, base, name, "") }
+
+// visitFrom is visit through a proxy, from an address of the internet.
+func visitFrom(t testing.TB, base, name, address string) *visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	transport := &http.Transport{}
-	v := &visitor{t: t, base: base, client: &http.Client{Jar: jar, Transport: transport}}
+	v := &visitor{t: t, base: base, from: address, client: &http.Client{Jar: jar, Transport: transport}}
 	t.Cleanup(func() {
 		v.close()
 		transport.CloseIdleConnections()
@@ -74,7 +78,7 @@ func visit(t testing.TB, base, name string) *visitor {
 // again is the same person with another browser window, who sees the chat from its start.
 func (v *visitor) again() *visitor {
 	transport := &http.Transport{}
-	w := &visitor{t: v.t, base: v.base, client: &http.Client{Jar: v.client.Jar, Transport: transport}}
+	w := &visitor{t: v.t, base: v.base, from: v.from, client: &http.Client{Jar: v.client.Jar, Transport: transport}}
 	v.t.Cleanup(func() {
 		w.close()
 		transport.CloseIdleConnections()
@@ -102,11 +106,19 @@ func (v *visitor) request(method, path string, body any) *http.Response {
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	v.proxied(req)
 	res, err := v.client.Do(req)
 	if err != nil {
 		v.t.Fatalf("%s %s: %v", method, path, err)
 	}
 	return res
+}
+
+// proxied adds what the proxy adds.
+func (v *visitor) proxied(r *http.Request) {
+	if v.from != "" {
+		r.Header.Set("X-Forwarded-For", v.from)
+	}
 }
 
 // post sends JSON and returns the id in the answer, if there is one.
@@ -152,6 +164,7 @@ func (v *visitor) listen() {
 	if err != nil {
 		v.t.Fatal(err)
 	}
+	v.proxied(req)
 	res, err := v.client.Do(req)
 	if err != nil {
 		v.t.Fatal(err)

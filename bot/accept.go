@@ -281,7 +281,7 @@ func (r *Router) request(w wish) (Request, error) {
 	q := Request{
 		ID: newID(), Event: e.ID, Chat: e.Chat, User: e.User, Member: w.member.ID, Name: e.Name,
 		Locale: r.catalogue.Match(w.member.Language, e.Locale), Role: e.Role, Command: w.command, Source: e.Message, ReplyTo: e.ReplyTo,
-		Handle: e.Handle, Private: w.private, Reply: w.reply, State: Accepted, Created: time.Now(),
+		Handle: e.Handle, Household: e.Household, Private: w.private, Reply: w.reply, State: Accepted, Created: time.Now(),
 	}
 	if w.refused != nil {
 		f := fault.Of(w.refused)

@@ -36,6 +36,8 @@ type Event struct {
 	Command *Parsed
 	// Handle is what the platform needs to answer this very event later, also after a restart (an interaction token, say).
 	Handle string
+	// Household names, for one day, those who use free credits that many share together with User, and tells nobody who that is; empty: they are not counted.
+	Household string
 	// Private is set when only User can see what this event is about (the message, or the one with the button): so is the answer then.
 	Private bool
 	// Whisper makes the answer to this event one that only User sees, and tells whether that is possible yet; nil: it never is. The Router
@@ -227,15 +229,17 @@ type Request struct {
 	Name    string
 	Locale  string // the reader's language when it was accepted
 	Role    community.Role
-	Command string                // "imagine" or "worker link", or the name of a Listener or an Action
-	Args    []byte                // JSON: a command's or Listener's Parsed (see Parsed()), or the Action; sealed in the database
-	Source  community.MessageID   // the message that asks
-	ReplyTo community.MessageID   // what that message replies to
-	Handle  string                // sealed in the database
-	Private bool                  // the answer is for the asker only
-	Reply   []community.MessageID // the placeholder's parts, once sent
-	State   RequestState
-	Created time.Time
+	Command string              // "imagine" or "worker link", or the name of a Listener or an Action
+	Args    []byte              // JSON: a command's or Listener's Parsed (see Parsed()), or the Action; sealed in the database
+	Source  community.MessageID // the message that asks
+	ReplyTo community.MessageID // what that message replies to
+	Handle  string              // sealed in the database
+	Private bool                // the answer is for the asker only
+	// Household is Event.Household; it is forgotten once the answer is out.
+	Household string
+	Reply     []community.MessageID // the placeholder's parts, once sent
+	State     RequestState
+	Created   time.Time
 }
 
 // Store keeps requests, actions and what the bot sent. Every method is one durable transaction.

@@ -158,6 +158,8 @@ func settingKey(name string) string {
 		return "setting.daily_member"
 	case "daily_page":
 		return "setting.daily_page"
+	case "page_share":
+		return "setting.page_share"
 	}
 	return "setting.other"
 }

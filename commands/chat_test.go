@@ -172,7 +172,7 @@ func openOn(t *testing.T, db *storage.DB, platform *bottest.Platform, services *
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.ctx, s.stop = context.WithTimeout(context.Background(), 30*time.Second)
+	s.ctx, s.stop = context.WithTimeout(context.Background(), 5*time.Minute) // the machine may be busy
 	s.ended = make(chan struct{})
 	go func() {
 		defer close(s.ended)
@@ -356,6 +356,7 @@ func TestFaultsReadWell(t *testing.T) {
 		{fault.TooMany, []any{"running", 2, "queued", 5}},
 		{fault.NoCredit, []any{"need", "23.5", "have", "4", "reset", "2026-11-23T00:00:00Z"}},
 		{fault.NoCredit, []any{"need", "23.5", "have", "0", "reset", ""}},
+		{fault.NoCredit, []any{"need", "23.5", "have", "4", "reset", "2026-11-23T00:00:00Z", "share", "500"}},
 		{fault.Busy, nil},
 		{fault.Storage, nil},
 		{fault.Erased, nil},

@@ -596,6 +596,23 @@ func TestCreditsSayThatAnAllowanceIsShared(t *testing.T) {
 	}
 }
 
+// Where each household may use a part of what visitors share, people are told what of their part is left, not what others may use.
+func TestCreditsSayWhatIsLeftOfAHouseholdsPart(t *testing.T) {
+	s := open(t, func(h *commands.House) {
+		h.Payer = func(r bot.Request) ledger.Payer {
+			return ledger.Payer{
+				Allowance: ledger.AllowanceOf(r.Chat.Community), Daily: 2000 * ledger.Credit, Spend: ledger.SpendOf(r.Member),
+				Share: ledger.Share{Household: "3f", Most: 500 * ledger.Credit},
+			}
+		}
+	})
+	for l, want := range map[string]string{"en": "your share of what everyone on this page has", "es": "tu parte", "de": "dein Anteil", "ja": "あなたの分"} {
+		if got := s.sayIn(l, "/credits").Text.Plain; !strings.Contains(got, want) || strings.Count(got, "500") != 2 {
+			t.Errorf("%s: %s", l, got)
+		}
+	}
+}
+
 func TestCreditsOfSomebodyWhoLendsAndAsks(t *testing.T) {
 	s := open(t, func(h *commands.House) {
 		h.Credits = balance{h.Credits, ledger.Balance{

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"potluck/bot"
+	"potluck/community"
 	"potluck/fault"
 	"potluck/ledger"
 	"potluck/workers"
@@ -35,7 +36,7 @@ func (h House) balance(ctx context.Context, in *bot.Invocation) error {
 	reset := ledger.NextDay(now)
 	lines := []bot.Text{in.Say("credits.spendable", "amount", b.Spendable)}
 	if b.Daily > 0 {
-		lines = append(lines, in.Say("credits.free", "amount", b.Free, "daily", b.Daily, "left", reset.Sub(now), "reset", reset, "shared", payer.Allowance == ledger.AllowanceOf(in.Request.Chat.Community)))
+		lines = append(lines, in.Say("credits.free", "amount", b.Free, "daily", b.Daily, "left", reset.Sub(now), "reset", reset, "shared", shared(payer, in.Request.Chat)))
 	}
 	if b.Held > 0 {
 		lines = append(lines, in.Say("credits.held", "amount", b.Held))
@@ -45,6 +46,17 @@ func (h House) balance(ctx context.Context, in *bot.Invocation) error {
 	}
 	lines = append(lines, in.Say("credits.earned", "amount", b.Earned), small(in.Say("credits.meaning")))
 	return in.Reply.Final(ctx, bot.Reply{Text: joined("\n", lines...), Buttons: []bot.NewButton{historyButton(in)}})
+}
+
+// shared tells with whom somebody has an allowance: "true" with everybody in a place, "part" with a household, which has a part of that, "false" with nobody.
+func shared(payer ledger.Payer, place community.Chat) string {
+	switch {
+	case payer.Share.Household != "":
+		return "part"
+	case payer.Allowance == ledger.AllowanceOf(place.Community):
+		return "true"
+	}
+	return "false"
 }
 
 // why shows how a job's price came about, to those whom it concerns: who asked, whose worker did it, and operators. Anybody else learns not

@@ -25,7 +25,7 @@ func (h House) quota() bot.Command {
 		lines := []bot.Text{in.Say("quota.left", "amount", b.Free+b.Spendable)}
 		if b.Daily > 0 {
 			lines = append(lines, in.Say("credits.free", "amount", b.Free, "daily", b.Daily, "left", reset.Sub(now), "reset", reset,
-				"shared", payer.Allowance == ledger.AllowanceOf(in.Request.Chat.Community)))
+				"shared", shared(payer, in.Request.Chat)))
 		}
 		lines = append(lines,
 			in.Say("quota.jobs", "running", running, "waiting", waiting, "most_running", limits.Running, "most_waiting", limits.Queued),

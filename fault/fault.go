@@ -31,7 +31,7 @@ const (
 	// Limits.
 	RateLimited Code = "rate_limited" // wait
 	TooMany     Code = "too_many"     // running, queued, wait
-	NoCredit    Code = "no_credit"    // need, have, reset
+	NoCredit    Code = "no_credit"    // need, have, reset; share where each household may use so much of the free credits only
 	Busy        Code = "busy"         // (none): a bounded queue is full
 	Storage     Code = "storage"      // (none): the disk of this Potluck takes nothing now: full, read-only or broken
 

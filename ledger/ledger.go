@@ -143,7 +143,18 @@ type Payer struct {
 	Allowance Account // may be the zero Account: no free allowance
 	Daily     Amount  // what the allowance is granted each UTC day
 	Spend     Account // may be the zero Account: only the allowance pays
+	// Share bounds how much of an allowance that many have together this payer's household may use. It is no part of what is kept with a job for ever.
+	Share Share `json:"-"`
 }
+
+// Share is the part of a day's allowance that one household may use, however many of its members ask.
+type Share struct {
+	Household string // names it for one day, and tells nobody whose it is; "" = there is no limit
+	Most      Amount
+}
+
+// Left is what a household may still use when it has used that much.
+func (s Share) Left(used Amount) Amount { return max(0, s.Most-used) }
 
 // Charge is the hold that a job needs when it is submitted: at most Amount, priced by rate table Rates.
 type Charge struct {
@@ -192,9 +203,9 @@ type Bill struct {
 
 // Balance is what a member sees.
 type Balance struct {
-	Spendable   Amount // own credits
-	Free        Amount // left of today's allowance (before today's first job: the whole grant)
-	Daily       Amount
+	Spendable   Amount    // own credits
+	Free        Amount    // left of today's allowance (before today's first job: the whole grant)
+	Daily       Amount    // of it all or, where each household may use a part only, of that part
 	Pending     Amount    // in escrow
 	Held        Amount    // by running jobs
 	Earned      Amount    // ever

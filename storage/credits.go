@@ -17,8 +17,8 @@ import (
 // Credits is what commands and main need of the ledger.
 type Credits struct{ DB *DB }
 
-// Balance tells what a member has. payer says which allowance is the member's and what it is granted each day; before today's grant, Free
-// is the whole of it.
+// Balance tells what a member has. payer says which allowance is the member's, what it is granted each day and how much of it one household may use; before
+// today's grant, Free is the whole of it.
 func (c *Credits) Balance(ctx context.Context, member community.MemberID, payer ledger.Payer, now time.Time) (b ledger.Balance, err error) {
 	snapshot, err := c.DB.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // every number of the same moment
 	if err != nil {
@@ -45,6 +45,12 @@ func (c *Credits) Balance(ctx context.Context, member community.MemberID, payer 
 		if !granted {
 			b.Free = ledger.Granted(ledger.Purse{Account: payer.Allowance, Balance: b.Free}, payer.Daily)
 		}
+	}
+	if payer.Share.Household != "" {
+		b.Daily = min(b.Daily, payer.Share.Most)
+	}
+	if err := shareOf(ctx, snapshot, payer.Share, &b.Free); err != nil {
+		return b, wrap("balance", err)
 	}
 	var due int64
 	err = snapshot.QueryRowContext(ctx, `

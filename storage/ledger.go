@@ -137,12 +137,23 @@ func (t *tx) hold(job int64, c ledger.Charge, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	shared := free.Balance
+	if err := shareOf(context.Background(), t.w.conn, c.Payer.Share, &free.Balance); err != nil {
+		return err
+	}
 	postings, have, ok := ledger.HoldPostings(c.Amount, free, own)
 	if !ok {
-		return fault.New(fault.NoCredit, "need", c.Amount, "have", have, "reset", ledger.NextDay(now).Format(time.RFC3339))
+		args := []any{"need", c.Amount, "have", have, "reset", ledger.NextDay(now).Format(time.RFC3339)}
+		if free.Balance < shared {
+			args = append(args, "share", c.Payer.Share.Most)
+		}
+		return fault.New(fault.NoCredit, args...)
 	}
 	_, _, err = t.post(ledger.Transaction{Kind: ledger.KindHold, Key: ledger.HoldKey(job), Job: job, Rates: c.Rates, At: now, Postings: postings})
-	return err
+	if err != nil {
+		return err
+	}
+	return t.drawShare(job, c.Payer.Share.Household, -moved(postings, ledger.Allowance), now)
 }
 
 // resolve empties a job's hold once: paid goes to the earner's escrow, the rest back.
@@ -161,6 +172,9 @@ func (t *tx) resolve(x ledger.Transaction, held, paid ledger.Amount, earner comm
 	id, applied, err := t.post(x)
 	if err == nil && !applied {
 		err = fmt.Errorf("job %d is resolved already", x.Job)
+	}
+	if err == nil {
+		err = t.giveBackShare(x.Job, moved(x.Postings, ledger.Allowance))
 	}
 	return id, err
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -292,6 +293,100 @@ func TestAllowanceOfEachDay(t *testing.T) {
 		t.Errorf("after the refund: %+v", b)
 	}
 	w.sound()
+}
+
+// However many members a household has, they use no more of what all visitors share than its part: held and paid credits count, what comes back does not, and
+// neither a restart nor another session begins anew. The next day does.
+func TestAHouseholdUsesItsPartOfASharedAllowance(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "potluck.db")
+	w := newWorldAt(t, path)
+	ctx := t.Context()
+	payer := func(household string) ledger.Payer {
+		p := ledger.Payer{Allowance: ledger.AllowanceOf(home), Daily: 40 * ledger.Credit, Spend: ledger.SpendOf(w.asker)}
+		p.Share = ledger.Share{Household: household, Most: 10 * ledger.Credit}
+		return p
+	}
+	submit := func(key string, p ledger.Payer, amount ledger.Amount, at time.Time) (workers.Job, error) {
+		return w.jobs.Submit(ctx, w.job(key), ledger.Charge{Payer: p, Amount: amount}, at)
+	}
+	left := func(what, household string, at time.Time, want ledger.Amount) {
+		t.Helper()
+		if b := w.balance(w.asker, payer(household), at); b.Free != want || b.Daily != 10*ledger.Credit {
+			t.Errorf("%s: %+v, want %v", what, b, want)
+		}
+	}
+	left("at first", "monday", now, 10*ledger.Credit)
+	held, err := submit("a:1", payer("monday"), 7*ledger.Credit, now)
+	w.ok(err)
+	left("while a job runs", "monday", now, 3*ledger.Credit)
+	_, err = submit("b:1", payer("monday"), 4*ledger.Credit, now)
+	f := fault.Of(err)
+	if d := cmp.Diff(map[string]string{"need": "4", "have": "3", "share": "10", "reset": "2026-03-02T00:00:00Z"}, f.Args); f.Code != fault.NoCredit || d != "" {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+	_, err = submit("c:1", payer("neighbours"), 10*ledger.Credit, now)
+	w.ok(err)
+
+	w.ok(w.db.Close())
+	w.db = storagetest.OpenPath(t, path)
+	w.jobs, w.credits = &storage.Jobs{DB: w.db}, &storage.Credits{DB: w.db}
+	left("after a restart", "monday", now, 3*ledger.Credit)
+	w.ok(w.jobs.Finish(ctx, w.settlement(held, w.lease(held, 1), 2*ledger.Credit)))
+	left("paid less than was held", "monday", now, 8*ledger.Credit)
+	failed, err := submit("d:1", payer("monday"), 8*ledger.Credit, now)
+	w.ok(err)
+	left("held once more", "monday", now, 0)
+	w.ok(w.jobs.Abandon(ctx, failed.ID, fault.New(fault.Expired), workers.OutcomeExpired, now))
+	left("refunded", "monday", now, 8*ledger.Credit)
+
+	// Own credits are nobody's share, and what others left of the whole bounds everybody.
+	w.give(w.asker, 5*ledger.Credit)
+	_, err = submit("e:1", payer("monday"), 12*ledger.Credit, now)
+	w.ok(err)
+	left("with own credits", "monday", now, 0)
+	for i, who := range []string{"n1", "n2"} {
+		_, err = submit(fmt.Sprint("f:", i), payer(who), 10*ledger.Credit-ledger.Amount(i), now)
+		w.ok(err)
+	}
+	left("the rest of all", "n3", now, 1)
+	_, err = submit("g:1", payer("n3"), 2*ledger.Credit, now)
+	if f := fault.Of(err); f.Code != fault.NoCredit || f.Args["share"] != "" {
+		t.Errorf("%v: it is not the share that is used up", err)
+	}
+	tomorrow := now.Add(24 * time.Hour)
+	left("tomorrow", "tuesday", tomorrow, 10*ledger.Credit)
+	_, err = submit("h:1", payer("monday"), 2*ledger.Credit, tomorrow) // it waited over midnight
+	if !fault.Has(err, fault.NoCredit) {
+		t.Errorf("a wish of yesterday beyond yesterday's share: %v", err)
+	}
+	_, err = submit("h:2", payer("tuesday"), 10*ledger.Credit, tomorrow)
+	w.ok(err)
+	w.ok(w.credits.ForgetShares(ctx, tomorrow))
+	left("yesterday's, after an hourly forgetting", "monday", tomorrow, 0)
+	w.ok(w.credits.ForgetShares(ctx, tomorrow.Add(24*time.Hour)))
+	left("what nobody needs any more", "monday", tomorrow, 10*ledger.Credit)
+	w.sound()
+}
+
+// A request's household is known until its answer is out, and no longer.
+func TestTheHouseholdOfARequestIsForgottenWithItsAnswer(t *testing.T) {
+	w := newWorld(t)
+	requests := &storage.Requests{DB: w.db}
+	ok, err := requests.Accept(t.Context(), bot.Request{
+		ID: "r1", Event: "page:1", Chat: community.Chat{ID: "page:potluck:lobby", Community: home}, User: askerIdentity, Member: w.asker, Household: "3f", Created: now,
+	})
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	for _, c := range []struct {
+		state bot.RequestState
+		want  string
+	}{{bot.Stopped, "3f"}, {bot.Delivered, ""}} {
+		w.ok(requests.SetState(t.Context(), "r1", c.state))
+		if r, _, err := requests.Request(t.Context(), "r1"); err != nil || r.Household != c.want {
+			t.Errorf("%s: household %q, %v", c.state, r.Household, err)
+		}
+	}
 }
 
 // A job that held yesterday's allowance over midnight and was cancelled gave it back beside today's.

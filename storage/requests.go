@@ -24,13 +24,13 @@ const (
 )
 
 const requestColumns = `r.id, r.event, c.row, c.id, coalesce(c.community, ''), c.private, c.age_restricted, c.name, r.user, coalesce((SELECT p.joined FROM members p WHERE p.id = r.member), r.member, 0), r.name, r.locale, r.role,
-	r.command, r.args_sealed, r.source, r.reply_to, r.handle_sealed, r.private, r.reply, r.state, r.created_ms`
+	r.command, r.args_sealed, r.source, r.reply_to, r.handle_sealed, r.private, r.reply, r.state, r.created_ms, r.household`
 
 func (db *DB) scanRequest(row interface{ Scan(...any) error }) (r bot.Request, err error) {
 	var args, handle, reply []byte
 	var created int64
 	err = row.Scan(&r.ID, &r.Event, &r.Chat.Row, &r.Chat.ID, &r.Chat.Community, &r.Chat.Private, &r.Chat.AgeRestricted, &r.Chat.Name,
-		&r.User, &r.Member, &r.Name, &r.Locale, &r.Role, &r.Command, &args, &r.Source, &r.ReplyTo, &handle, &r.Private, &reply, &r.State, &created)
+		&r.User, &r.Member, &r.Name, &r.Locale, &r.Role, &r.Command, &args, &r.Source, &r.ReplyTo, &handle, &r.Private, &reply, &r.State, &created, &r.Household)
 	if err != nil {
 		return r, err
 	}
@@ -79,9 +79,9 @@ func (s *Requests) Accept(ctx context.Context, r bot.Request) (ok bool, err erro
 			return err
 		}
 		_, err = t.exec(`
-			INSERT INTO requests (id, event, chat, user, member, name, locale, role, command, args_sealed, source, reply_to, handle_sealed, private, reply, state, created_ms)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			r.ID, r.Event, chat, r.User, null(r.Member), r.Name, r.Locale, r.Role, r.Command, args, r.Source, r.ReplyTo, handle, r.Private, string(reply), r.State, ms(r.Created))
+			INSERT INTO requests (id, event, chat, user, member, name, locale, role, command, args_sealed, source, reply_to, handle_sealed, private, reply, state, created_ms, household)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.ID, r.Event, chat, r.User, null(r.Member), r.Name, r.Locale, r.Role, r.Command, args, r.Source, r.ReplyTo, handle, r.Private, string(reply), r.State, ms(r.Created), r.Household)
 		ok = err == nil
 		return err
 	})
@@ -103,10 +103,12 @@ func (s *Requests) SetReply(ctx context.Context, id string, parts []community.Me
 	})
 }
 
-// SetState moves on; a delivered request stays delivered without an error. ErrNoRequest when there is no such request.
+// SetState moves on; a delivered request stays delivered without an error, and its household is forgotten. ErrNoRequest when there is no such request.
 func (s *Requests) SetState(ctx context.Context, id string, state bot.RequestState) error {
 	return s.DB.write(ctx, "set request state", func(t *tx) error {
-		n, err := t.exec(`UPDATE requests SET state = CASE state WHEN 'delivered' THEN state ELSE ? END WHERE id = ?`, state, id)
+		n, err := t.exec(`
+			UPDATE requests SET state = CASE state WHEN 'delivered' THEN state ELSE ?1 END, household = CASE ?1 WHEN 'delivered' THEN '' ELSE household END
+			WHERE id = ?2`, state, id)
 		return oneRow(n, err, ErrNoRequest)
 	})
 }

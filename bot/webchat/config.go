@@ -51,14 +51,16 @@ type Config struct {
 	Language func(ctx context.Context, user community.UserID, name, language string) error
 	// Suggest completes what is typed so far as the value of an option ("worker link", "name"), at most 25 answers; nil: nothing.
 	Suggest func(locale, command, option, typed string) []string
-	// Pool says from memory what the machines can do now, Purse what a visitor may spend. Nil: the page does not show it.
+	// Pool says from memory what the machines can do now, Purse what a visitor of a household may spend. Nil: the page does not show it.
 	Pool  func() Pool
-	Purse func(ctx context.Context, user community.UserID) (Purse, error)
+	Purse func(ctx context.Context, user community.UserID, household string) (Purse, error)
 
 	// Secure tells whether a request came in over TLS (also through a proxy that is trusted): cookies are then sent over TLS only.
 	Secure func(*http.Request) bool
 	// Address returns whose request it is, for the limits per address; default: the connection's own, as behind no proxy.
 	Address func(*http.Request) string
+	// Household returns the bot.Event.Household of a request; nil: nobody is counted.
+	Household func(*http.Request) string
 	// Origins lists further origins ("https://chat.example.org") whose pages may post, beside the host that the request names.
 	Origins []string
 
@@ -98,6 +100,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Address == nil {
 		c.Address = caller.New(nil).Of
+	}
+	if c.Household == nil {
+		c.Household = func(*http.Request) string { return "" }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -28,8 +28,8 @@ type Ability struct {
 // Purse is what a visitor may spend, in credits.
 type Purse struct {
 	Own   float64   `json:"own"`
-	Free  float64   `json:"free"`  // left of today's allowance, which all visitors may share
-	Daily float64   `json:"daily"` // the whole of it; 0: there is none
+	Free  float64   `json:"free"`  // left of today's allowance, which all visitors may share, or of the part that one household may use
+	Daily float64   `json:"daily"` // the whole of it, or of the part; 0: there is none
 	Reset time.Time `json:"reset"` // when it is full again
 }
 
@@ -58,7 +58,7 @@ func (st *stream) tellPurse(ctx context.Context) error {
 	if st.page.config.Purse == nil || !st.brief {
 		return nil
 	}
-	purse, err := st.page.config.Purse(ctx, st.user)
+	purse, err := st.page.config.Purse(ctx, st.user, st.household())
 	if err != nil {
 		if ctx.Err() == nil {
 			st.page.config.Log.Warn("a purse was not read", "user", st.user, "err", err)

@@ -23,7 +23,7 @@ func TestPoolAndPurseArePushed(t *testing.T) {
 		c.Pool = func() webchat.Pool {
 			return webchat.Pool{Machines: int(machines.Load()), Abilities: []webchat.Ability{{Kind: "chat", Models: []string{"toy"}}}}
 		}
-		c.Purse = func(_ context.Context, user community.UserID) (webchat.Purse, error) {
+		c.Purse = func(_ context.Context, user community.UserID, _ string) (webchat.Purse, error) {
 			return webchat.Purse{Own: float64(10 - spent.Load()), Daily: 100, Free: 50}, nil
 		}
 	})

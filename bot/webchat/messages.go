@@ -263,7 +263,7 @@ func (p *Page) visible(ctx context.Context, chat string, id community.MessageID,
 }
 
 func (p *Page) event(r *http.Request, s Session, kind bot.EventKind, chat string) bot.Event {
-	e := bot.Event{Kind: kind, At: p.config.Now(), Chat: p.chat(chat), User: s.User, Name: s.Name, Locale: reader.Locale(r)}
+	e := bot.Event{Kind: kind, At: p.config.Now(), Chat: p.chat(chat), User: s.User, Name: s.Name, Locale: reader.Locale(r), Household: p.config.Household(r)}
 	if s.User == OperatorUser {
 		e.Role = community.Admin
 	}

@@ -46,7 +46,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	st := &stream{
-		page: p, w: w, control: http.NewResponseController(w), user: s.User, chats: chats, last: after, brief: r.URL.Query().Get("brief") == "1",
+		page: p, w: w, control: http.NewResponseController(w), user: s.User, household: func() string { return p.config.Household(r) }, chats: chats, last: after, brief: r.URL.Query().Get("brief") == "1",
 	}
 	st.session, _ = sessionHash(r)
 	st.control.SetReadDeadline(time.Time{}) // a server's ReadTimeout would end the stream; not every ResponseWriter has one
@@ -101,14 +101,16 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	user    community.UserID
-	session [32]byte // the hash of its cookie
-	chats   []string
-	last    int64 // every event up to this id was sent
-	brief   bool
-	sent    map[community.MessageID][32]byte // brief: what the replay has shown
-	newest  map[string][]int64               // brief from the start: the newest message events of each chat
-	pool    []byte                           // the notes that were sent last
-	purse   []byte
+	// household changes at midnight.
+	household func() string
+	session   [32]byte // the hash of its cookie
+	chats     []string
+	last      int64 // every event up to this id was sent
+	brief     bool
+	sent      map[community.MessageID][32]byte // brief: what the replay has shown
+	newest    map[string][]int64               // brief from the start: the newest message events of each chat
+	pool      []byte                           // the notes that were sent last
+	purse     []byte
 }
 
 // starts remembers for each chat where a brief replay may begin: briefMessages before the end, as the last one found it.
