@@ -366,6 +366,17 @@ func TestGatewayTroubleOnDiscord(t *testing.T) {
 	s.end()
 }
 
+// typed returns what is suggested for an option of which so much is typed.
+func (s *server) typed(command, option, so string) (names []string) {
+	s.t.Helper()
+	token := s.fake.Use(fakediscord.Use{Channel: discordGeneral, User: discordOlga, Command: command, Typed: option, Options: map[string]any{option: so}})
+	s.fake.Wait("suggestions", patience, func() bool { return !s.fake.Seen(token).Acked.IsZero() })
+	for _, choice := range s.fake.Seen(token).Choices {
+		names = append(names, choice.Name)
+	}
+	return names
+}
+
 // What is typed is completed from memory at once, also right after the start and while the only machine is busy.
 func TestAutocompleteOnDiscord(t *testing.T) {
 	t.Parallel()
@@ -374,13 +385,9 @@ func TestAutocompleteOnDiscord(t *testing.T) {
 	for _, c := range []struct{ command, option, typed, want string }{
 		{"translate", "to", "spa", "Spanish"}, {"ask", "model", "", "demo"}, {"ask", "model", "nothing like this", ""},
 	} {
-		token := s.fake.Use(fakediscord.Use{
-			Channel: discordGeneral, User: discordOlga, Command: c.command, Typed: c.option, Options: map[string]any{c.option: c.typed},
-		})
-		s.fake.Wait("suggestions", patience, func() bool { return !s.fake.Seen(token).Acked.IsZero() })
-		var names []string
-		for _, choice := range s.fake.Seen(token).Choices {
-			names = append(names, choice.Name)
+		names := s.typed(c.command, c.option, c.typed)
+		for begun := time.Now(); len(names) == 0 && c.want != "" && time.Since(begun) < patience; { // the pool has not told of the machine yet
+			names = s.typed(c.command, c.option, c.typed)
 		}
 		if all := strings.Join(names, ", "); len(names) > 25 || c.want == "" && len(names) > 0 || !strings.Contains(all, c.want) {
 			t.Errorf("/%s %s:%q suggests %s", c.command, c.option, c.typed, all)
