@@ -251,13 +251,14 @@ func TestKilledWorkersJobRunsElsewhere(t *testing.T) {
 			t.Parallel()
 			k := openKitchen(t)
 			rita, sam := k.visit("Rita"), k.visit("Sam")
-			tower := k.lend(rita, "tower", demoKitchen)
+			tower, laptop := k.lend(rita, "tower", demoKitchen), k.lend(sam, "laptop", demoKitchen)
+			sam.ask("/worker pause") // until the other one is at work: a machine takes longer to start than this answer
 			q := k.guest.say(c.say)
 			begun := k.guest.growing(q, c.begun)
-			laptop := k.lend(sam, "laptop", demoKitchen)
 
 			tower.kill()
 			killed := time.Now()
+			sam.ask("/worker resume")
 			laptop.said(laptop.errs, `msg="job begins"`)
 			t.Logf("kill to the next worker's start: %v", time.Since(killed).Round(time.Millisecond))
 			final := k.guest.answer(q)
