@@ -60,7 +60,7 @@ func (h *house) houseChores(album *imagegen.Album) []chore {
 			}
 			before := now.Add(-keepFor)
 			_, gone := album.Forget(before)
-			return errors.Join(requests.Forget(ctx, before), turns.Forget(ctx, before), h.credits.ForgetShares(ctx, now), gone)
+			return errors.Join(requests.Forget(ctx, before), turns.Forget(ctx, before), h.credits.ForgetShares(ctx, now), h.people.ForgetAsked(ctx, now), gone)
 		}},
 	}
 }

@@ -246,7 +246,8 @@ type Request struct {
 type Store interface {
 	// Accept saves a new request; ok is false when its Event is known already.
 	Accept(ctx context.Context, r Request) (ok bool, err error)
-	// SetReply remembers the placeholder's parts; SetState moves on (never back from Delivered).
+	// SetReply remembers the placeholder's parts; SetState moves on: never back from Delivered, nor
+	// from Withdrawn but to Delivered.
 	SetReply(ctx context.Context, id string, parts []community.MessageID) error
 	SetState(ctx context.Context, id string, s RequestState) error
 	// CountStart adds by to how often a process took the request up again without getting through, and returns the sum.

@@ -15,9 +15,6 @@ const day = 24 * time.Hour
 // Identities of the page never do.
 func (p *People) keepMarks(t *tx, m community.MemberID, identities []community.UserID, now time.Time) error {
 	today := ms(now.UTC().Truncate(day))
-	if _, err := t.exec(`DELETE FROM forgotten_asked WHERE day_ms < ?`, today); err != nil {
-		return err
-	}
 	for _, id := range identities {
 		if p.Alias == nil || community.Platform(id) == "page" {
 			continue
@@ -38,6 +35,17 @@ func (p *People) keepMarks(t *tx, m community.MemberID, identities []community.U
 		}
 	}
 	return nil
+}
+
+// ForgetAsked forgets what was asked before today by those who were forgotten. For some minutes after the clock was set, it forgets nothing.
+func (p *People) ForgetAsked(ctx context.Context, now time.Time) error {
+	if !p.DB.ClockSteady() {
+		return nil
+	}
+	return p.DB.write(ctx, "forget counts", func(t *tx) error {
+		_, err := t.exec(`DELETE FROM forgotten_asked WHERE day_ms < ?`, ms(now.UTC().Truncate(day)))
+		return err
+	})
 }
 
 // blockAgain gives a new member the blocks that an identity had when it was forgotten, and tells whether one of them is that of the operator.

@@ -15,6 +15,7 @@ type exporter struct {
 	q      querier
 	member community.MemberID
 	e      *Export
+	alias  func(community.UserID) community.UserID // see People.Alias; may be nil
 }
 
 // list reads at most maxExported rows of a query whose only argument is the member.
@@ -33,8 +34,8 @@ func (x *exporter) list(query string, scan func(*sql.Rows) error) error {
 func (x *exporter) person() error {
 	var since int64
 	v := &x.e.Member
-	err := x.q.QueryRowContext(x.ctx, `SELECT id, name, language, operator, created_ms FROM members WHERE id = ?`, x.member).
-		Scan(&v.Number, &v.Name, &v.Language, &v.Operator, &since)
+	err := x.q.QueryRowContext(x.ctx, `SELECT id, name, language, operator, blocked, created_ms FROM members WHERE id = ?`, x.member).
+		Scan(&v.Number, &v.Name, &v.Language, &v.Operator, &v.Blocked, &since)
 	if err != nil {
 		return err
 	}
@@ -58,6 +59,34 @@ func (x *exporter) person() error {
 		x.e.Notices = append(x.e.Notices, n)
 		return err
 	})
+}
+
+// marks are the blocks, and what outlived a forgetting (see keepMarks): each identity has its counts under an alias.
+func (x *exporter) marks() error {
+	rows, err := x.q.QueryContext(x.ctx, `SELECT community, changed_ms FROM settings WHERE name = ? ORDER BY community`, community.BlockSetting(x.member))
+	err = each(rows, err, func(r *sql.Rows) error {
+		var b ExportedBlock
+		var when int64
+		err := r.Scan(&b.Community, &when)
+		b.Since = at(when)
+		x.e.Blocks = append(x.e.Blocks, b)
+		return err
+	})
+	if err != nil || x.alias == nil {
+		return err
+	}
+	for _, id := range x.e.Identities {
+		rows, err := x.q.QueryContext(x.ctx, `SELECT community, command, n FROM forgotten_asked WHERE alias = ? ORDER BY community, command`, x.alias(id.ID))
+		if err := each(rows, err, func(r *sql.Rows) error {
+			var c ExportedCount
+			err := r.Scan(&c.Community, &c.Command, &c.Times)
+			x.e.Counts = append(x.e.Counts, c)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (x *exporter) credits() error {

@@ -153,6 +153,8 @@ type Export struct {
 	Member     ExportedMember     `json:"member"`
 	Identities []ExportedIdentity `json:"identities"`
 	Notices    []ExportedNotice   `json:"notices_shown"`
+	Blocks     []ExportedBlock    `json:"blocked_in"`
+	Counts     []ExportedCount    `json:"asked_today_before_you_were_forgotten"`
 	Credits    ExportedCredits    `json:"credits"`
 	Workers    []ExportedWorker   `json:"workers"`
 	Jobs       []ExportedJob      `json:"jobs"`
@@ -172,6 +174,17 @@ type (
 		Language string             `json:"language"`
 		Operator bool               `json:"operator"`
 		Since    time.Time          `json:"since"`
+		Blocked  bool               `json:"blocked"` // by the operator, everywhere
+	}
+	ExportedBlock struct {
+		Community community.CommunityID `json:"community"`
+		Since     time.Time             `json:"since"`
+	}
+	// ExportedCount is what was asked today before somebody was forgotten, and came back.
+	ExportedCount struct {
+		Community community.CommunityID `json:"community"`
+		Command   string                `json:"command"`
+		Times     int                   `json:"times"`
 	}
 	ExportedIdentity struct {
 		ID    community.UserID `json:"id"`
@@ -254,9 +267,9 @@ func (p *People) Export(ctx context.Context, m community.MemberID, now time.Time
 		return e, wrap("export", err)
 	}
 	defer snapshot.Rollback()
-	x := exporter{ctx: ctx, db: p.DB, q: snapshot, member: m, e: &e}
+	x := exporter{ctx: ctx, db: p.DB, q: snapshot, member: m, e: &e, alias: p.Alias}
 	e.Made = now.UTC()
-	for _, part := range []func() error{x.person, x.credits, x.workers, x.jobs, x.postings, x.requests, x.turns, x.messages} {
+	for _, part := range []func() error{x.person, x.marks, x.credits, x.workers, x.jobs, x.postings, x.requests, x.turns, x.messages} {
 		if err := part(); err != nil {
 			return e, wrap("export", err)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -369,6 +370,11 @@ func TestBlocksAndCountsOutliveAForgetting(t *testing.T) {
 	s.ok(s.people.SetSetting(ctx, room, community.BlockSetting(m.ID), "1", s.owner, now))
 	s.ok(s.people.SetBlocked(ctx, m.ID, true))
 	m = forgotten()
+	e, err := s.people.Export(ctx, m.ID, now) // "everything that I keep about you" had neither
+	if want := []storage.ExportedCount{{Community: room, Command: "ask", Times: 2}}; err != nil || !slices.Equal(e.Counts, want) || !e.Member.Blocked ||
+		len(e.Blocks) != 1 || e.Blocks[0].Community != room {
+		t.Errorf("the export has counts %v, blocked %v in %v: %v", e.Counts, e.Member.Blocked, e.Blocks, err)
+	}
 	asked(today, 2)
 	asks(3)
 	asked(today, 3)

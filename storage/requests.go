@@ -103,11 +103,14 @@ func (s *Requests) SetReply(ctx context.Context, id string, parts []community.Me
 	})
 }
 
-// SetState moves on; a delivered request stays delivered without an error, and its household is forgotten. ErrNoRequest when there is no such request.
+// SetState moves on: a delivered request stays so without an error, and a withdrawn one unless it is delivered. With that its household is forgotten.
+// ErrNoRequest when there is no such request.
 func (s *Requests) SetState(ctx context.Context, id string, state bot.RequestState) error {
 	return s.DB.write(ctx, "set request state", func(t *tx) error {
 		n, err := t.exec(`
-			UPDATE requests SET state = CASE state WHEN 'delivered' THEN state ELSE ?1 END, household = CASE ?1 WHEN 'delivered' THEN '' ELSE household END
+			UPDATE requests SET
+				state = CASE WHEN state = 'delivered' OR state = 'withdrawn' AND ?1 != 'delivered' THEN state ELSE ?1 END,
+				household = CASE ?1 WHEN 'delivered' THEN '' ELSE household END
 			WHERE id = ?2`, state, id)
 		return oneRow(n, err, ErrNoRequest)
 	})

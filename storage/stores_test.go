@@ -272,6 +272,7 @@ func TestRequests(t *testing.T) {
 	got, ok, err := s.requests.Request(ctx, "a")
 	same(t, "stopped", a, got, err)
 	s.ok(s.requests.SetState(ctx, "a", bot.Withdrawn))
+	s.ok(s.requests.SetState(ctx, "a", bot.Stopped)) // a Stop pressed meanwhile said "Stopped." below what was deleted
 	list, err = s.requests.Unfinished(ctx)
 	a.State = bot.Withdrawn
 	same(t, "withdrawn, and to be ended still", []bot.Request{a, b}, list, err)
