@@ -49,7 +49,7 @@ func completions(all []bot.Command, role community.Role, say bot.Say) []completi
 			out = append(out, completed(all, c, say, c.Name))
 		}
 		for _, sub := range c.Subcommands {
-			if sub.Needs <= role {
+			if sub.Needs <= role && !sub.OfRoles { // the page has none
 				out = append(out, completed(all, sub, say, c.Name, sub.Name))
 			}
 		}

@@ -23,7 +23,8 @@ func TestCompletions(t *testing.T) {
 		{Name: "worker", Subcommands: []bot.Command{{Name: "list"}, {Name: "name", Options: []bot.Option{
 			{Name: "id", Kind: bot.Integer, Required: true, Suggest: func(string) []string { return []string{"3"} }}}}}},
 	}
-	all = append(all, bot.Command{Name: "admin", Needs: community.Admin, Subcommands: []bot.Command{{Name: "news"}, {Name: "set", Needs: community.Operator}}})
+	all = append(all, bot.Command{Name: "admin", Needs: community.Admin, Subcommands: []bot.Command{{Name: "news"}, {Name: "set", Needs: community.Operator},
+		{Name: "delegate", OfRoles: true}}}) // the page has no roles
 	say := func(key string, _ ...any) bot.Text { return bot.Plain(key) }
 	want := []completion{
 		{"draw", bot.Usage(all, "draw"), "command.draw", []completionOption{

@@ -11,6 +11,7 @@ import (
 	"potluck/bot/webchat"
 	"potluck/community"
 	"potluck/ledger"
+	"potluck/workers"
 	"potluck/workers/protocol"
 )
 
@@ -93,12 +94,23 @@ func (h *house) quality(c community.Chat) protocol.Quality {
 }
 
 // trustedWorker: pictures of workers that are the operator's, or vouched for in that community, are shown uncovered. Nobody has looked at
-// a stranger's.
+// a stranger's. One that drew and has left is asked for in the database.
 func (h *house) trustedWorker(worker int64, c community.Chat) bool {
+	trusted := func(w workers.Worker) bool { return w.Operator || w.Vouched[c.Community] != "" }
 	for _, w := range h.pool.Overview().Workers {
 		if w.ID == worker {
-			return w.Operator || w.Vouched[c.Community] != ""
+			return trusted(w.Worker)
 		}
 	}
-	return false
+	ctx, cancel := context.WithTimeout(context.Background(), trustWait)
+	defer cancel()
+	linked, err := h.pool.Workers(ctx, 0)
+	if err != nil {
+		h.log.Warn("whose machine drew a picture was not read: it is covered", "worker", worker, "err", err)
+		return false
+	}
+	return slices.ContainsFunc(linked, func(w workers.Worker) bool { return w.ID == worker && trusted(w) })
 }
+
+// trustWait is how long a picture waits at most until it is known whose machine drew it.
+const trustWait = 5 * time.Second
