@@ -71,24 +71,30 @@ func (l *link) upload(w http.ResponseWriter, r *http.Request) {
 	defer b.leave(s)
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(blobTimeout)) // not every ResponseWriter can
-	if n >= firstPreview {
-		data, err := io.ReadAll(&tolled{http.MaxBytesReader(w, r.Body, protocol.MaxPreview), b})
-		if errors.Is(err, errTooMuch) {
-			http.Error(w, "too many bytes for one job", http.StatusRequestEntityTooLarge)
-			return
-		}
-		if err != nil {
-			http.Error(w, fmt.Sprintf("a preview has at most %d KiB", protocol.MaxPreview>>10), http.StatusRequestEntityTooLarge)
-			return
-		}
+	switch {
+	case n >= firstPreview:
+		receivePreview(w, r, b, n)
+	case n > b.pictures:
+		http.Error(w, "this job has no such picture", http.StatusNotFound)
+	default:
+		l.receivePicture(w, r, s, b, n)
+	}
+}
+
+func receivePreview(w http.ResponseWriter, r *http.Request, b *binding, n int) {
+	data, err := io.ReadAll(&tolled{http.MaxBytesReader(w, r.Body, protocol.MaxPreview), b})
+	switch {
+	case errors.Is(err, errTooMuch):
+		http.Error(w, "too many bytes for one job", http.StatusRequestEntityTooLarge)
+	case err != nil:
+		http.Error(w, fmt.Sprintf("a preview has at most %d KiB", protocol.MaxPreview>>10), http.StatusRequestEntityTooLarge)
+	default:
 		b.keep(n, data)
 		w.WriteHeader(http.StatusNoContent)
-		return
 	}
-	if n > b.pictures {
-		http.Error(w, "this job has no such picture", http.StatusNotFound)
-		return
-	}
+}
+
+func (l *link) receivePicture(w http.ResponseWriter, r *http.Request, s *session, b *binding, n int) {
 	dir := l.pool.cfg.BlobDir
 	err := receive(dir, &tolled{http.MaxBytesReader(w, r.Body, protocol.MaxBlob), b}, func(path string) error {
 		if s.binding(b.lease) != b {

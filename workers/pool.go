@@ -286,6 +286,7 @@ func (p *Pool) shutdown() {
 	}
 }
 
+// restore takes up what the database holds of an earlier run.
 func (p *Pool) restore(ctx context.Context, now time.Time) error {
 	speeds, err := p.store.Speeds(ctx)
 	if err != nil {
@@ -313,14 +314,7 @@ func (p *Pool) restore(ctx context.Context, now time.Time) error {
 			p.sched.submit(&j.Job, j.estimate, now)
 			continue
 		}
-		j.number = max(j.number, a.Number)
-		a.Deadline = now.Add(max(a.Deadline.Sub(a.Started), p.cfg.RestartGrace))
-		l := &lease{Attempt: a, job: j, durable: true, sent: true, accepted: true, restored: true}
-		l.binding = p.bind(l)
-		j.phase, j.lease = running, l
-		j.feed.begin(a.Number)
-		p.leases[a.Lease], p.restored[a.Lease] = l, l
-		p.sched.adopt(&j.Job, j.estimate, a.Worker, now)
+		p.restoreLease(j, a, now)
 		keep[a.Lease] = true
 	}
 	unerased, err := p.store.Unerased(ctx)
@@ -340,6 +334,18 @@ func (p *Pool) restore(ctx context.Context, now time.Time) error {
 		p.decide(now)
 	}
 	return nil
+}
+
+// restoreLease lets a job's worker go on with an attempt, if it comes back within its time.
+func (p *Pool) restoreLease(j *job, a Attempt, now time.Time) {
+	j.number = max(j.number, a.Number)
+	a.Deadline = now.Add(max(a.Deadline.Sub(a.Started), p.cfg.RestartGrace))
+	l := &lease{Attempt: a, job: j, durable: true, sent: true, accepted: true, restored: true}
+	l.binding = p.bind(l)
+	j.phase, j.lease = running, l
+	j.feed.begin(a.Number)
+	p.leases[a.Lease], p.restored[a.Lease] = l, l
+	p.sched.adopt(&j.Job, j.estimate, a.Worker, now)
 }
 
 // keep takes a stored job into memory.
