@@ -100,7 +100,8 @@ func NewRouter(c Config) (*Router, error) {
 	}
 	r := &Router{
 		platforms: make(map[string]Platform), all: c.Platforms, commands: c.Commands, listeners: c.Listeners,
-		actions: make(map[string]ActionHandler), reactions: c.Reactions, store: c.Store, people: c.People, catalogue: c.Catalogue, eraser: c.Eraser, gate: c.Gate, cancel: c.Cancel,
+		actions: make(map[string]ActionHandler), reactions: c.Reactions, store: c.Store, people: c.People, catalogue: c.Catalogue,
+		eraser: c.Eraser, gate: c.Gate, cancel: c.Cancel,
 		log: cmp.Or(c.Log, slog.Default()), pace: cmp.Or(c.Pace, 400*time.Millisecond), keep: cmp.Or(c.Keep, actionLife),
 		limits: Limits{
 			Running: cmp.Or(c.Limits.Running, 2), Queued: cmp.Or(c.Limits.Queued, 5), PerMinute: cmp.Or(c.Limits.PerMinute, 20),
@@ -117,36 +118,38 @@ func NewRouter(c Config) (*Router, error) {
 		}
 		r.platforms[p.Name()] = p
 	}
-	names := map[string]bool{stopAction: true, refusal: true}
-	take := func(name string) error {
-		if name == "" || names[name] {
-			return fmt.Errorf("the name %q is empty or used twice among commands, listeners and actions", name)
-		}
-		names[name] = true
-		return nil
-	}
-	for _, cmd := range c.Commands {
-		if err := take(cmd.Name); err != nil {
-			return nil, err
-		}
-	}
-	for _, l := range c.Listeners {
-		if err := take(l.Name); err != nil {
-			return nil, err
-		}
+	if err := checkNames(c); err != nil {
+		return nil, err
 	}
 	for _, a := range c.Actions {
-		if err := take(a.Name); err != nil {
-			return nil, err
-		}
 		r.actions[a.Name] = a
 	}
-	for _, h := range c.Reactions {
-		if err := take(h.Name); err != nil {
-			return nil, err
-		}
-	}
 	return r, nil
+}
+
+// checkNames checks that every name is used once: kept requests find by it who handles them.
+func checkNames(c Config) error {
+	var names []string
+	for _, cmd := range c.Commands {
+		names = append(names, cmd.Name)
+	}
+	for _, l := range c.Listeners {
+		names = append(names, l.Name)
+	}
+	for _, a := range c.Actions {
+		names = append(names, a.Name)
+	}
+	for _, h := range c.Reactions {
+		names = append(names, h.Name)
+	}
+	taken := map[string]bool{stopAction: true, refusal: true}
+	for _, name := range names {
+		if name == "" || taken[name] {
+			return fmt.Errorf("the name %q is empty or used twice among commands, listeners and actions", name)
+		}
+		taken[name] = true
+	}
+	return nil
 }
 
 // Run takes up every unfinished request, then runs all platforms until ctx ends or one of them fails. Then no event is taken any more,
