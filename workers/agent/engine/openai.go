@@ -93,7 +93,9 @@ func localClient(public bool) *http.Client {
 		}
 	}
 	return &http.Client{
-		Transport:     mending{&http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: 5 * time.Second}},
+		Transport: mending{&http.Transport{
+			DialContext: dialer.DialContext, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: 5 * time.Second,
+		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -161,8 +163,11 @@ func (e *OpenAI) Offers(ctx context.Context) ([]protocol.Offer, error) {
 
 // embeds tells models that answer with numbers or sounds instead of words, by the names that they are given everywhere.
 func embeds(model string) bool {
-	m := strings.ToLower(model)
-	return slices.ContainsFunc([]string{"embed", "bge-", "minilm", "rerank", "gte-", "e5-", "whisper", "sd-cpp-local", "tts-"}, func(s string) bool { return strings.Contains(m, s) })
+	return holdsAny(strings.ToLower(model), "embed", "bge-", "minilm", "rerank", "gte-", "e5-", "whisper", "sd-cpp-local", "tts-")
+}
+
+func holdsAny(s string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(s, part) })
 }
 
 // remote tells models that only look local and run on somebody's paid account.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -217,7 +216,7 @@ func jobError(err error) error {
 		}
 	}
 	message = strings.ToLower(kind + " " + message)
-	long := slices.ContainsFunc([]string{"exceed_context_size", "context length", "context_length", "context size", "context window", "maximum context"}, func(s string) bool { return strings.Contains(message, s) })
+	long := holdsAny(message, "exceed_context_size", "context length", "context_length", "context size", "context window", "maximum context")
 	switch {
 	case long && status != 429 && status != 503:
 		return &JobError{Fault: protocol.FaultTooLong, Detail: "longer than the model's context"}
