@@ -10,7 +10,8 @@ import (
 
 // ReactionHandler does what people ask for by an emoji on a message. Its run is a Request like a command's, whose Source is that message and
 // whose Rest is the emoji, but nobody is told of what is not done: an emoji may be meant for people only. The first handler whose Wish is not
-// empty gets the reaction, on platforms that are a Reader. On an answer of the bot that still grows it is passed over. Handlers share the names of Commands, Listeners and ActionHandlers.
+// empty gets the reaction, on platforms that are a Reader. On an answer of the bot that still grows it is passed over. Handlers share the names of
+// Commands, Listeners and ActionHandlers.
 type ReactionHandler struct {
 	Name string
 	// Wish names what the emoji asks for ("fr"), empty if nothing. The same wish on the same message is done once, whoever reacts how often.

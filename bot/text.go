@@ -19,7 +19,9 @@ type Span struct {
 	Start int      `json:"start"`
 	End   int      `json:"end"`
 	Kind  SpanKind `json:"kind"`
-	Value string   `json:"value,omitempty"` // Link: the URL; Pre: the language; Mention: the UserID; Emoji: a sign of the platform's own, by its id; Timestamp: Unix seconds, and how it is shown behind a colon
+	// Value is, of a Link, the URL; Pre: the language; Mention: the UserID; Emoji: a sign of the platform's own, by its id; Timestamp: Unix seconds, and
+	// how it is shown behind a colon.
+	Value string `json:"value,omitempty"`
 }
 
 type SpanKind string

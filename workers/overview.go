@@ -104,7 +104,10 @@ func (p *Pool) Stats() Stats { return *p.counts.Load() }
 func (p *Pool) publish(now time.Time) {
 	p.dirty, p.published = false, now
 	v := &snapshot{Overview: Overview{At: now, Queued: map[protocol.Kind]int{}, Running: map[protocol.Kind]int{}}}
-	st := &Stats{Workers: map[WorkerState]int{}, Queued: v.Queued, Running: v.Running, Attempts: map[Outcome]int{}, Settled: p.tallied.Settled, SettleTime: p.tallied.SettleTime}
+	st := &Stats{
+		Workers: map[WorkerState]int{}, Queued: v.Queued, Running: v.Running, Attempts: map[Outcome]int{},
+		Settled: p.tallied.Settled, SettleTime: p.tallied.SettleTime,
+	}
 	for o, n := range p.tallied.Attempts {
 		st.Attempts[o] = n
 	}

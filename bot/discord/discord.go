@@ -192,7 +192,8 @@ const contentFlags = 1<<18 | 1<<19
 const fixContent = "To let the bot read other messages: discord.com/developers/applications → your application → Bot → Message Content Intent, then restart"
 
 // ErrToken says that Discord does not know the token.
-var ErrToken = errors.New("the bot's token is refused: copy it again (discord.com/developers/applications → your application → Bot → Reset Token) into discord.token or discord.token_file")
+var ErrToken = errors.New("the bot's token is refused: copy it again (discord.com/developers/applications → your application → Bot → Reset Token) " +
+	"into discord.token or discord.token_file")
 
 // closeReasons tells the operator what a close code means and what to do.
 var closeReasons = map[int]string{

@@ -114,7 +114,8 @@ func New(c Config) (*Platform, error) {
 	transport.MaxIdleConnsPerHost = 64
 	p := &Platform{
 		config: c, log: c.Log.With("platform", name), transport: transport, secret: randomSecret(),
-		sent: bot.NewRecent[[]community.MessageID](2048), shown: bot.NewRecent[[32]byte](4096), drafts: bot.NewRecent[int64](1024), locales: bot.NewRecent[string](10_000), usernames: bot.NewRecent[community.UserID](10_000),
+		sent: bot.NewRecent[[]community.MessageID](2048), shown: bot.NewRecent[[32]byte](4096), drafts: bot.NewRecent[int64](1024),
+		locales: bot.NewRecent[string](10_000), usernames: bot.NewRecent[community.UserID](10_000),
 		pending: newUnopened(), albums: &albums{open: make(map[string]*album)},
 		admins: make(map[int64]adminList), presses: make(map[string]*press), typing: make(map[string]func()),
 		noDraft: make(map[int64]bool), movedTo: make(map[int64]int64), base: context.Background(),

@@ -29,7 +29,8 @@ const (
 )
 
 // ErrFingerprint means that whoever answers at the server's address does not hold the key that the join string named.
-var ErrFingerprint = errors.New("this is not the server that gave out the join string: somebody may stand between you and it, or it has a new key; ask for a new join string (/worker link) and check the address")
+var ErrFingerprint = errors.New("this is not the server that gave out the join string: somebody may stand between you and it, or it has a new key; " +
+	"ask for a new join string (/worker link) and check the address")
 
 // ByeError is the server's last word. Error is a sentence for the owner.
 type ByeError struct {
@@ -339,7 +340,9 @@ func JoinOnce(ctx context.Context, f Folder, joinString string, o JoinOptions) (
 		client = newClient()
 		defer client.CloseIdleConnections()
 	}
-	c, err := dial(ctx, client, l.Server, join.Fingerprint, key, protocol.Hello{Program: o.Program, Hardware: engine.Hardware(ctx), Slots: 1, Paused: true, Offers: []protocol.Offer{}})
+	c, err := dial(ctx, client, l.Server, join.Fingerprint, key, protocol.Hello{
+		Program: o.Program, Hardware: engine.Hardware(ctx), Slots: 1, Paused: true, Offers: []protocol.Offer{},
+	})
 	if e, ok := errors.AsType[*ByeError](err); ok && e.Code == protocol.ByeBadSignature {
 		return Join(ctx, f, joinString, o) // its database is new, its key is not
 	}

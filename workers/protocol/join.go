@@ -142,7 +142,9 @@ const (
 // Transcript is what each side signs: role, protocol version, both nonces and both keys, each with its length in front.
 func Transcript(role string, version int, serverNonce, workerNonce []byte, serverKey, workerKey ed25519.PublicKey) []byte {
 	var b bytes.Buffer
-	for _, part := range [][]byte{[]byte("potluck worker link"), []byte(role), binary.BigEndian.AppendUint32(nil, uint32(version)), serverNonce, workerNonce, serverKey, workerKey} {
+	for _, part := range [][]byte{
+		[]byte("potluck worker link"), []byte(role), binary.BigEndian.AppendUint32(nil, uint32(version)), serverNonce, workerNonce, serverKey, workerKey,
+	} {
 		b.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
 		b.Write(part)
 	}

@@ -337,7 +337,9 @@ func (s *Server) read(r *http.Request, method string) (Request, error) {
 func (s *Server) typesOf(method string) func(name string) (text bool) {
 	return func(name string) bool {
 		if s.spec == nil || s.spec.Methods[method] == nil {
-			return slices.Contains([]string{"text", "caption", "callback_query_id", "inline_query_id", "next_offset", "language_code", "url", "inline_message_id", "secret_token"}, name)
+			return slices.Contains([]string{
+				"text", "caption", "callback_query_id", "inline_query_id", "next_offset", "language_code", "url", "inline_message_id", "secret_token",
+			}, name)
 		}
 		for _, f := range s.spec.Methods[method].Fields {
 			if f.Name == name {
