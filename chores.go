@@ -15,7 +15,7 @@ import (
 // keepFor is how long pictures, conversations, page history, buttons and requests are kept.
 const keepFor = 30 * 24 * time.Hour
 
-// eraseAfter is how long the text of a finished job is kept at most when its answer could not be delivered.
+// eraseAfter is how long the text of a finished job is kept at most; one whose answer could not be delivered yet is kept a day longer.
 const eraseAfter = 15 * time.Minute
 
 // uptimeEvery is how exact the uptimes of workers are.

@@ -376,21 +376,28 @@ func (c CreditsConfig) validate(bad complain) {
 	if c.PageShare < 1 || c.PageShare > 100 {
 		bad("credits.page_share", "1 to 100 percent", c.PageShare)
 	}
-	notNegative(bad, "credits.escrow", c.Escrow)
+	if c.Escrow < 0 {
+		bad("credits.escrow", "0 or more", c.Escrow)
+	}
 }
+
+// minHeartbeat: workers ping once in a heartbeat, and whoever pings more than some times a second is taken for a flood.
+const minHeartbeat = 500 * time.Millisecond
 
 func (c WorkersConfig) validate(bad complain) {
 	atLeastOne(bad, "workers.attempts", c.Attempts)
 	atLeastOne(bad, "workers.max_per_owner", c.MaxPerOwner)
-	positive(bad, "workers.heartbeat", c.Heartbeat)
+	if c.Heartbeat < minHeartbeat {
+		bad("workers.heartbeat", fmt.Sprint("at least ", minHeartbeat), c.Heartbeat)
+	}
 	positive(bad, "workers.silence", c.Silence)
+	positive(bad, "workers.lost", c.Lost)
 	positive(bad, "workers.restart_grace", c.RestartGrace)
 	positive(bad, "workers.accept_within", c.AcceptWithin)
 	positive(bad, "workers.first_token", c.FirstToken)
 	positive(bad, "workers.text_gap", c.TextGap)
 	positive(bad, "workers.lease_min", c.LeaseMin)
 	positive(bad, "workers.lease_max", c.LeaseMax)
-	notNegative(bad, "workers.lost", c.Lost)
 	if c.Silence < 2*c.Heartbeat {
 		bad("workers.silence", "at least twice workers.heartbeat", c.Silence)
 	}
@@ -408,12 +415,6 @@ func atLeastOne(bad complain, key string, n int) {
 func positive(bad complain, key string, d time.Duration) {
 	if d <= 0 {
 		bad(key, "more than 0", d)
-	}
-}
-
-func notNegative(bad complain, key string, d time.Duration) {
-	if d < 0 {
-		bad(key, "0 or more", d)
 	}
 }
 

@@ -173,7 +173,7 @@ func householdOf(key []byte, address string, now time.Time) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// aliasOf is the same for an identity for ever, and says of it only the platform.
+// aliasOf is the same for an identity as long as the key is, and says of it only the platform.
 func aliasOf(key []byte, id community.UserID) community.UserID {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("allowance\n" + string(id)))

@@ -14,7 +14,7 @@ import (
 // People is the bot.People, and what commands and main need of people and places besides.
 type People struct {
 	DB *DB
-	// Alias is a keyed hash of an identity, which stays the same for ever: under it blocks and the day's counts outlive a forgetting. nil: they end with it.
+	// Alias is a keyed hash of an identity, which stays the same as long as secret.key does: under it blocks and the day's counts outlive a forgetting. nil: they end with it.
 	Alias func(community.UserID) community.UserID
 }
 

@@ -19,7 +19,7 @@ const (
 	// WebSocket frames of all kinds. A worker's library may cut a message into some of them.
 	piecesPerSec = 2 * protocol.FramesPerSec
 	piecesBurst  = 2 * piecesPerSec
-	// Pings and pongs: a worker owes us one every pingEvery.
+	// Pings and pongs: a worker owes us one every pingEvery, and pings by itself at each heartbeat.
 	controlPerSec = 5
 	controlBurst  = 20
 	// Reads of the socket. Whoever sends single bytes is not put out for it, networks may do that; but more of them are read at once.
