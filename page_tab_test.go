@@ -38,7 +38,7 @@ func openBrowser(t *testing.T) context.Context {
 		chromedp.Flag("disable-background-timer-throttling", true), chromedp.Flag("disable-renderer-backgrounding", true),
 		chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	timed, stopTime := context.WithTimeout(allocator, 4*time.Minute)
+	timed, stopTime := context.WithTimeout(allocator, 3*patience)
 	root, end := chromedp.NewContext(timed)
 	t.Cleanup(func() {
 		if err := chromedp.Cancel(root); err != nil {
@@ -182,7 +182,7 @@ func (p *tab) until(condition string) {
 	p.t.Helper()
 	var err error
 	for range 5 { // a page that loads anew takes the question with it
-		_, err = chromedp.Run(p.ctx, chromedp.Poll[bool](condition, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(40*time.Second)))
+		_, err = chromedp.Run(p.ctx, chromedp.Poll[bool](condition, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(patience)))
 		if err == nil {
 			return
 		}

@@ -129,7 +129,7 @@ func run(t *testing.T, tab context.Context, script string) {
 // until waits for a condition in the page.
 func until(t *testing.T, tab context.Context, condition string) {
 	t.Helper()
-	if _, err := chromedp.Run(tab, chromedp.Poll[bool](condition, chromedp.WithPollingTimeout(15*time.Second))); err != nil {
+	if _, err := chromedp.Run(tab, chromedp.Poll[bool](condition, chromedp.WithPollingTimeout(4*time.Minute))); err != nil {
 		t.Fatalf("never true: %s: %v; the page shows %q", condition, err, eval[string](t, tab, "document.body.innerText"))
 	}
 }
