@@ -215,7 +215,7 @@ type RequestState string
 const (
 	Accepted  RequestState = "accepted"  // saved; its command runs, or runs again after a restart
 	Stopped   RequestState = "stopped"   // its Stop was pressed; the final answer is still to be shown
-	Withdrawn RequestState = "withdrawn" // what asked was deleted, or its answer: it is stopped, and nothing of it is to stay
+	Withdrawn RequestState = "withdrawn" // what asked was deleted, or its answer, or it ended in silence: it is stopped, and nothing of it is to stay
 	Delivered RequestState = "delivered" // the final answer is out
 )
 

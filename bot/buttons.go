@@ -169,15 +169,17 @@ func (r *Router) withdraw(ctx context.Context, q Request) error {
 	return nil
 }
 
-// takeAway deletes the answer of a request. One that cannot be deleted stays: it is final.
-func (r *Router) takeAway(ctx context.Context, q Request, parts []community.MessageID) {
+// takeAway deletes what was shown for a request, see TakeAway. One that cannot be deleted stays. False: ctx ended before that was known.
+func (r *Router) takeAway(ctx context.Context, q Request, parts []community.MessageID) bool {
 	p := r.platforms[community.Platform(q.Chat.ID)]
 	if p == nil || len(parts) == 0 || r.actions[q.Command].InPlace {
-		return
+		return true
 	}
-	if err := p.Delete(ctx, q.Chat.ID, parts); err != nil && !fault.Has(err, fault.Gone) {
-		r.log.Warn("take away the answer to a deleted message", "chat", q.Chat.ID, "command", q.Command, "err", err)
+	err := TakeAway(ctx, func() error { return p.Delete(r.deliver, q.Chat.ID, parts) })
+	if err != nil {
+		r.log.Warn("take away what nobody wants to see", "chat", q.Chat.ID, "command", q.Command, "err", err)
 	}
+	return err == nil || ctx.Err() == nil
 }
 
 // tooOld says that a button is no longer there, and what to type instead where that is known.

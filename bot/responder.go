@@ -195,11 +195,29 @@ func (r *Responder) final(rep Reply) error {
 			return fmt.Errorf("show the final answer: %w", err)
 		}
 	}
-	err := r.close(ctx)
 	if r.withdrawn.Load() && !r.inPlace {
-		r.router.takeAway(ctx, r.request, r.parts)
+		r.vanish()
+		return nil
+	}
+	err := r.close(ctx)
+	if r.withdrawn.Load() && !r.inPlace { // since then
+		r.vanish()
 	}
 	return err
+}
+
+// vanish takes away what was shown of a request that is Withdrawn, and only then ends it: what an orderly stop or a kill leaves standing goes at the next
+// start. It does not wait: the chat and the member go on.
+func (r *Responder) vanish() {
+	r.router.work.Go(func() { // perform is counted in work, so the count cannot be zero here
+		r.forget(r.router.deliver) // that it may take hours to be gone from the chat keeps nothing of it here
+		if !r.router.takeAway(r.router.base, r.request, r.parts) {
+			return
+		}
+		if err := r.close(r.router.deliver); err != nil {
+			r.router.log.Warn("end a withdrawn request", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
+		}
+	})
 }
 
 // take claims the final and waits until show has ended.
@@ -277,6 +295,12 @@ func (r *Responder) close(ctx context.Context) error {
 		}
 	}
 	failpoint.Hit("delivered.after")
+	r.forget(ctx)
+	return nil
+}
+
+// forget drops what only an answer still to come needs.
+func (r *Responder) forget(ctx context.Context) {
 	if r.router.eraser != nil {
 		if err := r.router.eraser.Erase(ctx, r.request.ID); err != nil {
 			r.router.log.Error("erase after delivery", "command", r.request.Command, "err", err)
@@ -287,7 +311,6 @@ func (r *Responder) close(ctx context.Context) error {
 			r.router.log.Error("forget the stop button", "command", r.request.Command, "err", err)
 		}
 	}
-	return nil
 }
 
 // show writes what Show hands over until the final is claimed or base ends (the process stops). It is the only writer until then.
@@ -424,10 +447,12 @@ func (r *Router) conclude(resp *Responder) error {
 	if !resp.take(Reply{}) {
 		return nil
 	}
-	if len(resp.parts) > 0 && !resp.inPlace { // a placeholder that came up because the run took long
-		if err := resp.platform.Delete(r.deliver, resp.request.Chat.ID, resp.parts); err != nil && !fault.Has(err, fault.Gone) {
-			r.log.Warn("take back a placeholder", "chat", resp.request.Chat.ID, "command", resp.request.Command, "err", err)
+	if len(resp.parts) > 0 && !resp.inPlace { // a placeholder that came up because the run took long; should it stand at the next start, nothing runs again
+		if err := r.store.SetState(r.deliver, resp.request.ID, Withdrawn); err != nil {
+			r.log.Warn("withdraw what ended in silence", "chat", resp.request.Chat.ID, "command", resp.request.Command, "err", err)
 		}
+		resp.vanish()
+		return nil
 	}
 	return resp.close(r.deliver)
 }

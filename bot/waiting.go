@@ -2,8 +2,11 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
+
+	"potluck/fault"
 )
 
 // Wait returns nil after d, at once when d is not above 0, or why ctx ended before (context.Cause).
@@ -21,6 +24,27 @@ func Wait(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// removeFor is how long it is tried to take something away.
+const removeFor = 6 * time.Hour
+
+// TakeAway calls remove until what it takes away is gone: nil. Else it returns remove's error, if the platform never does it (fault.Forbidden, ErrRejected)
+// or did not for removeFor, or why ctx ended meanwhile, which is looked at between two calls. Pauses grow as those between the tries of a final.
+func TakeAway(ctx context.Context, remove func() error) error {
+	begun := time.Now()
+	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
+		err := remove()
+		switch {
+		case err == nil, fault.Has(err, fault.Gone):
+			return nil
+		case fault.Has(err, fault.Forbidden), errors.Is(err, ErrRejected), time.Since(begun) >= removeFor:
+			return err
+		}
+		if ended := Wait(ctx, wait); ended != nil {
+			return ended
+		}
 	}
 }
 
