@@ -44,6 +44,7 @@ func (k *kitchen) startBot(environ ...string) {
 		"POTLUCK_DATA_DIR=" + k.data, "POTLUCK_HTTP_ADDR=" + k.addr,
 		// Outside of the demo no join string holds a loopback address.
 		"POTLUCK_HTTP_PUBLIC_URL=http://10.0.0.1:8080",
+		"POTLUCK_LIMITS_PER_MINUTE=1000", // a visitor who waits for something asks every second
 	}, environ...)
 	k.bot = start(k.t, "potluck", "", environ, "serve")
 	k.addr = k.bot.said(k.bot.errs, `msg=potluck .*addr=(\S+)`)[1]
