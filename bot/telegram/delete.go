@@ -74,6 +74,20 @@ func (t target) delete(ctx context.Context, id community.MessageID) error {
 	})
 }
 
+// discard erases a message that something else stands for. If that fails it is tried again while Run runs, and nothing waits for that.
+func (t target) discard(ctx context.Context, id community.MessageID) {
+	t.class = final
+	if t.erase(ctx, id) == nil {
+		return
+	}
+	t.p.beside(func(ctx context.Context) {
+		err := bot.TakeAway(ctx, func() error { return explain(t.erase(ctx, id)) })
+		if err != nil && ctx.Err() == nil {
+			t.p.log.Warn("an old message could not be taken away", "chat", t.place.id(), "err", err)
+		}
+	})
+}
+
 // erase takes a message away. One that is older than 48 hours cannot be deleted, only edited: then it shows nothing any more. An error of
 // messageGone says that it can be neither: it is not the bot's.
 func (t target) erase(ctx context.Context, id community.MessageID) error {

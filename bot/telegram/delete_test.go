@@ -108,3 +108,38 @@ func TestDeleteWhatIsTooOld(t *testing.T) {
 		}
 	})
 }
+
+// failOnce makes the first deletion fail.
+func failOnce(s *fakebotapi.Server) {
+	failed := false
+	s.Before(func(r fakebotapi.Request) *fakebotapi.Answer {
+		if r.Method != "deleteMessage" || failed {
+			return nil
+		}
+		failed = true
+		return &fakebotapi.Answer{Status: 502, Description: "Bad Gateway"}
+	})
+}
+
+// One failed call left an answer that /delete had called gone, half and with its Stop, for ever.
+func TestDeletedGrowingAnswerGoesThoughTelegramFails(t *testing.T) {
+	routed(t, []bot.Command{story(240, 500*time.Millisecond), removing}, func(t *testing.T, s *fakebotapi.Server, h *house) {
+		failOnce(s)
+		s.Say(fakebotapi.Say{Chat: club, From: boris, Text: "/ask tell a story"})
+		bottest.Pass(20 * time.Second)
+		in := removable{t, s, club}
+		in.want(boris, s.FromBot(club)[0].ID, "gone", true)
+	})
+}
+
+// In private an answer grows as a draft and its final is a new message. One failed call left the placeholder above it, with its Stop, for ever.
+func TestPlaceholderAboveTheFinalGoesThoughTelegramFails(t *testing.T) {
+	routed(t, []bot.Command{story(20, 500*time.Millisecond)}, func(t *testing.T, s *fakebotapi.Server, h *house) {
+		failOnce(s)
+		s.Say(fakebotapi.Say{Chat: anna, From: anna, Text: "/ask tell a story"})
+		bottest.Pass(time.Minute)
+		if all := s.FromBot(anna); len(all) != 1 || len(all[0].Buttons()) != 0 {
+			t.Errorf("%+v answers one question", all)
+		}
+	})
+}

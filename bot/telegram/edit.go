@@ -168,9 +168,7 @@ func (t target) persist(ctx context.Context, ids []community.MessageID, m bot.Ou
 	}
 	t.p.drafts.Drop(t.key(ids[0]))
 	for _, id := range ids {
-		if err := t.erase(ctx, id); err != nil {
-			t.p.log.Warn("an old message could not be taken away", "chat", t.place.id(), "err", err)
-		}
+		t.discard(ctx, id)
 	}
 	return now, nil
 }

@@ -204,12 +204,7 @@ func (p *Platform) chose(ctx context.Context, c rawCallback) error {
 		Text: bot.Plain(typed + " " + strings.TrimPrefix(c.Data, formMark)),
 	}
 	p.author(&e, &c.From, nil, form.Chat)
-	p.beside(func(ctx context.Context) {
-		t := target{p: p, place: form.place()}
-		if err := t.remove(ctx, messageID(form.ID)); err != nil {
-			p.log.Debug("take a form away", "err", err)
-		}
-	})
+	p.beside(func(ctx context.Context) { target{p: p, place: form.place()}.discard(ctx, messageID(form.ID)) })
 	if done, err := p.command(ctx, &e, &m, true); done || err != nil {
 		return err
 	}

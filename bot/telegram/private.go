@@ -189,9 +189,7 @@ func (p *Platform) opened(user int64, nonce string) bool {
 	}
 	p.pending.mu.Unlock()
 	p.beside(func(ctx context.Context) {
-		if err := w.hint.remove(ctx, w.hintID); err != nil {
-			p.log.Debug("take the hint away", "err", err)
-		}
+		w.hint.discard(ctx, w.hintID)
 		if answer == nil {
 			return // it comes when it is ready
 		}
