@@ -176,10 +176,13 @@ func (r *Router) takeAway(ctx context.Context, q Request, parts []community.Mess
 		return true
 	}
 	err := TakeAway(ctx, func() error { return p.Delete(r.deliver, q.Chat.ID, parts) })
+	if err != nil && ctx.Err() != nil {
+		return false
+	}
 	if err != nil {
 		r.log.Warn("take away what nobody wants to see", "chat", q.Chat.ID, "command", q.Command, "err", err)
 	}
-	return err == nil || ctx.Err() == nil
+	return true
 }
 
 // tooOld says that a button is no longer there, and what to type instead where that is known.
