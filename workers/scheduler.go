@@ -370,6 +370,9 @@ func (s *scheduler) leave(id int64, now time.Time) {
 	w.ticket, w.away = 0, true
 	w.offers, w.matches = nil, nil // tickets that are out of date still hold the node
 	if len(w.troubles) > 0 {
+		for _, t := range w.troubles {
+			t.probe = 0 // however that job ends, it says nothing to who is not here
+		}
 		s.gone[id] = w.troubles
 	}
 	delete(s.nodes, id)

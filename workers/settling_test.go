@@ -54,6 +54,33 @@ func TestStopDuringTheCheckIsKept(t *testing.T) {
 	})
 }
 
+// A machine that was on probation, said done and was switched off while its result was being checked never got a job of that model again.
+func TestSwitchedOffWhileItsProbationIsSettled(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(9).connect(chatsOnly(1)).alive()
+		c := b.do(patient("r1"))
+		for range 3 {
+			h.fail(h.take().Lease, protocol.FaultEngine)
+		}
+		c.fails(fault.WorkerFailed)
+		checking, goOn := make(chan bool), make(chan bool)
+		j := patient("r2")
+		j.Check = func(Result) error { close(checking); <-goOn; return nil }
+		c = b.do(j)
+		h.done(h.take().Lease, protocol.Done{Text: "an answer"}) // after its rest
+		<-checking
+		h.send(protocol.Bye{Code: protocol.ByeShutdown})
+		faketime.Wait()
+		close(goOn)
+		c.ok()
+		h.connect(chatsOnly(1)).alive()
+		defer h.close()
+		c = b.do(patient("r3"))
+		h.done(h.take().Lease, protocol.Done{Text: "an answer"})
+		c.ok()
+	})
+}
+
 func TestPanicInACheckRejectsTheResult(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		h := b.decided().enlist(9).connect()

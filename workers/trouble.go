@@ -46,7 +46,7 @@ const (
 const longPast = time.Hour
 
 func (t *trouble) past(now time.Time) bool {
-	return t.until.IsZero() && t.probe == 0 && now.Sub(t.last) >= longPast
+	return !t.until.After(now) && t.probe == 0 && now.Sub(t.last) >= longPast
 }
 
 // trouble finds what went wrong with an offer of a worker; both may be nil.

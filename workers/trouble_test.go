@@ -77,6 +77,61 @@ func TestAfterARestComesOneJobAtATime(t *testing.T) {
 	assigned(t, s, [2]int64{12, 1}, [2]int64{13, 1}, [2]int64{14, 1}, [2]int64{15, 1})
 }
 
+// A machine that was on probation with a job, and was switched off while its attempt or its result was being saved, never got that model again.
+func TestProbationEndsWhenTheWorkerLeaves(t *testing.T) {
+	for _, moment := range []string{"leasing", "settling"} {
+		s := testScheduler()
+		now := start
+		s.connect(Worker{ID: 1, Owner: 9}, []*offer{chatOffer("m", true)}, 8, false, now)
+		for id := range int64(3) {
+			s.submit(chatJob(id+1, "a", 1, ""), 1, now)
+			s.take()
+			s.end(id+1, failed, now)
+			s.drop(id+1, now)
+		}
+		now = now.Add(30 * time.Second)
+		s.tick(now)
+		s.submit(chatJob(10, "a", 1, ""), 1, now)
+		assigned(t, s, [2]int64{10, 1})
+		if moment == "leasing" {
+			s.leave(1, now)
+			s.end(10, blameless, now)
+			s.drop(10, now)
+		} else {
+			s.free(10, now)
+			s.leave(1, now)
+			s.settled(10, 1, now)
+		}
+		s.connect(Worker{ID: 1, Owner: 9}, []*offer{chatOffer("m", true)}, 8, false, now)
+		s.submit(chatJob(11, "a", 1, ""), 1, now)
+		s.submit(chatJob(12, "a", 1, ""), 1, now)
+		assigned(t, s, [2]int64{11, 1}) // on probation still, with one at a time
+		s.settled(11, 1, now)
+		assigned(t, s, [2]int64{12, 1})
+	}
+}
+
+// The troubles of workers that left while they rested were kept until the program ended.
+func TestTroublesOfWhoLeftAreForgotten(t *testing.T) {
+	s := testScheduler()
+	for id := range int64(100) {
+		s.connect(Worker{ID: id, Owner: 9}, []*offer{chatOffer("m", true)}, 8, false, start)
+		for range 3 {
+			s.submit(chatJob(1, "a", 1, ""), 1, start)
+			s.take()
+			s.end(1, failed, start)
+			s.drop(1, start)
+		}
+		s.leave(id, start)
+	}
+	if s.tick(start.Add(longPast - time.Second)); len(s.gone) != 100 {
+		t.Errorf("the troubles of %d workers are kept for less than %v", len(s.gone), longPast)
+	}
+	if s.tick(start.Add(longPast + time.Minute)); len(s.gone) != 0 {
+		t.Errorf("the troubles of %d workers are kept after %v", len(s.gone), longPast)
+	}
+}
+
 // The heaps of models that a worker offered a moment ago were kept for a minute, with the offers in them: hundreds of MB for one worker.
 func TestReofferedModelsDoNotPileUp(t *testing.T) {
 	s := testScheduler()
