@@ -33,15 +33,27 @@ func (t target) removeAll(ctx context.Context, ids []community.MessageID) error 
 func (t target) remove(ctx context.Context, id community.MessageID) error {
 	chat, prefix := place(id, t.chat)
 	local := strings.TrimPrefix(string(id), prefix)
-	path := "/channels/" + chat + "/messages/" + local
-	if t.byToken && !strings.HasPrefix(prefix, directID) {
-		path = t.h.path("/messages/" + local)
-	} else if prefix == ephemeralID {
+	byToken := t.byToken && !strings.HasPrefix(prefix, directID)
+	if !byToken && prefix == ephemeralID {
 		return nil // it goes by itself
 	}
 	t.p.seen.First(deletion(local), struct{}{}) // what the bot deletes itself is no event
 	t.p.removed.Put(string(id), struct{}{})
-	err := t.p.api.do(ctx, request{method: "DELETE", path: path, interaction: t.byToken}, nil)
+	r := request{method: "DELETE", path: "/channels/" + chat + "/messages/" + local}
+	if !byToken {
+		return unlessGone(t.p.api.do(ctx, r, nil))
+	}
+	err := t.p.api.do(ctx, request{method: "DELETE", path: t.h.path("/messages/" + local), interaction: true}, nil)
+	if prefix == "" && codeOf(err) == codeUnknownMessage { // the token of a press opens of all parts only the one with the button
+		if asBot := t.p.api.do(ctx, r, nil); codeOf(asBot) != codeMissingAccess {
+			err = asBot
+		}
+	}
+	return unlessGone(err)
+}
+
+// unlessGone returns the error of a deletion unless there was nothing to delete.
+func unlessGone(err error) error {
 	if codeOf(err) == codeUnknownMessage || codeOf(err) == codeUnknownChannel {
 		return nil
 	}
