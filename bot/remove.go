@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -79,33 +80,61 @@ func (r *Router) removeAnswer(ctx context.Context, by Request, request string) e
 	return nil
 }
 
-// Replace shows t for good in place of an earlier answer of the bot: the one to request, which message is a part of, without its pictures and buttons.
-// Who may have that done the caller decides. Of a request that is forgotten, message alone is changed, in chat. fault.Gone: it is no longer there.
-func (in *Invocation) Replace(ctx context.Context, request string, chat community.ChatID, message community.MessageID, t Text) error {
+// Standing is an answer of the bot as a press on one of its buttons found it. Buttons elsewhere can carry it as JSON.
+type Standing struct {
+	Request string              `json:"request"` // whose answer it is
+	Chat    community.ChatID    `json:"chat"`
+	Message community.MessageID `json:"message"` // the part of it that has the button
+	// Handle is that of the press: where the bot may not see the chat itself, only this changes the message, for as long as the platform lets it.
+	Handle string `json:"handle,omitempty"`
+}
+
+// Replace shows t for good in place of an earlier answer, without its pictures and buttons. What cannot be changed any more is deleted, and what somebody
+// deleted stays so: after nil nobody sees the answer. Who may have that done the caller decides. Of a request that is forgotten, the one message alone is
+// replaced. fault.Forbidden: the bot may neither change nor delete it.
+func (in *Invocation) Replace(ctx context.Context, at Standing, t Text) error {
 	r := in.Reply.router
-	out, parts := Outgoing{Chat: chat, Text: t, Final: true}, []community.MessageID{message}
-	q, ok, err := r.store.Request(ctx, request)
+	p := r.platforms[community.Platform(at.Chat)]
+	if p == nil {
+		return fmt.Errorf("replace an answer: no platform has the chat %q", at.Chat)
+	}
+	out, parts := Outgoing{Chat: at.Chat, Text: t, Final: true, Handle: at.Handle}, []community.MessageID{at.Message}
+	q, ok, err := r.store.Request(ctx, at.Request)
 	if err != nil {
 		return fmt.Errorf("find the answer to be replaced: %w", err)
 	}
-	if ok = ok && q.Chat.ID == chat && slices.Contains(q.Reply, message); ok {
+	if ok = ok && q.Chat.ID == at.Chat && slices.Contains(q.Reply, at.Message); ok {
 		out.ReplyTo, parts = q.Source, q.Reply
 	}
-	p := r.platforms[community.Platform(chat)]
-	if p == nil {
-		return fmt.Errorf("replace an answer: no platform has the chat %q", chat)
-	}
 	now, err := p.Edit(ctx, parts, out)
-	if err != nil {
-		return fmt.Errorf("replace an answer: %w", err)
-	}
-	if ok && !slices.Equal(now, q.Reply) {
-		if err := r.store.SetReply(ctx, request, now); err != nil {
+	switch {
+	case fault.Has(err, fault.Gone) || fault.Has(err, fault.Forbidden):
+		err = clearAway(ctx, p, at.Chat, parts, err)
+	case err == nil && ok && !slices.Equal(now, q.Reply):
+		if err := r.store.SetReply(ctx, at.Request, now); err != nil {
 			return fmt.Errorf("keep what stands for an answer: %w", err)
 		}
 	}
-	if err := r.store.DropActions(ctx, request); err != nil {
+	if err != nil {
+		return fmt.Errorf("replace an answer: %w", err)
+	}
+	if err := r.store.DropActions(ctx, at.Request); err != nil {
 		return fmt.Errorf("forget the buttons of an answer: %w", err)
 	}
 	return nil
+}
+
+// clearAway deletes the parts of an answer that could not be changed; why is the error of that.
+func clearAway(ctx context.Context, p Platform, chat community.ChatID, parts []community.MessageID, why error) error {
+	if errors.Is(why, ErrDeleted) && len(parts) == 1 {
+		return nil // of several only one may be gone
+	}
+	err := p.Delete(ctx, chat, parts)
+	switch {
+	case err == nil || fault.Has(err, fault.Gone):
+		return nil
+	case fault.Has(err, fault.Forbidden):
+		return fault.Wrap(errors.Join(why, err), fault.Forbidden, "role", "")
+	}
+	return err
 }

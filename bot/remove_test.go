@@ -104,6 +104,94 @@ func TestRemoveTakesAMessageOfOnesOwnAway(t *testing.T) {
 	})
 }
 
+// replacer is a chat with /draw, whose message has the button Delete: it replaces the message and says beside what came of that.
+func replacer(t *testing.T) *house {
+	draw := echo("draw")
+	draw.Run = func(ctx context.Context, in *bot.Invocation) error {
+		return in.Reply.Final(ctx, bot.Reply{Text: in.Rest, Buttons: []bot.NewButton{{Action: "replace", Label: bot.Plain("Delete")}}})
+	}
+	replace := bot.ActionHandler{Name: "replace", Run: func(ctx context.Context, in *bot.Invocation, a bot.Action) error {
+		q := in.Request
+		if err := in.Replace(ctx, bot.Standing{Request: a.Request, Chat: q.Chat.ID, Message: q.Source, Handle: q.Handle}, bot.Plain("removed")); err != nil {
+			return err
+		}
+		return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("done")})
+	}}
+	return open(t, bot.Config{Commands: []bot.Command{draw}, Actions: []bot.ActionHandler{replace}})
+}
+
+// After Replace nobody sees the answer, whatever kept the bot from changing it: where a message stands that cannot be edited any more, it is deleted, with
+// its buttons. Where not even that can be, the answer stays whole, and so it is said.
+func TestReplaceLeavesNothingOfTheAnswer(t *testing.T) {
+	gone, lacking := error(fault.New(fault.Gone)), error(fault.New(fault.Forbidden, "role", ""))
+	whole := func(told string) []string { return []string{"a fox in the snow, a", "hen in the rain", told} }
+	for name, c := range map[string]struct {
+		edit, delete error
+		removed      int // parts that somebody takes away before
+		want         []string
+		again        string // what the button says to a second press
+	}{
+		"it can be changed":               {want: []string{"removed", "done"}, again: "fault.gone"},
+		"it cannot be edited any more":    {edit: gone, want: []string{"done"}, again: "fault.gone"},
+		"the bot may only delete":         {edit: lacking, want: []string{"done"}, again: "fault.gone"},
+		"the bot may do neither":          {edit: gone, delete: lacking, want: whole("fault.forbidden role="), again: "done"},
+		"the platform does not answer":    {edit: errKilled, want: whole("fault.internal"), again: "done"},
+		"neither to the deletion":         {edit: gone, delete: errKilled, want: whole("fault.internal"), again: "done"},
+		"somebody deleted one part of it": {removed: 1, want: []string{"done"}, again: "fault.gone"},
+		"somebody deleted all of it":      {removed: 2, want: []string{"done"}, again: "fault.gone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
+				h := replacer(t)
+				h.p.Set(bottest.Hooks{Max: 20})
+				h.say("ann", "/draw a fox in the snow, a hen in the rain")
+				h.settle()
+				all := h.p.Messages("lobby")
+				for _, m := range all[:c.removed] {
+					h.p.Remove(m.ID)
+				}
+				h.p.Set(bottest.Hooks{Sure: true, Before: func(_ context.Context, what string, out bot.Outgoing) error {
+					switch {
+					case what == "edit" && out.Text.Plain == "removed":
+						return c.edit
+					case what == "delete":
+						return c.delete
+					}
+					return nil
+				}})
+				h.press(all[len(all)-1], "ann", "Delete", community.Everyone)
+				h.want(c.want...)
+				h.p.Set(bottest.Hooks{Sure: true})
+				h.press(all[len(all)-1], "ann", "Delete", community.Everyone)
+				if got := h.texts(); got[len(got)-1] != c.again {
+					t.Errorf("pressed again: %q", got)
+				}
+			})
+		})
+	}
+}
+
+// A press's handle opens what the bot itself may not see: Replace hands it on.
+func TestReplaceUsesThePressThatFoundTheAnswer(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
+		h := replacer(t)
+		h.say("ann", "/draw a fox")
+		h.settle()
+		m := h.p.Messages("lobby")[0]
+		err := h.p.Emit(t.Context(), bot.Event{
+			Kind: bot.ActionPressed, Chat: h.p.Chat("lobby"), User: h.p.User("ann"), Name: "ann", Message: m.ID, Action: m.Buttons[0].ID, Handle: "token",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.settle()
+		h.want("removed", "done")
+		if got := h.p.Messages("lobby")[0].Handle; got != "token" {
+			t.Errorf("changed with the handle %q", got)
+		}
+	})
+}
+
 // A moderator who deleted a growing answer saw it posted again, whole.
 func TestDeletedGrowingAnswerStaysAway(t *testing.T) {
 	faketime.Test(t, func(t *testing.T) {

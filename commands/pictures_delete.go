@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"potluck/bot"
-	"potluck/community"
 	"potluck/fault"
 )
 
@@ -30,10 +29,8 @@ func (h House) removeAsk(ctx context.Context, in *bot.Invocation, a bot.Action) 
 
 // elsewhere is what the buttons below a private question carry: the picture's own action, and where the picture stands.
 type elsewhere struct {
-	Picture json.RawMessage     `json:"picture"`
-	Request string              `json:"request"`
-	Chat    community.ChatID    `json:"chat"`
-	Message community.MessageID `json:"message"`
+	Picture json.RawMessage `json:"picture"`
+	bot.Standing
 }
 
 // removeAskAside asks who pressed alone: the others see the picture meanwhile.
@@ -42,7 +39,8 @@ func (h House) removeAskAside(ctx context.Context, in *bot.Invocation, a bot.Act
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(elsewhere{Picture: a.Data, Request: a.Request, Chat: in.Request.Chat.ID, Message: in.Request.Source})
+	q := in.Request
+	data, err := json.Marshal(elsewhere{a.Data, bot.Standing{Request: a.Request, Chat: q.Chat.ID, Message: q.Source, Handle: q.Handle}})
 	if err != nil {
 		return fmt.Errorf("carry where a picture stands: %w", err)
 	}
@@ -52,17 +50,25 @@ func (h House) removeAskAside(ctx context.Context, in *bot.Invocation, a bot.Act
 	}})
 }
 
-// removeThere takes pictures away that stand elsewhere than the question: out of the album, out of their chat, where all see by whom.
+// removeThere takes pictures away that stand elsewhere than the question: out of their chat, where all see by whom, and then out of the album. What nobody
+// could take out of the chat stays in the album, too, and who asked hears that.
 func (h House) removeThere(ctx context.Context, in *bot.Invocation, a bot.Action) error {
 	there, p, err := elsewhereOf(a)
 	if err != nil {
 		return err
 	}
-	if err := h.removeKept(p); err != nil {
+	removed := small(in.Say("picture.removed", "name", in.Request.Name))
+	err = in.Replace(ctx, there.Standing, removed)
+	if fault.Has(err, fault.Forbidden) {
+		if untold := in.Reply.Final(ctx, bot.Reply{Text: in.Say("picture.stuck", "n", len(p.Names))}); untold != nil {
+			return untold
+		}
+		return err // for the log: the bot lacks a right
+	}
+	if err != nil {
 		return err
 	}
-	removed := small(in.Say("picture.removed", "name", in.Request.Name))
-	if err := in.Replace(ctx, there.Request, there.Chat, there.Message, removed); err != nil && !fault.Has(err, fault.Gone) {
+	if err := h.removeKept(p); err != nil {
 		return err
 	}
 	return in.Reply.Final(ctx, bot.Reply{Text: removed})

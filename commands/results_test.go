@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -530,6 +531,63 @@ func TestDeleteOfAPictureAsksAside(t *testing.T) {
 	st.pressAs(m, "rita", "Info", community.Everyone)
 	if got := st.final().Text.Plain; !strings.HasPrefix(got, "That is no longer there.") {
 		t.Errorf("a button of what was removed: %s", got)
+	}
+}
+
+// "Removed" is said only when nobody sees the picture any more. A message that cannot be edited is deleted; where the bot may do neither, who pressed hears
+// what to do, and the picture stays as it was: in the chat, with its buttons, and in the album.
+func TestRemovedIsSaidOnlyOfWhatIsGone(t *testing.T) {
+	gone, lacking := error(fault.New(fault.Gone)), error(fault.New(fault.Forbidden, "role", ""))
+	for name, c := range map[string]struct {
+		edit, delete error
+		told         string
+		stays        bool
+	}{
+		"it stands, but cannot be edited": {gone, nil, "Removed by rita.", false},
+		"nor deleted":                     {gone, lacking, "I could not take the picture away: I can neither change nor delete that message. Press “Delete”", true},
+		"the bot lacks every right":       {lacking, lacking, "I could not take the picture away", true},
+		"the platform does not answer":    {errors.New("502"), nil, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := openStudio(t)
+			m := st.say("/imagine a fox --seed 7")
+			st.platform.Set(bottest.Hooks{
+				Whisper: func() bool { return true },
+				Before: func(_ context.Context, what string, o bot.Outgoing) error {
+					switch {
+					case what == "edit" && o.Only == "" && strings.HasPrefix(o.Text.Plain, "Removed by"):
+						return c.edit
+					case what == "delete":
+						return c.delete
+					}
+					return nil
+				},
+			})
+			st.pressAs(m, "rita", "Delete", community.Everyone)
+			q := st.final()
+			st.pressAs(q, "rita", "Delete", community.Everyone)
+			if c.told == "" {
+				if told := st.final(); !strings.HasPrefix(told.Text.Plain, "Something went wrong") || told.Only == "" {
+					t.Errorf("told: %s", shown(told))
+				}
+			} else if told := st.changed(q, c.told); len(told.Buttons) != 0 || told.Only == "" {
+				t.Errorf("told: %s", shown(told))
+			}
+			i := slices.IndexFunc(st.platform.Messages(""), func(one bottest.Message) bool { return one.ID == m.ID })
+			f, err := st.album.Open(m.Pictures[0].Name)
+			if err == nil {
+				f.Close()
+			}
+			if (i >= 0) != c.stays || (err == nil) != c.stays {
+				t.Fatalf("it stands at %d of what all see, and the album says %v", i, err)
+			}
+			if c.stays {
+				st.pressAs(m, "rita", "Delete", community.Everyone)
+				if again := st.final(); again.Text.Plain != "Delete this picture for good?" {
+					t.Errorf("once more: %s", shown(again))
+				}
+			}
+		})
 	}
 }
 

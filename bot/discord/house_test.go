@@ -2,6 +2,7 @@ package discord_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +15,6 @@ import (
 	"potluck/bot/bottest"
 	"potluck/bot/discord"
 	"potluck/bot/discord/fakediscord"
-	"potluck/community"
 	"potluck/faketime"
 	"potluck/fault"
 	"potluck/storage"
@@ -69,11 +69,18 @@ func openHouse(t *testing.T, s *fakediscord.Server, path string) *house {
 		}}, {Name: "remove", InPlace: true, Aside: "remove_aside", Run: func(ctx context.Context, in *bot.Invocation, _ bot.Action) error {
 			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("removed in place")})
 		}}, {Name: "remove_aside", Private: true, Run: func(ctx context.Context, in *bot.Invocation, a bot.Action) error {
-			data := []byte(a.Request + " " + string(in.Request.Chat.ID) + " " + string(in.Request.Source))
+			q := in.Request
+			data, err := json.Marshal(bot.Standing{Request: a.Request, Chat: q.Chat.ID, Message: q.Source, Handle: q.Handle})
+			if err != nil {
+				return err
+			}
 			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("sure?"), Buttons: []bot.NewButton{{Action: "removed", Label: bot.Plain("Yes"), Data: data}}})
 		}}, {Name: "removed", Private: true, InPlace: true, Run: func(ctx context.Context, in *bot.Invocation, a bot.Action) error {
-			there := strings.Fields(string(a.Data))
-			if err := in.Replace(ctx, there[0], community.ChatID(there[1]), community.MessageID(there[2]), bot.Plain("removed by "+in.Request.Name)); err != nil {
+			var there bot.Standing
+			if err := json.Unmarshal(a.Data, &there); err != nil {
+				return err
+			}
+			if err := in.Replace(ctx, there, bot.Plain("removed by "+in.Request.Name)); err != nil {
 				return err
 			}
 			return in.Reply.Final(ctx, bot.Reply{Text: bot.Plain("done")})
@@ -248,7 +255,7 @@ func TestButtonAsksAside(t *testing.T) {
 	}{
 		"at once":        {general, "the end", "[removed by Anna]", time.Second},
 		"a day later":    {general, "the end", "[removed by Anna]", 24 * time.Hour},
-		"several parts":  {general, strings.Repeat("and so on ", 300), "[removed by Anna]", time.Second},
+		"several parts":  {general, strings.Repeat("and so on ", 500), "[removed by Anna]", time.Second},
 		"a direct chat":  {"5" + anna, "the end", "[removed in place]", time.Second},
 		"it was deleted": {general, "the end", "[]", time.Second},
 	} {
@@ -279,6 +286,77 @@ func TestButtonAsksAside(t *testing.T) {
 				}
 				if got := fmt.Sprint(publicly(s, c.channel)); got != c.want {
 					t.Errorf("others see %s\n%s", got, h.log)
+				}
+				h.stop()
+				s.Close()
+			})
+		})
+	}
+}
+
+// Delete below an answer asks aside and changes the message then: by the first press's token in a public channel that the bot itself cannot see, as long
+// as that lives. What cannot be edited is deleted. Where the bot may do neither, who pressed is told, and may press once more.
+func TestButtonAsksAsideWhereTheBotMayNotEdit(t *testing.T) {
+	unseen := func(s *fakediscord.Server) {
+		s.ChangeChannel(general, func(c *fakediscord.Channel) {
+			c.Overwrites = []fakediscord.Overwrite{{ID: "100", Type: 1, Deny: fakediscord.ViewChannel}}
+		})
+	}
+	refused := func(code int) func(*fakediscord.Server) {
+		return func(s *fakediscord.Server) {
+			s.Before(func(q fakediscord.Request) *fakediscord.Answer {
+				if q.Method != "PATCH" || q.Body["content"] != "removed by Anna" {
+					return nil
+				}
+				return &fakediscord.Answer{Status: 400, Body: fmt.Sprintf(`{"code":%d,"message":"not any more"}`, code)}
+			})
+		}
+	}
+	for name, c := range map[string]struct {
+		lacks      func(*fakediscord.Server)
+		after      time.Duration // until the question is answered
+		told, want string
+	}{
+		"it cannot see the channel":             {unseen, time.Second, "done", "[removed by Anna]"},
+		"and the first press is too long ago":   {unseen, 20 * time.Minute, "fault.forbidden role=", "[the end]"},
+		"the thread was archived":               {refused(50083), time.Second, "done", "[]"},
+		"the message was edited too often":      {refused(30046), time.Second, "done", "[]"},
+		"Discord says that it is not the bot's": {refused(50005), 20 * time.Minute, "done", "[]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
+				s := world(t)
+				h := openHouse(t, s, filepath.Join(t.TempDir(), "potluck.db"))
+				c.lacks(s)
+				s.Use(fakediscord.Use{Channel: general, User: anna, Command: "ask", Options: map[string]any{"question": "hi"}})
+				bottest.Pass(time.Second)
+				h.tale <- "the end"
+				bottest.Pass(time.Second)
+				press := func(m fakediscord.Message, button int) fakediscord.Message {
+					t.Helper()
+					token := s.Use(fakediscord.Use{Channel: general, User: anna, Message: m.ID, Button: m.Buttons()[button].CustomID})
+					bottest.Pass(2 * time.Second)
+					later := s.Seen(token).Later
+					if len(later) == 0 {
+						return fakediscord.Message{}
+					}
+					return *later[0]
+				}
+				answer := s.FromBot(general, anna)[0]
+				asked := press(answer, 1)
+				bottest.Pass(c.after)
+				told := press(asked, 0)
+				if told.ID == "" { // in the place of the question
+					told = s.FromBot(general, anna)[len(s.FromBot(general, anna))-1]
+				}
+				if got := fmt.Sprint(publicly(s, general)); got != c.want || told.Content != c.told || told.Only != anna {
+					t.Errorf("others see %s; told %+v\n%s", got, told, h.log)
+				}
+				if c.told != "done" {
+					press(press(answer, 1), 0)
+					if got := fmt.Sprint(publicly(s, general)); got != "[removed by Anna]" {
+						t.Errorf("once more: others see %s\n%s", got, h.log)
+					}
 				}
 				h.stop()
 				s.Close()
