@@ -345,6 +345,7 @@ func TestFaultsReadWell(t *testing.T) {
 		{fault.LanguageUnsure, nil},
 		{fault.Forbidden, []any{"role", community.Admin}},
 		{fault.Forbidden, []any{"role", community.Operator}},
+		{fault.Forbidden, []any{"role", ""}},
 		{fault.NotYours, []any{"what", "ask_again"}},
 		{fault.NotYours, []any{"what", "stop"}},
 		{fault.Gone, nil},

@@ -23,7 +23,7 @@ const (
 	UnknownLang    Code = "unknown_language" // value
 	SameLanguage   Code = "same_language"    // language
 	LanguageUnsure Code = "language_unsure"  // (none): the source language could not be told, ask for from:
-	Forbidden      Code = "forbidden"        // role
+	Forbidden      Code = "forbidden"        // role (empty: it is the bot that lacks a right)
 	NotYours       Code = "not_yours"        // (none): the button or job belongs to somebody else
 	Gone           Code = "gone"             // command (may be empty): a button or message that no longer exists
 	Blocked        Code = "blocked"          // (none): a safety rule refused the request; which one is never told
