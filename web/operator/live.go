@@ -253,31 +253,11 @@ func (v *View) machines(ctx context.Context, now time.Time, n *nowView) error {
 	if err != nil {
 		return err
 	}
-	day, _, err := v.history.read(ctx, spans["day"], now)
+	work, err := v.workOfDay(ctx, now)
 	if err != nil {
 		return err
 	}
-	work := map[int64]Group{}
-	for _, e := range day {
-		for _, g := range e.Groups {
-			sum := work[g.Worker]
-			sum.Jobs, sum.Seconds, sum.Paid = sum.Jobs+g.Jobs, sum.Seconds+g.Seconds, sum.Paid+g.Paid
-			work[g.Worker] = sum
-		}
-	}
-	n.States, n.Workers, n.Pauses = map[string]int{}, []workerView{}, v.config.Pause != nil
-	here := map[int64]bool{}
-	for _, live := range v.config.Pool.Overview().Workers {
-		here[live.ID] = true
-		n.Workers = append(n.Workers, describeLive(live))
-	}
-	for _, gone := range linked {
-		if !here[gone.ID] {
-			wv := describe(gone)
-			wv.State, wv.Since = offline, ms(gone.Seen)
-			n.Workers = append(n.Workers, wv)
-		}
-	}
+	n.States, n.Workers, n.Pauses = map[string]int{}, listed(v.config.Pool.Overview().Workers, linked), v.config.Pause != nil
 	for i := range n.Workers {
 		wv := &n.Workers[i]
 		n.States[wv.State]++
@@ -293,11 +273,45 @@ func (v *View) machines(ctx context.Context, now time.Time, n *nowView) error {
 	return nil
 }
 
+// workOfDay sums up what each worker did within a day, by its number.
+func (v *View) workOfDay(ctx context.Context, now time.Time) (map[int64]Group, error) {
+	day, _, err := v.history.read(ctx, spans["day"], now)
+	if err != nil {
+		return nil, err
+	}
+	work := map[int64]Group{}
+	for _, e := range day {
+		for _, g := range e.Groups {
+			sum := work[g.Worker]
+			sum.Jobs, sum.Seconds, sum.Paid = sum.Jobs+g.Jobs, sum.Seconds+g.Seconds, sum.Paid+g.Paid
+			work[g.Worker] = sum
+		}
+	}
+	return work, nil
+}
+
+// listed describes the workers that are here, then the linked ones that are not.
+func listed(here []workers.WorkerView, linked []workers.Worker) []workerView {
+	all, known := []workerView{}, map[int64]bool{}
+	for _, live := range here {
+		known[live.ID] = true
+		all = append(all, describeLive(live))
+	}
+	for _, gone := range linked {
+		if !known[gone.ID] {
+			wv := describe(gone)
+			wv.State, wv.Since = offline, ms(gone.Seen)
+			all = append(all, wv)
+		}
+	}
+	return all
+}
+
 // describe tells what is known of a worker, whether it is here or not. Earned holds the owner's number until that is looked up.
 func describe(w workers.Worker) workerView {
 	wv := workerView{
-		ID: w.ID, Name: shown(w.Name), Owner: shown(w.OwnerName), Operator: w.Operator, Share: w.Share, Halted: !w.Paused.IsZero(), OS: shown(w.Hardware.OS + "/" + w.Hardware.Arch),
-		CPUs: w.Hardware.CPUs, RAM: w.Hardware.RAMMB, Jobs: []int64{}, GPUs: []gpuView{}, Offers: []offerView{}, Vouched: map[string]string{},
+		ID: w.ID, Name: shown(w.Name), Owner: shown(w.OwnerName), Operator: w.Operator, Share: w.Share, Halted: !w.Paused.IsZero(),
+		OS: shown(w.Hardware.OS + "/" + w.Hardware.Arch), CPUs: w.Hardware.CPUs, RAM: w.Hardware.RAMMB, Jobs: []int64{}, GPUs: []gpuView{}, Offers: []offerView{}, Vouched: map[string]string{},
 		Earned: ledger.Amount(w.Owner),
 	}
 	for c, class := range w.Vouched {
