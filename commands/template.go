@@ -129,29 +129,23 @@ func (p *reader) span(border string, kind bot.SpanKind, inPlural bool) (node, er
 
 func (p *reader) placeholder() (node, error) {
 	p.rest = p.rest[1:]
-	i := strings.IndexAny(p.rest, ",}")
-	if i < 0 {
-		return node{}, fmt.Errorf("no closing }")
+	place, closed, err := p.word()
+	if err != nil {
+		return node{}, err
 	}
-	n := node{place: strings.TrimSpace(p.rest[:i])}
+	n := node{place: place}
 	if n.place == "" || strings.Trim(n.place, "abcdefghijklmnopqrstuvwxyz_") != "" {
 		return node{}, fmt.Errorf("bad name of a place %q", n.place)
 	}
-	closed := p.rest[i] == '}'
-	p.rest = p.rest[i+1:]
 	if closed {
 		return n, nil
 	}
-	i = strings.IndexAny(p.rest, ",}")
-	if i < 0 {
-		return node{}, fmt.Errorf("no closing }")
+	if n.as, closed, err = p.word(); err != nil {
+		return node{}, err
 	}
-	n.as = strings.TrimSpace(p.rest[:i])
 	if !formats[n.as] {
 		return node{}, fmt.Errorf("unknown format %q", n.as)
 	}
-	closed = p.rest[i] == '}'
-	p.rest = p.rest[i+1:]
 	branches := n.as == "plural" || n.as == "ordinal" || n.as == "select"
 	if closed == branches {
 		return node{}, fmt.Errorf("cases of {%s, %s}", n.place, n.as)
@@ -159,6 +153,25 @@ func (p *reader) placeholder() (node, error) {
 	if closed {
 		return n, nil
 	}
+	if err := p.branches(&n); err != nil {
+		return node{}, err
+	}
+	return n, nil
+}
+
+// word reads a part of a place up to its comma, or to what closes the place.
+func (p *reader) word() (word string, closed bool, err error) {
+	i := strings.IndexAny(p.rest, ",}")
+	if i < 0 {
+		return "", false, fmt.Errorf("no closing }")
+	}
+	word, closed = strings.TrimSpace(p.rest[:i]), p.rest[i] == '}'
+	p.rest = p.rest[i+1:]
+	return word, closed, nil
+}
+
+// branches reads the cases of a place and what closes it.
+func (p *reader) branches(n *node) error {
 	for {
 		p.rest = strings.TrimLeft(p.rest, " \n")
 		if strings.HasPrefix(p.rest, "}") {
@@ -167,20 +180,20 @@ func (p *reader) placeholder() (node, error) {
 		}
 		name, after, ok := strings.Cut(p.rest, "{")
 		if !ok {
-			return node{}, fmt.Errorf("no cases of {%s}", n.place)
+			return fmt.Errorf("no cases of {%s}", n.place)
 		}
 		p.rest = after
 		nodes, err := p.nodes("}", n.as != "select")
 		if err != nil {
-			return node{}, err
+			return err
 		}
 		p.rest = p.rest[1:]
 		n.cases = append(n.cases, branch{strings.TrimSpace(name), nodes})
 	}
 	if _, ok := n.branch("other"); !ok {
-		return node{}, fmt.Errorf("{%s} has no case other", n.place)
+		return fmt.Errorf("{%s} has no case other", n.place)
 	}
-	return n, nil
+	return nil
 }
 
 func (n node) branch(name string) ([]node, bool) {
