@@ -65,7 +65,9 @@ var sumInvariants = []invariant{
 	{"I1", `SELECT 'transaction ' || transaction_id || ' sums to ' || sum(amount) FROM postings GROUP BY transaction_id HAVING sum(amount) != 0`},
 	{"I1", `SELECT 'transaction ' || x.id || ' has no postings' FROM transactions x WHERE NOT EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = x.id)`},
 	{"I2", `SELECT 'all postings sum to ' || total FROM (SELECT sum(amount) AS total FROM postings) WHERE total != 0`},
-	{"I1", `SELECT DISTINCT 'postings of transaction ' || transaction_id || ', which is not there' FROM postings p WHERE NOT EXISTS (SELECT 1 FROM transactions x WHERE x.id = p.transaction_id)`},
+	{"I1", `
+		SELECT DISTINCT 'postings of transaction ' || transaction_id || ', which is not there' FROM postings p
+		WHERE NOT EXISTS (SELECT 1 FROM transactions x WHERE x.id = p.transaction_id)`},
 }
 
 // invariants are queries that return one text for each breach. ?1 is the time by which holds are judged, less holdGrace.
@@ -110,13 +112,16 @@ var invariants = []invariant{
 		CROSS JOIN accounts a ON a.id = p.account AND a.kind = 'escrow'
 		WHERE x.kind = 'settle' AND (p.amount > j.held OR p.amount != json_extract(j.bill, '$.paid'))`},
 	{"I7", `
-		SELECT 'job ' || id || ' has a bill of ' || json_extract(bill, '$.paid') || ' paid and ' || json_extract(bill, '$.returned') || ' returned for ' || held || ' held' FROM jobs
+		SELECT 'job ' || id || ' has a bill of ' || json_extract(bill, '$.paid') || ' paid and ' || json_extract(bill, '$.returned') || ' returned for '
+			|| held || ' held' FROM jobs
 		WHERE bill IS NOT NULL AND (json_extract(bill, '$.held') != held OR json_extract(bill, '$.paid') + json_extract(bill, '$.returned') != held)`},
 	{"I10", `
 		SELECT 'member ' || m.id || ' joined member ' || m.joined || ' and has ' || a.balance || ' to spend'
 		FROM members m JOIN accounts a ON a.kind = 'spend' AND a.owner = CAST(m.id AS TEXT)
 		WHERE m.joined IS NOT NULL AND a.balance != 0`},
-	{"I10", `SELECT 'member ' || m.id || ' joined member ' || m.joined || ', who joined another' FROM members m JOIN members p ON p.id = m.joined WHERE p.joined IS NOT NULL`},
+	{"I10", `
+		SELECT 'member ' || m.id || ' joined member ' || m.joined || ', who joined another' FROM members m JOIN members p ON p.id = m.joined
+		WHERE p.joined IS NOT NULL`},
 	{"I10", `
 		SELECT 'identity or worker of member ' || m.id || ', who joined member ' || m.joined
 		FROM members m WHERE m.joined IS NOT NULL AND

@@ -76,8 +76,9 @@ func (p *People) Trace(ctx context.Context, m community.MemberID) (t Trace, err 
 }
 
 // Forget erases a member: texts, turns, requests, buttons, identities, name. The ledger's postings stay and point to a member without a name, whose
-// credits (also those that are released later) go to the pool of heir. Blocks stay, see People.Alias. Machines that are still linked stay linked, without a name to show. The
-// member's jobs must have ended before; one that has not loses its text when it does. Nobody is member afterwards: whoever comes back is new.
+// credits (also those that are released later) go to the pool of heir. Blocks stay, see People.Alias. Machines that are still linked stay linked, without
+// a name to show. The member's jobs must have ended before; one that has not loses its text when it does. Nobody is member afterwards: whoever comes
+// back is new.
 //
 // fault.Gone, and nobody is erased, when the member's identities are others than those that were shown: they may be somebody else's, too, by now.
 func (p *People) Forget(ctx context.Context, m community.MemberID, shown []community.UserID, heir community.CommunityID, now time.Time) (f Forgotten, err error) {
@@ -125,8 +126,8 @@ func (p *People) Forget(ctx context.Context, m community.MemberID, shown []commu
 	return f, err
 }
 
-// forgetting are the statements that erase a member, whose id is ?1, and who joined that one, as of ?2 and for the heir ?3. A private chat's id names the person it is with: it
-// goes, too.
+// forgetting are the statements that erase a member, whose id is ?1, and who joined that one, as of ?2 and for the heir ?3. A private chat's id names
+// the person it is with: it goes, too.
 var forgetting = []string{
 	`UPDATE page_messages SET deleted = 1, body_sealed = NULL WHERE user IN (SELECT id FROM identities WHERE member = ?1) AND NOT deleted`,
 	`UPDATE page_messages SET user = 'page:forgotten', author = '' WHERE user IN (SELECT id FROM identities WHERE member = ?1)`,

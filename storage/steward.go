@@ -67,7 +67,9 @@ func (s *Jobs) Record(ctx context.Context, worker int64, since time.Time, errors
 	}
 	from := max(ms(since), linked)
 	r = workers.Record{Since: at(from), Kinds: make(map[protocol.Kind]int), Faults: make(map[workers.Outcome]int)}
-	rows, err := snapshot.QueryContext(ctx, `SELECT kind, count(*), coalesce(sum(json_extract(bill, '$.paid')), 0) FROM jobs WHERE ended_ms >= ? AND worker = ? GROUP BY kind`, from, worker)
+	rows, err := snapshot.QueryContext(ctx, `
+		SELECT kind, count(*), coalesce(sum(json_extract(bill, '$.paid')), 0) FROM jobs
+		WHERE ended_ms >= ? AND worker = ? GROUP BY kind`, from, worker)
 	err = each(rows, err, func(rows *sql.Rows) error {
 		var kind protocol.Kind
 		var n int

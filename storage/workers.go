@@ -84,7 +84,8 @@ func (s *Jobs) Enrol(ctx context.Context, codeHash [32]byte, key []byte, hw prot
 			expires int64
 		)
 		err := t.row(`DELETE FROM join_codes WHERE hash = ? RETURNING owner, name, share, expires_ms`, codeHash[:]).Scan(&owner, &name, &share, &expires)
-		if errors.Is(err, sql.ErrNoRows) || err == nil && (expires <= ms(now) || expires > ms(now.Add(protocol.JoinLifetime+time.Minute))) { // or made in the future: the clock was set back
+		late, early := expires <= ms(now), expires > ms(now.Add(protocol.JoinLifetime+time.Minute)) // made in the future: the clock was set back
+		if errors.Is(err, sql.ErrNoRows) || err == nil && (late || early) {
 			return workers.ErrBadCode
 		}
 		if err != nil {
