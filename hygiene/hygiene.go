@@ -145,7 +145,8 @@ func firstRun(text string, period, n int) int {
 	return -1
 }
 
-var invites = regexp.MustCompile(`(?i)(?:https?://)?(?:www\.|ptb\.|canary\.)?(?:discord(?:app)?\.com/+invite|discord\.gg|discord\.me|dsc\.gg|t\.me/+\+|t\.me/+joinchat|telegram\.(?:me|dog)/+(?:\+|joinchat))/*[\w\-+]*|tg:/*(?:join|resolve)\?\S*`)
+var invites = regexp.MustCompile(`(?i)(?:https?://)?(?:www\.|ptb\.|canary\.)?(?:discord(?:app)?\.com/+invite|discord\.gg|discord\.me|dsc\.gg|` +
+	`t\.me/+\+|t\.me/+joinchat|telegram\.(?:me|dog)/+(?:\+|joinchat))/*[\w\-+]*|tg:/*(?:join|resolve)\?\S*`)
 
 // uninviting removes invites to other communities. The pattern is slow and a draft comes up to 20 times a second (workers.Pool.Do), so it is tried only
 // where one may stand.

@@ -193,8 +193,9 @@ var (
 	fileEnding = regexp.MustCompile(`\.(gguf|ggml|safetensors|ckpt|pth?|bin|onnx|llamafile)$`)
 	signs      = regexp.MustCompile(`[^a-z0-9.+]+`)
 	// quantisation is one ending that says how weights are packed, not which they are.
-	quantisation = regexp.MustCompile(`[-.](i?q\d(-(k|0|1|xxs|xs|s|m|l|nl))*|ud|(b?f|fp|bf)\d{1,2}(-e\dm\d)?|fp8-scaled|int\d|w\da\d+|\d-?bits?|awq|gptq|exl\d|mlx|mxfp4|nf4|gguf|ggml|latest|pruned|emaonly)$`)
-	tuning       = regexp.MustCompile(`-(instruct|it|chat|qat|hf)(-|$)`)
+	quantisation = regexp.MustCompile(`[-.](i?q\d(-(k|0|1|xxs|xs|s|m|l|nl))*|ud|(b?f|fp|bf)\d{1,2}(-e\dm\d)?|` +
+		`fp8-scaled|int\d|w\da\d+|\d-?bits?|awq|gptq|exl\d|mlx|mxfp4|nf4|gguf|ggml|latest|pruned|emaonly)$`)
+	tuning = regexp.MustCompile(`-(instruct|it|chat|qat|hf)(-|$)`)
 )
 
 // normalise is run until nothing changes, so that it is idempotent also where cutting to maxName uncovers another ending.

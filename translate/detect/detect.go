@@ -139,7 +139,8 @@ func settling(c rune) string {
 }
 
 var (
-	noise = regexp.MustCompile("(?s)```.*?(?:```|$)|`[^`\n]+`|(?i:[a-z][a-z0-9+.-]{1,15}://\\S+|www\\.\\S+)|\\S+@\\S+\\.\\S+|<[^<>\\s]{1,64}>|[@#/]\\w[\\w-]*|:\\w{2,40}:|\\{[^{}\n]{0,64}\\}|%\\w")
+	noise = regexp.MustCompile("(?s)```.*?(?:```|$)|`[^`\n]+`|" +
+		"(?i:[a-z][a-z0-9+.-]{1,15}://\\S+|www\\.\\S+)|\\S+@\\S+\\.\\S+|<[^<>\\s]{1,64}>|[@#/]\\w[\\w-]*|:\\w{2,40}:|\\{[^{}\n]{0,64}\\}|%\\w")
 	// slang is written alike in many languages.
 	slang = words(`ok okay okey okk k kk lol lmao rofl xd xdd gg ggwp wp gl hf glhf brb afk omg wtf np ty thx tx pls plz nvm imo idk irl btw fyi
 		gz gratz nice cool hi hey hello bye yo sup bro wow hm hmm hmmm uh eh ah oh ups oops noob pro bot admin mod spam ping pong lag afaik asap rip ez n1 +1 test`)
