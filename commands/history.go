@@ -80,5 +80,6 @@ func (h House) entryText(ctx context.Context, in *bot.Invocation, e ledger.Entry
 	if amount < 0 {
 		amount = -amount
 	}
-	return in.Say("history.entry", "at", e.At, "what", string(e.Kind), "amount", amount, "minus", e.Amount < 0, "job", e.Job, "kind", e.Work, "with", with, "reason", e.Reason)
+	return in.Say("history.entry", "at", e.At, "what", string(e.Kind), "amount", amount, "minus", e.Amount < 0,
+		"job", e.Job, "kind", e.Work, "with", with, "reason", e.Reason)
 }

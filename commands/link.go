@@ -62,7 +62,9 @@ func (h House) linkActions() []bot.ActionHandler {
 		{Name: actionLinkAgree, Private: true, Command: "link", Run: h.linkAgreed},
 		{Name: actionLinkJoin, Private: true, Command: "link", Run: h.linkJoined},
 		{Name: actionLinkRefuse, Private: true, Command: "link", Run: h.linkRefused},
-		{Name: actionUnlinkList, Private: true, InPlace: true, Command: "unlink", Run: func(ctx context.Context, in *bot.Invocation, _ bot.Action) error { return h.connected(ctx, in) }},
+		{Name: actionUnlinkList, Private: true, InPlace: true, Command: "unlink", Run: func(ctx context.Context, in *bot.Invocation, _ bot.Action) error {
+			return h.connected(ctx, in)
+		}},
 		{Name: actionUnlinkAsk, Private: true, InPlace: true, Command: "unlink", Run: h.unlinkAsk},
 		{Name: actionUnlink, Private: true, InPlace: true, Command: "unlink", Run: h.unlinkConfirmed},
 	}
@@ -92,7 +94,10 @@ func (h House) linkAsked(ctx context.Context, in *bot.Invocation) error {
 		case community.LinkTyped:
 			return bot.Reply{Text: in.Say("link.typed", other...), Buttons: cancelButton(in, l)}
 		default:
-			return bot.Reply{Text: joined("\n\n", in.Say("link.confirm", other...), in.Say("link.means"), in.Say("link.care")), Buttons: linkButtons(in, l, actionLinkJoin, in.Say("button.link_join"))}
+			return bot.Reply{
+				Text:    joined("\n\n", in.Say("link.confirm", other...), in.Say("link.means"), in.Say("link.care")),
+				Buttons: linkButtons(in, l, actionLinkJoin, in.Say("button.link_join")),
+			}
 		}
 	})
 }

@@ -399,7 +399,8 @@ func limitsText(say bot.Say, w workers.Worker, now time.Time) bot.Text {
 	}
 	lines := []bot.Text{say("worker.limit_kinds", "n", len(kinds), "kinds", kinds), say("worker.limit_jobs", "n", l.PerDay, "today", w.Today, "zone", zoneOf(l))}
 	if l.From != l.Until {
-		lines = append(lines, say("worker.limit_hours", "from", clock(l.From), "until", clock(l.Until), "zone", zoneOf(l), "open", l.Within(now), "now", l.In(now).Format("15:04")))
+		lines = append(lines, say("worker.limit_hours", "from", clock(l.From), "until", clock(l.Until), "zone", zoneOf(l),
+			"open", l.Within(now), "now", l.In(now).Format("15:04")))
 	}
 	return joined("\n", lines...)
 }

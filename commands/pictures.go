@@ -164,7 +164,8 @@ func pictureButtons(say bot.Say, p painting, reviewed bool) []bot.NewButton {
 		data, _ := json.Marshal(variation{Options: p.Options, Name: p.Names[i], Model: p.Model, Seed: p.Seed + int64(i), Width: p.Width, Height: p.Height})
 		row = append(row, mine(bot.NewButton{Action: actionVary, Label: say("button.vary", "n", n), Data: data}))
 	}
-	info, edit := mine(bot.NewButton{Action: actionInfo, Label: say("button.info"), Data: all}), mine(bot.NewButton{Action: actionEdit, Label: say("button.edit"), Data: all})
+	info := mine(bot.NewButton{Action: actionInfo, Label: say("button.info"), Data: all})
+	edit := mine(bot.NewButton{Action: actionEdit, Label: say("button.edit"), Data: all})
 	info.Everyone, edit.Everyone = !reviewed, !reviewed
 	row = append(row, info, edit, mine(bot.NewButton{Action: actionDelete, Label: say("button.delete"), Style: bot.Danger, Data: all}))
 	if p.Covered && !reviewed {
@@ -206,8 +207,8 @@ func (h House) retry(ctx context.Context, in *bot.Invocation, a bot.Action) erro
 
 // passing are the failures that another try may not meet.
 var passing = map[fault.Code]bool{
-	fault.NoWorker: true, fault.NoModel: true, fault.NoPair: true, fault.NoPrivateWorker: true, fault.NoFit: true, fault.NoCredit: true, fault.Expired: true, fault.WorkerFailed: true,
-	fault.BadResult: true, fault.Cancelled: true, fault.Erased: true, fault.Storage: true, fault.Internal: true,
+	fault.NoWorker: true, fault.NoModel: true, fault.NoPair: true, fault.NoPrivateWorker: true, fault.NoFit: true, fault.NoCredit: true,
+	fault.Expired: true, fault.WorkerFailed: true, fault.BadResult: true, fault.Cancelled: true, fault.Erased: true, fault.Storage: true, fault.Internal: true,
 }
 
 // tryAgain is the way on from a failure: the button again, unless the same would fail the same way.

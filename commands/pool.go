@@ -87,7 +87,8 @@ func poolLine(in *bot.Invocation, w workers.WorkerView) bot.Text {
 			kinds = append(kinds, in.Say("help.kind", "kind", k).Plain)
 		}
 	}
-	return in.Say("pool.machine", "name", creditTo(in.Say, w.ShownName, w.OwnerName), "id", w.ID, "gpu", gpu, "state", state, "class", class, "n", len(kinds), "kinds", kinds)
+	return in.Say("pool.machine", "name", creditTo(in.Say, w.ShownName, w.OwnerName), "id", w.ID, "gpu", gpu,
+		"state", state, "class", class, "n", len(kinds), "kinds", kinds)
 }
 
 func poolModels(say bot.Say, o workers.Overview) bot.Text {
@@ -129,7 +130,8 @@ func waitsText(say bot.Say, w workers.Waits) bot.Text {
 	if len(w.Waited) == 0 {
 		return say("pool.no_waits")
 	}
-	return say("pool.waits", "n", len(w.Waited), "half", percentile(w.Waited, 50), "most", percentile(w.Waited, 95), "done_half", percentile(w.Took, 50), "done_most", percentile(w.Took, 95))
+	return say("pool.waits", "n", len(w.Waited), "half", percentile(w.Waited, 50), "most", percentile(w.Waited, 95),
+		"done_half", percentile(w.Took, 50), "done_most", percentile(w.Took, 95))
 }
 
 // percentile is the value below or at which p percent of the values are.

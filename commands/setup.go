@@ -286,4 +286,7 @@ func (h House) objection(ctx context.Context, chat community.Chat, m community.M
 }
 
 // counted are the requests that a daily limit counts.
-var counted = []string{"ask", "imagine", "translate", reactionTranslate, actionRetryFlag, listenerReply, actionAskAgain, actionAskContinue, actionDrawAgain, actionRedraw, actionVary}
+var counted = []string{
+	"ask", "imagine", "translate", reactionTranslate, actionRetryFlag, listenerReply,
+	actionAskAgain, actionAskContinue, actionDrawAgain, actionRedraw, actionVary,
+}
