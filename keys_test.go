@@ -115,7 +115,8 @@ func TestAnOlderDatabaseRemembersTheServerFromItsNextStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	environ := []string{"POTLUCK_HTTP_ADDR=127.0.0.1:0", "POTLUCK_DATA_DIR=" + data}
-	serveHere(t, environ[1])
+	first, _ := serveHere(t, environ[1])
+	first.stop()
 	write(t, filepath.Join(data, "server.key"), strings.Repeat("k", 32))
 	refuses(t, 1, environ, []string{"serve"}, "linked to another server.key", "every worker must be linked anew")
 }
