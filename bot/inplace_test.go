@@ -10,6 +10,7 @@ import (
 	"potluck/bot/bottest"
 	"potluck/community"
 	"potluck/faketime"
+	"potluck/fault"
 )
 
 // painter is a chat with /draw, whose message has the button Delete, and Show once it is deleted.
@@ -98,6 +99,28 @@ func TestInPlaceOfADeletedMessageShowsNothing(t *testing.T) {
 		if got := h.m.states(); len(got) != 1 || got[bot.Delivered] != 2 {
 			t.Errorf("states %v", got)
 		}
+	})
+}
+
+// A message that stands but cannot be edited any more went on showing what "removed" was told of: it is deleted, as soon as the platform does that, before
+// the new one comes.
+func TestInPlaceOfWhatCannotBeEditedDeletesIt(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
+		broken, tries := false, 0
+		h := painter(t, &broken)
+		h.say("ann", "/draw a fox")
+		h.settle()
+		h.p.Set(bottest.Hooks{Before: func(_ context.Context, call string, _ bot.Outgoing) error {
+			if call == "edit" {
+				return fault.New(fault.Gone)
+			}
+			if tries++; call == "delete" && tries == 1 {
+				return errors.New("502")
+			}
+			return nil
+		}})
+		h.press(h.p.Messages("lobby")[0], "ann", "Delete", community.Everyone)
+		h.want("removed by ann")
 	})
 }
 

@@ -97,6 +97,9 @@ func (r *Responder) edit(ctx context.Context, out Outgoing) error {
 	case errors.Is(err, ErrDeleted):
 		r.deleted()
 	case fault.Has(err, fault.Gone):
+		if r.inPlace && out.Final {
+			r.clearPlace(ctx)
+		}
 		r.parts, r.doubtful = nil, r.rerun
 		r.sends++
 	}
@@ -108,6 +111,13 @@ func (r *Responder) edit(ctx context.Context, out Outgoing) error {
 		return r.keep(ctx, parts)
 	}
 	return nil
+}
+
+// clearPlace deletes the answer that a final was to take the place of and that cannot be edited any more: what is sent anew may say that it is gone.
+func (r *Responder) clearPlace(ctx context.Context) {
+	if err := TakeAway(ctx, func() error { return r.platform.Delete(ctx, r.request.Chat.ID, r.parts) }); err != nil && ctx.Err() == nil {
+		r.router.log.Warn("take away an answer that cannot be changed", "chat", r.request.Chat.ID, "command", r.request.Command, "err", err)
+	}
 }
 
 // keep remembers which messages are the reply. The parts are used even if saving fails: a final edits them and saves again.
