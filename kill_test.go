@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -116,6 +117,30 @@ const (
 	question = "/ask why is the sky blue?"
 	middle   = "What arrived here"
 )
+
+// settled waits until the bot has noted that every answer was delivered: one that was only shown is worked out again after a kill.
+func (k *kitchen) settled() {
+	k.t.Helper()
+	again := time.NewTicker(30 * time.Millisecond)
+	defer again.Stop()
+	for begun := time.Now(); ; <-again.C {
+		res, err := k.guest.client.Get("http://" + k.addr + "/metrics")
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		said, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		if strings.Contains(string(said), "potluck_requests_unfinished 0\n") {
+			return
+		}
+		if time.Since(begun) > patience {
+			k.t.Fatalf("some request is never delivered:\n%s", said)
+		}
+	}
+}
 
 // close stops the bot gently, after which nothing more can come, and has the ledger audited.
 func (k *kitchen) close() {
