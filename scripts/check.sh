@@ -38,6 +38,6 @@ step 'simulated worlds'
 $GO test ./workers -run '^TestSimulation$' -count=1 -seeds 150
 
 step 'tests under the race detector'
-$GO test -race -timeout 20m ./...
+$GO test -race -timeout 40m ./...
 
 step 'done'
