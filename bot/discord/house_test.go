@@ -302,13 +302,13 @@ func TestButtonAsksAsideWhereTheBotMayNotEdit(t *testing.T) {
 			c.Overwrites = []fakediscord.Overwrite{{ID: "100", Type: 1, Deny: fakediscord.ViewChannel}}
 		})
 	}
-	refused := func(code int) func(*fakediscord.Server) {
+	refused := func(code, status int) func(*fakediscord.Server) {
 		return func(s *fakediscord.Server) {
 			s.Before(func(q fakediscord.Request) *fakediscord.Answer {
 				if q.Method != "PATCH" || q.Body["content"] != "removed by Anna" {
 					return nil
 				}
-				return &fakediscord.Answer{Status: 400, Body: fmt.Sprintf(`{"code":%d,"message":"not any more"}`, code)}
+				return &fakediscord.Answer{Status: status, Body: fmt.Sprintf(`{"code":%d,"message":"not any more"}`, code)}
 			})
 		}
 	}
@@ -319,9 +319,9 @@ func TestButtonAsksAsideWhereTheBotMayNotEdit(t *testing.T) {
 	}{
 		"it cannot see the channel":             {unseen, time.Second, "done", "[removed by Anna]"},
 		"and the first press is too long ago":   {unseen, 20 * time.Minute, "fault.forbidden role=", "[the end]"},
-		"the thread was archived":               {refused(50083), time.Second, "done", "[]"},
-		"the message was edited too often":      {refused(30046), time.Second, "done", "[]"},
-		"Discord says that it is not the bot's": {refused(50005), 20 * time.Minute, "done", "[]"},
+		"the thread was archived":               {refused(50083, 400), time.Second, "done", "[]"},
+		"the message was edited too often":      {refused(30046, 429), time.Second, "done", "[]"},
+		"Discord says that it is not the bot's": {refused(50005, 400), 20 * time.Minute, "done", "[]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			faketime.Test(t, func(t *testing.T) {

@@ -187,8 +187,11 @@ func (l *limiter) plain(res *http.Response, answer []byte) *http.Response {
 			res.Header.Del(name)
 		}
 	}
-	if res.StatusCode == http.StatusBadGateway {
+	switch res.StatusCode {
+	case http.StatusBadGateway:
 		res.StatusCode = http.StatusServiceUnavailable // for this one discordgo would lock its own bucket again
+	case http.StatusTooManyRequests: // no limit, see tooOldToEdit; of a limit discordgo would keep the code to itself
+		res.StatusCode = http.StatusBadRequest
 	}
 	res.Body = io.NopCloser(bytes.NewReader(answer))
 	return res
@@ -280,6 +283,9 @@ func (l *limiter) leave(r route, res *http.Response, answer []byte) (wait time.D
 		if scope != "shared" {
 			l.invalid = append(l.invalid, now)
 		}
+		if tooOldToEdit(answer) {
+			return 0, false
+		}
 		global := false
 		if wait, global = retryAfter(res.Header, answer); global || scope == "global" {
 			scope, l.pause = "global", later(l.pause, now.Add(wait))
@@ -314,6 +320,15 @@ func (b *bucket) learn(h http.Header, now time.Time) {
 		b.remaining = min(b.remaining, left)
 	}
 	b.known, b.limit, b.reset, b.window = true, limit, reset, max(b.window, in)
+}
+
+// tooOldToEdit tells a 429 that is about one message from one that ends by waiting: it was sent more than an hour ago and edited too often since, and
+// Discord names no time, or one of 0.2 s again and again (https://github.com/discord-net/Discord.Net/issues/2375).
+func tooOldToEdit(answer []byte) bool {
+	var body struct {
+		Code int `json:"code"`
+	}
+	return json.Unmarshal(answer, &body) == nil && body.Code == codeOldMessageEdits
 }
 
 // retryAfter reads how long a 429 lasts; Cloudflare's come as HTML and hold for everything.
