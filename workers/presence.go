@@ -24,13 +24,15 @@ func (p *Pool) arrive(in arrival, now time.Time) {
 	for _, l := range fresh {
 		p.assign(w, l, now)
 	}
-	for _, l := range gone {
-		if l.restored {
-			p.attemptOver(l, OutcomeRestart, blameless, false, now)
-		} else {
-			p.attemptOver(l, OutcomeLost, failed, l.accepted, now)
+	p.sched.breakdown(w.ID, func() {
+		for _, l := range gone {
+			if l.restored {
+				p.attemptOver(l, OutcomeRestart, blameless, false, now)
+			} else {
+				p.attemptOver(l, OutcomeLost, failed, l.accepted, now)
+			}
 		}
-	}
+	})
 	paused := in.hello.Paused
 	p.sched.change(w.ID, now, func(n *node) { n.paused = paused })
 	p.changed(w, now) // at once, unless it was here a moment ago
@@ -225,11 +227,13 @@ func (p *Pool) gone(w *presence, now time.Time) {
 	}
 	p.sched.change(w.ID, now, func(n *node) { n.away = true })
 	_, revoked := p.revoked[w.ID]
-	for _, l := range inOrder(w.leases) {
-		if l.job.phase != settling && l.durable {
-			p.attemptOver(l, OutcomeLost, failed, l.accepted && !revoked, now)
+	p.sched.breakdown(w.ID, func() {
+		for _, l := range inOrder(w.leases) {
+			if l.job.phase != settling && l.durable {
+				p.attemptOver(l, OutcomeLost, failed, l.accepted && !revoked, now)
+			}
 		}
-	}
+	})
 	p.sched.leave(w.ID, now)
 	p.seen(w)
 }

@@ -73,6 +73,7 @@ type node struct {
 	draining bool
 	rules    rules
 	troubles map[speedKey]*trouble
+	broken   map[*trouble]bool // those that a breakdown has counted for already, while it is booked; else nil
 
 	matches     []match
 	seen, epoch int

@@ -75,9 +75,8 @@ func TestSwitchedOffWhileItsProbationIsSettled(t *testing.T) {
 		c.ok()
 		h.connect(chatsOnly(1)).alive()
 		defer h.close()
-		c = b.do(patient("r3"))
-		h.done(h.take().Lease, protocol.Done{Text: "an answer"})
-		c.ok()
+		h.answers(func(a protocol.Assign) { h.done(a.Lease, protocol.Done{Text: "an answer"}) })
+		b.do(patient("r3")).ok()
 	})
 }
 

@@ -162,8 +162,8 @@ func (s *scheduler) blame(w *node, o *offer, v verdict, now time.Time) {
 	if t := w.troubled(speedKey{w.id, o.Kind, o.canonical}, now); v == crowded {
 		t.crowd(now)
 	} else {
-		t.fault(s.cfg.FaultsInRow, &s.cfg, now)
-		w.troubled(speedKey{w.id, o.Kind, anyModel}, now).fault(kindFaults*s.cfg.FaultsInRow, &s.cfg, now)
+		w.fault(t, s.cfg.FaultsInRow, &s.cfg, now)
+		w.fault(w.troubled(speedKey{w.id, o.Kind, anyModel}, now), kindFaults*s.cfg.FaultsInRow, &s.cfg, now)
 	}
 	s.changed(w)
 	s.fill(w, now)
@@ -183,6 +183,28 @@ func (w *node) troubled(key speedKey, now time.Time) *trouble {
 	}
 	t.last = now
 	return t
+}
+
+// breakdown has whatever f blames a worker for count as one fault of each model and of its kind: it lost all of it at one blow.
+func (s *scheduler) breakdown(worker int64, f func()) {
+	w := s.nodes[worker]
+	if w == nil {
+		f()
+		return
+	}
+	w.broken = map[*trouble]bool{}
+	f()
+	w.broken = nil
+}
+
+func (w *node) fault(t *trouble, most int, cfg *schedulerConfig, now time.Time) {
+	if w.broken[t] {
+		return
+	}
+	if w.broken != nil {
+		w.broken[t] = true
+	}
+	t.fault(most, cfg, now)
 }
 
 func (t *trouble) fault(most int, cfg *schedulerConfig, now time.Time) {

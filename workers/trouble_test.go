@@ -111,6 +111,58 @@ func TestProbationEndsWhenTheWorkerLeaves(t *testing.T) {
 	}
 }
 
+// Eight answers were under way when the only machine was started anew: eight faults in a row. It rested for ten minutes, and everybody's time was over.
+func TestOneBreakdownIsOneFault(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(9, func(w *Worker) { w.Operator = true }).connect(chatsOnly(8)).alive()
+		var calls []*call
+		for n := range 8 {
+			calls = append(calls, b.do(patient(fmt.Sprint("r", n))))
+			h.take()
+		}
+		h.close()
+		<-time.After(time.Second)
+		h.connect(chatsOnly(8)).alive()
+		defer h.close()
+		h.answers(func(a protocol.Assign) { h.done(a.Lease, protocol.Done{Text: "an answer"}) })
+		began := time.Now()
+		for _, c := range calls {
+			c.ok()
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("their answers came after %v", took)
+		}
+	})
+}
+
+// A worker that loses all its jobs again and again rests, however many those are at a time; each model and the kind count by themselves.
+func TestBreakdownsInARow(t *testing.T) {
+	s := testScheduler()
+	s.connect(Worker{ID: 1, Owner: 9, Operator: true}, []*offer{chatOffer("m", true), chatOffer("n", true)}, 8, false, start)
+	w := s.nodes[1]
+	for n := range 3 {
+		var ids []int64
+		for id := range int64(8) {
+			ids = append(ids, int64(n*8)+id+1)
+			s.submit(chatJob(ids[id], "a", 1, []string{"m", "n"}[id%2]), 1, start)
+		}
+		s.take()
+		s.breakdown(1, func() {
+			for _, id := range ids {
+				s.end(id, failed, start)
+			}
+		})
+		for _, id := range ids {
+			s.drop(id, start)
+		}
+		for _, o := range w.offers {
+			if model, kind := w.trouble(o); model.inRow != n+1 || kind.inRow != n+1 || model.resting() != (n == 2) {
+				t.Errorf("after %d breakdowns %s has %d faults, its kind %d, resting %v", n+1, o.canonical, model.inRow, kind.inRow, model.resting())
+			}
+		}
+	}
+}
+
 // The troubles of workers that left while they rested were kept until the program ended.
 func TestTroublesOfWhoLeftAreForgotten(t *testing.T) {
 	s := testScheduler()
