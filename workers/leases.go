@@ -179,17 +179,19 @@ func (p *Pool) forget(l *lease) {
 }
 
 // object takes a worker's word that a job cannot be done. The first owner who says so may be wrong or lying: somebody else's worker is asked, and when that
-// one does the job, the first is blamed. The word of a second owner ends it, and so does the first when nobody else is here. larger says that a worker with
-// more context is here, who is asked in any case.
-func (p *Pool) object(l *lease, why *fault.Error, larger bool, now time.Time) {
+// one does the job, the first is blamed. The word of a second owner ends it, and so does the first when nobody else is here. When a job is called too long
+// and a worker with more context is here, that one is asked in any case.
+func (p *Pool) object(l *lease, why *fault.Error, now time.Time) {
 	j := l.job
+	long := why.Code == fault.NoFit
+	larger := long && p.sched.larger(j.ID)
 	w := p.present[l.Worker]
 	if w == nil {
 		p.attemptOver(l, OutcomeRequest, declined, false, now)
 		return
 	}
 	second := slices.ContainsFunc(j.objections, func(o objection) bool { return o.owner != w.Owner })
-	j.objections = append(j.objections, objection{l.Worker, w.Owner, l.offer})
+	j.objections = append(j.objections, objection{l.Worker, w.Owner, l.offer, long})
 	j.refused = why
 	if larger {
 		p.attemptOver(l, OutcomeRequest, declined, false, now)
@@ -200,6 +202,11 @@ func (p *Pool) object(l *lease, why *fault.Error, larger bool, now time.Time) {
 		return
 	}
 	p.attemptOver(l, OutcomeRequest, declined, false, now)
+}
+
+// excused tells whether an objection is no lie although the job was done: by an offer (nil: nobody knows which) with a larger context than it is too long for.
+func (o *objection) excused(by *offer) bool {
+	return o.long && by != nil && o.offer != nil && o.offer.Context > 0 && (by.Context == 0 || by.Context > o.offer.Context)
 }
 
 // maxUncounted is how often a job may be refused or not begun at all: each time is a row in the store, and none counts against MaxAttempts.

@@ -104,6 +104,7 @@ type objection struct {
 	worker int64
 	owner  community.MemberID
 	offer  *offer
+	long   bool // it only said that the job is too long for its context
 }
 
 // waiter is one call of Do.

@@ -332,15 +332,15 @@ func (p *Pool) hearError(l *lease, e protocol.Error, now time.Time) {
 	case protocol.FaultOverload:
 		p.attemptOver(l, OutcomeOverload, crowded, false, now)
 	case protocol.FaultRequest:
-		p.object(l, fault.New(fault.EngineRefused, "kind", j.Kind), false, now)
+		p.object(l, fault.New(fault.EngineRefused, "kind", j.Kind), now)
 	case protocol.FaultBlocked:
-		p.object(l, fault.New(fault.Blocked), false, now)
+		p.object(l, fault.New(fault.Blocked), now)
 	case protocol.FaultTooLong:
 		size := 0
 		if l.offer != nil {
 			size = l.offer.Context
 		}
-		p.object(l, fault.New(fault.NoFit, "what", "context", "max", size), p.sched.larger(j.ID), now)
+		p.object(l, fault.New(fault.NoFit, "what", "context", "max", size), now)
 	default:
 		p.attemptOver(l, OutcomeEngine, failed, true, now)
 	}

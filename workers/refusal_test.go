@@ -42,6 +42,36 @@ func TestOneWorkerCannotFailEverything(t *testing.T) {
 	}
 }
 
+// Whoever said rightly that a question is too long for its context was blamed when a worker with a larger one answered it, and rested after three.
+func TestSmallContextIsNoFault(t *testing.T) {
+	for whose, faults := range map[string]int{protocol.FaultTooLong: 0, protocol.FaultRequest: 1} {
+		inBubble(t, func(t *testing.T, b *bed) {
+			with := func(tokens int, loaded bool) func(*protocol.Hello) {
+				return func(f *protocol.Hello) {
+					f.Offers = f.Offers[:1]
+					f.Offers[0].Context, f.Offers[0].Loaded = tokens, loaded
+				}
+			}
+			small := b.decided().enlist(8).connect(with(4096, true)).alive()
+			defer small.close()
+			large := b.enlist(9).connect(with(32768, false)).alive()
+			defer large.close()
+			c := b.do(patient("r1"))
+			small.fail(small.take().Lease, whose)
+			large.done(large.take().Lease, protocol.Done{Text: "an answer"})
+			c.ok()
+			if err := b.pool.ask(t.Context(), func(time.Time) {
+				w := b.pool.sched.nodes[small.welcome.Worker]
+				if n := b.pool.sched.faults(w, w.offers[0]); n != faults {
+					t.Errorf("%s: %d faults in a row, want %d", whose, n, faults)
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 func TestTwoOwnersWordIsEnough(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		var hands []*hand

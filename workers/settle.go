@@ -191,7 +191,7 @@ func (p *Pool) settled(l *lease, res Result, speed Speed, err error, took time.D
 			p.measured(speed)
 		}
 		for _, o := range j.objections {
-			if o.worker != l.Worker {
+			if o.worker != l.Worker && !o.excused(l.offer) {
 				p.sched.contradicted(o.worker, o.offer, now)
 			}
 		}
