@@ -50,7 +50,7 @@ func (p *Pool) patience(l *lease) (first, gap time.Duration) {
 		reading := p.rates.Price(l.offer.canonical, ledger.Work{Kind: string(l.job.Kind), InTokens: l.job.Work.InTokens}).Seconds
 		return max(p.cfg.FirstToken, seconds(min(2*reading/rate, p.cfg.LeaseMax.Seconds()))) + p.loading(l.offer), p.cfg.TextGap
 	}
-	whole := l.Deadline.Sub(l.Started)
+	whole := l.Deadline.Sub(l.from)
 	gap = max(p.cfg.FirstToken, min(seconds(min(2*l.job.estimate/rate, p.cfg.LeaseMax.Seconds())), whole/2))
 	return gap + p.loading(l.offer), gap
 }
@@ -95,21 +95,60 @@ func (b *binding) received() int64 {
 }
 
 // hogs tells whether an attempt has had its share of the job's time, is not on the way to an answer as far as the server can see, and another worker
-// could do the job: there must be time left for that one. What was written can be counted; what a worker says of its progress counts nothing.
+// would begin the job now: there must be time left for that one. What was written can be counted; what a worker says of its progress counts nothing.
 func (p *Pool) hogs(l *lease, now time.Time) bool {
-	j := l.job
-	left := p.cfg.MaxAttempts - j.Attempts
-	if left < 2 || now.Before(l.review) {
+	if p.cfg.MaxAttempts-l.job.Attempts < 2 || now.Before(l.review) {
 		return false
 	}
 	if l.review.IsZero() {
-		share := max(j.deadline.Sub(l.Started)/time.Duration(left), p.enough(l))
-		if l.review = l.Started.Add(share); now.Before(l.review) {
+		if l.review = l.from.Add(p.share(l)); now.Before(l.review) {
 			return false
 		}
 	}
 	l.review = now.Add(reviewEvery)
-	return !p.keepsPace(l, now) && p.sched.elsewhere(j.ID, l.Worker)
+	l.tooSlow = !p.keepsPace(l, now) && p.sched.elsewhere(l.job.ID, l.Worker, l.job.deadline.Sub(now))
+	return l.tooSlow
+}
+
+// share is how long an attempt may take while another worker waits for the job: an equal part of what is left for each attempt. Once a job was handed over,
+// the next attempt gets most of the rest: the job may be hard, and machines that take it from each other would never finish it.
+func (p *Pool) share(l *lease) time.Duration {
+	j := l.job
+	left, enough := j.deadline.Sub(l.from), p.enough(l)
+	if _, measured := p.pace(l.Worker, l.offer); !measured {
+		enough = min(enough, left/2)
+	}
+	if len(j.handovers) > 0 {
+		return max(left*3/4, enough)
+	}
+	return max(left/time.Duration(p.cfg.MaxAttempts-j.Attempts), enough)
+}
+
+// handover is an attempt that was stopped for the sake of another worker.
+type handover struct {
+	worker int64
+	offer  *offer
+	had    time.Duration
+}
+
+// endOverdue has the job of an overdue attempt tried elsewhere. Who was at work as far as anybody knows, and only had its share of the time, is not
+// blamed before another one does the job in less.
+func (p *Pool) endOverdue(l *lease, now time.Time) {
+	v := failed
+	if l.tooSlow {
+		v = tardy
+		l.job.handovers = append(l.job.handovers, handover{l.Worker, l.offer, now.Sub(l.from)})
+	}
+	p.attemptOver(l, OutcomeExpired, v, l.accepted, now)
+}
+
+// surpass blames the workers that a done job was taken from, if the one that did it needed less time than they had.
+func (p *Pool) surpass(l *lease, now time.Time) {
+	for _, h := range l.job.handovers {
+		if h.worker != l.Worker && l.took < h.had {
+			p.sched.contradicted(h.worker, h.offer, now)
+		}
+	}
 }
 
 // keepsPace tells whether what an attempt has written so far is as much as the slowest worker that is worth waiting for would have.
@@ -118,7 +157,7 @@ func (p *Pool) keepsPace(l *lease, now time.Time) bool {
 	if j.Chat == nil {
 		return false
 	}
-	text, took := j.feed.written(l.Number), now.Sub(l.Started)-p.loading(l.offer)
+	text, took := j.feed.written(l.Number), now.Sub(l.from)-p.loading(l.offer)
 	return text != "" && p.rates.Price(l.offer.canonical, measure(&j.Job, text, text)).Seconds >= unmeasured*took.Seconds()
 }
 
@@ -135,17 +174,23 @@ func (p *Pool) outOfTime(j *job, now time.Time) {
 
 // wasted tells whether an attempt had time enough, for which it can show nothing.
 func (p *Pool) wasted(l *lease, now time.Time) bool {
-	if l.since.IsZero() || l.restored { // nobody knows what it did while the bot was down
+	if l.since.IsZero() {
 		return false
 	}
-	return now.Sub(l.Started) >= p.enough(l) && !p.keepsPace(l, now)
+	enough := p.enough(l)
+	sign, _ := l.job.feed.signs(l.Number)
+	if rate, measured := p.pace(l.Worker, l.offer); !measured && !sign.IsZero() { // at work, and slow perhaps
+		enough = max(enough, min(seconds(l.job.estimate/rate), l.job.Wait/time.Duration(p.cfg.MaxAttempts))+p.loading(l.offer))
+	}
+	return now.Sub(l.from) >= enough && !p.keepsPace(l, now)
 }
 
-// enough is the time that an attempt gets in any case: LeaseMin, or twice what it should take where the worker was measured, and what loading takes.
+// enough is the time that an attempt gets in any case: twice what it should take, on the reference card where the worker was never measured, and what
+// loading takes; at least LeaseMin.
 func (p *Pool) enough(l *lease) time.Duration {
-	d := p.cfg.LeaseMin
-	if rate, measured := p.pace(l.Worker, l.offer); measured {
-		d = max(d, seconds(min(2*l.job.estimate/rate, p.cfg.LeaseMax.Seconds())))
+	rate, measured := p.pace(l.Worker, l.offer)
+	if !measured {
+		rate = 1
 	}
-	return d + p.loading(l.offer)
+	return max(p.cfg.LeaseMin, seconds(min(2*l.job.estimate/rate, p.cfg.LeaseMax.Seconds()))) + p.loading(l.offer)
 }

@@ -29,6 +29,7 @@ func (p *Pool) perform(now time.Time) {
 			Lease: newLease(), Job: j.ID, Number: j.number, Worker: a.worker, Engine: a.offer.Engine, Model: a.offer.Model,
 			Started: now, Deadline: now.Add(p.leaseTime(j, a.worker, a.offer)),
 		}}
+		l.from = now
 		l.first, l.gap = p.patience(l)
 		j.phase, j.lease = leasing, l
 		p.leases[l.Lease] = l

@@ -96,6 +96,7 @@ type job struct {
 	// objections are what workers said who called it impossible; refused is why the last one declined it.
 	objections []objection
 	refused    *fault.Error
+	handovers  []handover
 	uncounted  int // attempts of this run that ended before they began: refused, busy, never accepted
 }
 
@@ -127,12 +128,14 @@ type lease struct {
 	sent     bool
 	accepted bool
 	restored bool
-	heard    bool // its last event has come, and is to be acknowledged
+	heard    bool      // its last event has come, and is to be acknowledged
+	from     time.Time // when its time begins: Started, or when it was adopted after a restart
 	// since is when the assign went out, the worker accepted, or came back with it: from then on it may show nothing for first, and later for gap.
 	since      time.Time
 	first, gap time.Duration
 	received   int64     // bytes of its pictures, when it was last silent for so long
 	review     time.Time // when it is looked at whether it leaves time for others; zero until its share is known
+	tooSlow    bool      // it had its share, and another worker would begin the job
 	done       *protocol.Done
 	took       time.Duration
 }
@@ -506,7 +509,7 @@ func (p *Pool) tick(now time.Time) {
 		case !j.deadline.After(now):
 			p.outOfTime(j, now)
 		case j.phase == running:
-			p.attemptOver(j.lease, OutcomeExpired, failed, j.lease.accepted, now)
+			p.endOverdue(j.lease, now)
 		case j.phase == pausing:
 			p.queue(j, now)
 		}

@@ -130,6 +130,9 @@ func (p *Pool) adopt(w *presence, l *lease, now time.Time) {
 	l.sent, l.accepted, l.since = true, true, now
 	if delete(p.restored, l.Lease); l.restored { // it is at work: it may go on as long as its lease
 		l.job.deadline = later(l.job.deadline, l.Deadline)
+		if l.from.IsZero() { // how long the bot was down is nobody's time
+			l.from = now
+		}
 	}
 	if l.offer == nil {
 		l.offer = p.offerOf(w, l)

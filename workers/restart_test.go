@@ -76,6 +76,32 @@ func TestDowntimeIsNotPartOfAJobsWait(t *testing.T) {
 	})
 }
 
+// The result of an attempt that went on while the bot was down was thrown away, and its worker blamed, when another worker was there.
+func TestDowntimeIsNobodysTimeWithTwoWorkers(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(9).connect(chatsOnly(1)).alive()
+		c := b.do(patient("r1"))
+		a := h.take()
+		<-time.After(5 * time.Second)
+		b.end()
+		h.close()
+		<-c.out
+		<-time.After(9 * time.Minute) // of the ten that it may take
+		b.begin()
+		other := b.enlist(8).connect(chatsOnly(1)).alive()
+		defer other.close()
+		<-time.After(5 * time.Second)
+		h.connect(chatsOnly(1), func(hello *protocol.Hello) { hello.Running = []protocol.Running{{Lease: a.Lease, Attempt: 1}} }).alive()
+		defer h.close()
+		c = b.do(patient("r1"))
+		<-time.After(3 * time.Second) // its last words are on the way
+		h.done(a.Lease, protocol.Done{Text: "x"})
+		if res := c.ok(); res.Worker != h.welcome.Worker {
+			t.Errorf("answered by %d", res.Worker)
+		}
+	})
+}
+
 func TestCancelRequestEndsAllItsJobs(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		h := b.decided().enlist(9).connect()

@@ -195,6 +195,7 @@ func (p *Pool) settled(l *lease, res Result, speed Speed, err error, took time.D
 				p.sched.contradicted(o.worker, o.offer, now)
 			}
 		}
+		p.surpass(l, now)
 		p.sched.settled(j.ID, res.Bill.Seconds, now)
 		p.forget(l)
 		p.acknowledge(l)

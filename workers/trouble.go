@@ -33,6 +33,7 @@ const (
 	blameless verdict = iota // not the worker's doing, it may have the job again
 	declined                 // it will not do this job
 	crowded                  // busy after all: rests for a moment
+	tardy                    // had its share of the time; whether that is its fault, another worker has to show
 	failed                   // its fault
 )
 
@@ -287,10 +288,43 @@ func (s *scheduler) others(id int64, owner community.MemberID) bool {
 	return e != nil && s.willing(&e.need, e.barred, e.community, func(w *node) bool { return w.owner != owner })
 }
 
-// elsewhere tells whether another worker that is here could do a running job.
-func (s *scheduler) elsewhere(id, worker int64) bool {
-	e := s.jobs[id]
-	return e != nil && s.willing(&e.need, e.barred, e.community, func(w *node) bool { return w.id != worker && !w.away })
+// elsewhere tells whether a running job would be begun at once by another worker that is known for no less than its own, and could end it in the time that
+// is left, as far as anybody knows. A demonstration is no reason to stop what is real.
+func (s *scheduler) elsewhere(id, worker int64, left time.Duration) bool {
+	e, own := s.jobs[id], s.nodes[worker]
+	if e == nil || own == nil || e.offer == nil {
+		return false
+	}
+	barred := map[int64]bool{worker: false}
+	maps.Copy(barred, e.barred)
+	g := &group{need: e.need, barred: barred, byID: map[community.CommunityID]*slot[*flow]{e.community: nil}, realCap: -1}
+	rank, _ := e.offer.quality(&e.need)
+	known, novice := s.standing(own, e.offer), false
+	for _, w := range s.nodes {
+		if !w.usable() || w.free() <= 0 || !w.admits(g.class, e.community) {
+			continue
+		}
+		o, demo := s.best(w, g)
+		if o == nil || demo && rank > 0 || s.standing(w, o) < known || s.measured(w, o) && e.cost/s.rate(w, o) > left.Seconds() {
+			continue
+		}
+		if s.proven(w, g.kind) {
+			return true
+		}
+		novice = true
+	}
+	return novice && !s.hasProven(g) // who would be kept from it then
+}
+
+// standing orders workers by what they are known for: jobs of an offer's kind that were done, and lately faults.
+func (s *scheduler) standing(w *node, o *offer) (n int) {
+	if s.proven(w, o.Kind) {
+		n++
+	}
+	if s.faults(w, o) > 0 {
+		n--
+	}
+	return n
 }
 
 // willing tells whether some live worker that may be asked could do a need and is not barred from it for good.
