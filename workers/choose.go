@@ -137,12 +137,12 @@ func (s *scheduler) choose(w *node, now time.Time) (*entry, *offer) {
 			skip = e.group
 		}
 	}
-	slack := s.cfg.Affinity * s.cfg.LoadTime.Seconds()
+	slack, full := s.cfg.Affinity*s.cfg.LoadTime.Seconds(), s.fullOf(w)
 	var best candidate
 	for _, loaded := range [2]bool{true, false} { // loaded first: then most of the others need no look
 		for i := range w.matches {
 			m := &w.matches[i]
-			if m.offer.Loaded != loaded || m.g.queued == 0 || m.demo && s.hasReal(m.g) {
+			if m.offer.Loaded != loaded || m.g.queued == 0 || full[placeOf(m.g.kind)] && len(w.vouched) == 0 || m.demo && s.hasReal(m.g) {
 				continue
 			}
 			c := candidate{offer: m.offer}
@@ -193,7 +193,7 @@ func (a *candidate) before(b *candidate) bool {
 // head finds the job of a group that comes first among those whose community lets the worker see them; c.job stays nil when there is none.
 func (s *scheduler) head(w *node, g *group, c *candidate) {
 	var f *flow
-	if g.class == Public || w.operator {
+	if w.operator || g.class == Public && !s.full(w, g.kind) {
 		f = first(g.flows, func(f *flow) *client { return f.client })
 	} else {
 		for c := range w.vouched {
@@ -231,6 +231,9 @@ func (s *scheduler) dispatch(e *entry, w *node, o *offer, now time.Time) {
 	s.unqueue(e)
 	e.node, e.last, e.offer = w, w.id, o
 	w.running++
+	if w.lend(e); s.full(w, e.need.kind) {
+		w.ticket = 0
+	}
 	s.probe(e)
 	// What a member's own machine does costs nobody else anything.
 	if e.member == 0 || e.member != w.owner {
@@ -258,8 +261,9 @@ func (s *scheduler) rest(w *node) {
 	}
 	s.tie++
 	w.ticket = s.tie
+	full := s.fullOf(w)
 	for i, o := range w.offers {
-		if s.resting(w, o) {
+		if s.resting(w, o) || full[placeOf(o.Kind)] && len(w.vouched) == 0 {
 			continue
 		}
 		k := s.merit(w, o)
@@ -327,10 +331,7 @@ func (s *scheduler) idleFor(e *entry) (*node, *offer) {
 		found = s.idlest(e, operators, nil)
 		found = s.idlest(e, string(e.community), found)
 	}
-	if found == nil {
-		return nil, nil
-	}
-	if e.member != 0 && found.value.node.owner != e.member {
+	if e.member != 0 && (found == nil || found.value.node.owner != e.member) { // an own machine that is full for others stands in no heap
 		idle := func(w *node) bool {
 			return w.ticket != 0 && w.usable() && w.free() > 0 && w.admits(g.class, e.community)
 		}
@@ -339,6 +340,9 @@ func (s *scheduler) idleFor(e *entry) (*node, *offer) {
 				return w, o
 			}
 		}
+	}
+	if found == nil {
+		return nil, nil
 	}
 	return found.value.node, found.value.offer()
 }
@@ -380,6 +384,9 @@ func (s *scheduler) serves(t ticket, e *entry) bool {
 	}
 	o := t.offer()
 	if !o.suits(&g.need) || s.resting(w, o) || s.keptFrom(w, g) {
+		return false
+	}
+	if s.full(w, g.kind) && !w.spares(e) {
 		return false
 	}
 	rank, _ := o.quality(&g.need)

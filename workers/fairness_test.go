@@ -289,8 +289,8 @@ func revokeAtWork(t *testing.T, moment time.Duration, late, idle *atomic.Int64) 
 	})
 }
 
-// Whatever happens, the scheduler gives no worker more than its slots or what it may not see, leaves nobody idle who could work, and in the
-// end every job is done.
+// Whatever happens, the scheduler gives no worker more than its slots, more than one beyond what it has done, or what it may not see, leaves nobody idle who
+// could work, and in the end every job is done.
 func TestSchedulerKeepsItsRules(t *testing.T) {
 	operations := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -298,13 +298,29 @@ func TestSchedulerKeepsItsRules(t *testing.T) {
 		now := start
 		jobs, queued, running := map[int64]*Job{}, map[int64]bool{}, map[int64]int64{}
 		machines, offers := map[int64]Worker{}, map[int64][]*offer{}
-		slots := map[int64]int{}
+		slots, did := map[int64]int{}, map[int64]int{}
 		var id int64
+		// A worker that is neither the operator's, nor vouched for where the job comes from, nor the asker's own has one job more than it has done.
+		stranger := func(w, job int64) bool {
+			m := machines[w]
+			return !m.Operator && m.Vouched[jobs[job].Community] == "" && m.Owner != jobs[job].Member
+		}
+		others := func(w int64) (n int) {
+			for j, at := range running {
+				if at == w && jobs[j].Member != machines[w].Owner {
+					n++
+				}
+			}
+			return n
+		}
 		settle := func() {
 			operations++
 			for _, a := range s.take() {
 				if !queued[a.job] {
 					t.Fatalf("job %d was given out and is not queued", a.job)
+				}
+				if stranger(a.worker, a.job) && others(a.worker) > did[a.worker] {
+					t.Fatalf("worker %d has done %d jobs and got job %d beside %d", a.worker, did[a.worker], a.job, others(a.worker))
 				}
 				delete(queued, a.job)
 				running[a.job] = a.worker
@@ -325,6 +341,9 @@ func TestSchedulerKeepsItsRules(t *testing.T) {
 					continue
 				}
 				for j := range queued {
+					if stranger(w, j) && others(w) > did[w] {
+						continue
+					}
 					n := needOf(jobs[j])
 					for _, o := range offers[w] {
 						if o.suits(&n) && node.admits(jobs[j].Class, jobs[j].Community) && len(s.jobs[j].barred) == 0 && !s.resting(node, o) {
@@ -348,6 +367,9 @@ func TestSchedulerKeepsItsRules(t *testing.T) {
 		models := []string{"a", "b", "c"}
 		connect := func(w int64) {
 			row := Worker{ID: w, Owner: community.MemberID(w % 3), Operator: w%2 == 0}
+			if w == 5 {
+				row.Vouched = map[community.CommunityID]Class{"a": Community}
+			}
 			machines[w] = row
 			offers[w] = []*offer{chatOffer(models[w%3], true), chatOffer(models[(w+1)%3], false)}
 			if s.nodes[w] == nil {
@@ -366,6 +388,7 @@ func TestSchedulerKeepsItsRules(t *testing.T) {
 			},
 			"done": func(t *rapid.T) {
 				if j := pick("job", running); j != 0 {
+					did[running[j]]++
 					delete(running, j)
 					s.settled(j, rapid.Float64Range(0.1, 50).Draw(t, "seconds"), now)
 					settle()
@@ -422,7 +445,8 @@ func TestSchedulerKeepsItsRules(t *testing.T) {
 			now = now.Add(time.Minute)
 			s.tick(now)
 			settle()
-			for j := range running {
+			for j, w := range running {
+				did[w]++
 				delete(running, j)
 				s.settled(j, 1, now)
 				settle()

@@ -92,6 +92,7 @@ type entry struct {
 	need      need
 	barred    map[int64]bool
 	node      *node  // whose slot it takes
+	lent      bool   // that slot is not its asker's own
 	last      int64  // the worker of the last attempt
 	offer     *offer // of the last attempt; nil until an adopted one's worker is there
 	// Written by ranks.
@@ -123,7 +124,7 @@ func (s *scheduler) enqueue(e *entry, now time.Time) {
 		switch {
 		case w.free() <= 0:
 			w.ticket = 0
-		case w.ticket == 0: // it is on probation with this one, and may do others
+		case w.ticket == 0: // it may have nothing more of this kind or model for now, and may do others
 			s.fill(w, now)
 		}
 	}

@@ -209,8 +209,9 @@ func (s *scheduler) capacity(e *entry) (total float64, slots int) {
 			continue
 		}
 		if o, _ := s.best(w, g); o != nil {
-			total += s.rate(w, o) * float64(w.slots)
-			slots += w.slots
+			n := s.share(w, g.kind)
+			total += s.rate(w, o) * float64(n)
+			slots += n
 		}
 	}
 	g.capacities[asker] = capacity{total, slots}

@@ -2,23 +2,104 @@ package workers
 
 import "potluck/workers/protocol"
 
-// provedKey names what a worker has shown that it can do.
-type provedKey struct {
-	worker int64
-	kind   protocol.Kind
+// record counts the jobs that a worker has done, by kind: what it has shown that it can do. It outlives its connections.
+type record [3]int
+
+// placeOf is a kind's place where each has one.
+func placeOf(kind protocol.Kind) int {
+	switch kind {
+	case protocol.Chat:
+		return 0
+	case protocol.Image:
+		return 1
+	default:
+		return 2
+	}
+}
+
+func (r record) all() int { return r[0] + r[1] + r[2] }
+
+// credit adds jobs to a worker's record.
+func (s *scheduler) credit(worker int64, kind protocol.Kind, jobs int) {
+	r := s.records[worker]
+	r[placeOf(kind)] += jobs
+	s.records[worker] = r
 }
 
 // prove notes that a worker did a job of a kind; first tells whether that is news.
 func (s *scheduler) prove(w *node, kind protocol.Kind) (first bool) {
-	key := provedKey{w.id, kind}
-	first = !s.proved[key]
-	s.proved[key] = true
+	first = s.records[w.id][placeOf(kind)] == 0
+	if s.credit(w.id, kind, 1); s.untried(w) {
+		s.caps++ // it may have more at once
+	}
 	return first
 }
 
 // proven tells whether a worker is the operator's, or did a job of the kind at some time. Who has not is a novice.
 func (s *scheduler) proven(w *node, kind protocol.Kind) bool {
-	return w.operator || s.proved[provedKey{w.id, kind}]
+	return w.operator || s.records[w.id][placeOf(kind)] > 0
+}
+
+// untried tells whether a worker has done so little that it may not have jobs in all its slots at once.
+func (s *scheduler) untried(w *node) bool {
+	return !w.operator && s.records[w.id].all() <= w.slots
+}
+
+// share is how many jobs of a kind a worker may have at once: one, and one more for each that it has done. Machines that anybody can link for nothing could
+// otherwise take what waits in one gulp, and each hold it until its first sign is overdue.
+func (s *scheduler) share(w *node, kind protocol.Kind) int {
+	if w.operator {
+		return w.slots
+	}
+	return min(w.slots, 1+s.records[w.id][placeOf(kind)])
+}
+
+// full tells whether a worker may have no other job of a kind now, although it may have free slots: it has as many as share says, or in all one more than it
+// has done. Jobs of its own owner do not count, and those of a community that vouched for the worker are not kept from it (see spares).
+func (s *scheduler) full(w *node, kind protocol.Kind) bool { return s.fullOf(w)[placeOf(kind)] }
+
+// fullOf is full of every kind.
+func (s *scheduler) fullOf(w *node) (full [3]bool) {
+	if w.operator || w.lent == (record{}) {
+		return full
+	}
+	r := s.records[w.id]
+	for i := range full {
+		full[i] = w.lent[i] > r[i] || w.lent.all() > r.all()
+	}
+	return full
+}
+
+// spares tells whether a job may go to a worker that is full.
+func (w *node) spares(e *entry) bool {
+	return e.member != 0 && e.member == w.owner || w.vouched[e.community] != ""
+}
+
+// lend books a job on a worker, so that full knows of it.
+func (w *node) lend(e *entry) {
+	if e.lent = e.member == 0 || e.member != w.owner; e.lent {
+		w.lent[placeOf(e.need.kind)]++
+	}
+}
+
+// returned takes that back, and has the worker stand among the idle ones for what it may have now.
+func (s *scheduler) returned(w *node, e *entry) {
+	if !e.lent {
+		return
+	}
+	before := s.fullOf(w)
+	e.lent = false
+	w.lent[placeOf(e.need.kind)]--
+	s.loosened(w, before)
+}
+
+// loosened tells whether a worker may have more than before; then it has to stand among the idle ones anew.
+func (s *scheduler) loosened(w *node, before [3]bool) bool {
+	if before == s.fullOf(w) {
+		return false
+	}
+	w.ticket = 0
+	return true
 }
 
 // keptFrom tells whether a worker may not have the jobs of a group: it failed that job before, or is a novice while a proven worker can do what somebody

@@ -3,6 +3,7 @@ package workers
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -100,6 +101,146 @@ func TestTwoNovicesWordIsNotEnough(t *testing.T) {
 		}
 		if asks > 6 {
 			t.Errorf("the two were asked %d times although they were disproved 3 times in a row each", asks)
+		}
+	})
+}
+
+// A machine that anybody can link for nothing claimed 64 slots, got what waited in one gulp and let each job lie until its first sign was overdue.
+func TestANewWorkerHasOneJobMoreThanItHasDone(t *testing.T) {
+	s := testScheduler()
+	ask := func(from, to int64, c community.CommunityID, m community.MemberID) {
+		for id := from; id <= to; id++ {
+			s.submit(chatJob(id, c, m, ""), 1, start)
+		}
+	}
+	ask(1, 9, "a", 1)
+	s.connect(Worker{ID: 1, Owner: 8}, []*offer{chatOffer("m", true)}, protocol.MaxSlots, false, start)
+	assigned(t, s, [2]int64{1, 1})
+	if y := s.why(2); y.Obstacle != ObstacleNew || len(y.Workers) != 1 || y.Workers[0].Obstacle != ObstacleNew {
+		t.Errorf("the second job waits because of %+v", y)
+	}
+	s.end(1, blameless, start) // a failure proves nothing
+	assigned(t, s, [2]int64{2, 1})
+	s.free(2, start) // while its result is looked at the next one may begin
+	assigned(t, s, [2]int64{3, 1})
+	s.settled(2, 1, start)
+	assigned(t, s, [2]int64{4, 1})
+	s.settled(3, 1, start)
+	assigned(t, s, [2]int64{5, 1}, [2]int64{6, 1})
+	// Somebody who comes while it is full waits, and gets the place that is next.
+	ask(20, 20, "b", 2)
+	assigned(t, s)
+	s.settled(4, 1, start)
+	assigned(t, s, [2]int64{20, 1}, [2]int64{7, 1})
+
+	// It has done no pictures, whatever it did besides: one at a time.
+	s = testScheduler()
+	s.credit(1, protocol.Chat, 40)
+	image := newOffer(protocol.Offer{Kind: protocol.Image, Engine: "comfyui", Model: "sdxl", MaxPixels: 1 << 20, MaxSteps: 50, MaxCount: 4, Loaded: true}, "sdxl")
+	s.connect(Worker{ID: 1, Owner: 8}, []*offer{image}, 8, false, start)
+	for id := range int64(3) {
+		s.submit(&Job{ID: 1 + id, Kind: protocol.Image, Image: &protocol.ImageJob{Width: 512, Height: 512, Steps: 4, Count: 1}, Origin: Origin{Class: Public, Community: "a", Member: 1, Quality: protocol.Rough}}, 1, start)
+	}
+	assigned(t, s, [2]int64{1, 1})
+}
+
+// The operator's machines, those that an admin vouched for (for what comes from there), and a machine for its own owner need no record; one of before a restart has it.
+func TestWhoIsTrustedHasAllSlotsAtOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		row    Worker
+		speeds []Speed
+		want   int
+	}{
+		"a stranger":              {Worker{ID: 1, Owner: 8}, nil, 1},
+		"the operator's":          {Worker{ID: 1, Owner: 8, Operator: true}, nil, 6},
+		"vouched for here":        {Worker{ID: 1, Owner: 8, Vouched: map[community.CommunityID]Class{"a": Community}}, nil, 6},
+		"vouched for elsewhere":   {Worker{ID: 1, Owner: 8, Vouched: map[community.CommunityID]Class{"b": Community}}, nil, 1},
+		"its owner's own jobs":    {Worker{ID: 1, Owner: 3}, nil, 6},
+		"three jobs ago":          {Worker{ID: 1, Owner: 8}, []Speed{{Worker: 1, Kind: protocol.Chat, Model: "old", Rate: 1, Jobs: 3}}, 4},
+		"many jobs with two":      {Worker{ID: 1, Owner: 8}, []Speed{{Worker: 1, Kind: protocol.Chat, Model: "old", Rate: 1, Jobs: 3}, {Worker: 1, Kind: protocol.Chat, Model: "m", Rate: 1, Jobs: 3}}, 6},
+		"another machine's merit": {Worker{ID: 1, Owner: 8}, []Speed{{Worker: 2, Kind: protocol.Chat, Model: "m", Rate: 1, Jobs: 3}}, 1},
+	} {
+		for _, early := range []bool{true, false} { // whether the jobs wait for the worker, or it for them
+			s := newScheduler(testScheduler().cfg, c.speeds)
+			connect := func() { s.connect(c.row, []*offer{chatOffer("m", true)}, 6, false, start) }
+			if !early {
+				connect()
+			}
+			for id := range int64(9) {
+				s.submit(chatJob(1+id, "a", 3, ""), 1, start)
+			}
+			if early {
+				connect()
+			}
+			if got := len(s.take()); got != c.want {
+				t.Errorf("%s (jobs first: %v): %d at once, want %d", name, early, got, c.want)
+			}
+		}
+	}
+}
+
+// In the whole pool: of a burst the stranger gets one job, everybody else's goes on, and when nobody else is there it works through what waits.
+func TestABurstIsNotForANewMachine(t *testing.T) {
+	const jobs = 20
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.decided()
+		stranger := b.enlist(8).connect(chatsOnly(protocol.MaxSlots)).alive()
+		defer stranger.close()
+		taken := 0
+		stranger.answers(func(a protocol.Assign) {
+			taken++
+			stranger.send(protocol.Accept{Lease: a.Lease}) // and nothing more
+		})
+		honest := b.enlist(9, func(w *Worker) { w.Operator = true }).connect(chatsOnly(2)).alive()
+		defer honest.close()
+		honest.answers(func(a protocol.Assign) {
+			honest.send(protocol.Accept{Lease: a.Lease})
+			<-time.After(2 * time.Second)
+			honest.done(a.Lease, protocol.Done{Text: strings.Repeat("an answer ", 10)})
+		})
+		began := time.Now()
+		var calls []*call
+		for i := range jobs {
+			calls = append(calls, b.do(patient(fmt.Sprint("r", i))))
+		}
+		for _, c := range calls {
+			c.ok()
+		}
+		if took := time.Since(began); taken > 2 || took > 2*time.Minute {
+			t.Errorf("the stranger got %d of %d jobs at a time, and they took %v", taken, jobs, took)
+		}
+	})
+	inBubble(t, func(t *testing.T, b *bed) {
+		alone := b.decided().enlist(8).connect(chatsOnly(4)).alive()
+		defer alone.close()
+		var mu sync.Mutex // guards at, most and what alone says
+		at, most := 0, 0
+		alone.answers(func(a protocol.Assign) {
+			mu.Lock()
+			defer mu.Unlock()
+			at++
+			most = max(most, at)
+			alone.send(protocol.Accept{Lease: a.Lease})
+			time.AfterFunc(2*time.Second, func() {
+				mu.Lock()
+				defer mu.Unlock()
+				at--
+				alone.done(a.Lease, protocol.Done{Text: strings.Repeat("an answer ", 10)})
+			})
+		})
+		var calls []*call
+		for i := range jobs {
+			calls = append(calls, b.do(patient(fmt.Sprint("r", i))))
+		}
+		began := time.Now()
+		for _, c := range calls {
+			c.ok()
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		// One at a time first, then two, three and four: 1 + 2 + 3 + 4 + 4 + 4 + 2.
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("a lone new machine took %v for %d jobs in 4 slots, at most %d at once", took, jobs, most)
 		}
 	})
 }

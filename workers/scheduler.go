@@ -35,7 +35,7 @@ type scheduler struct {
 	ruled   map[int64]*node // with limits of their owners
 	queued  int
 	speeds  map[speedKey]Speed
-	proved  map[provedKey]bool
+	records map[int64]record
 	steps   [4][]int // known limits of offers, sorted: context, pixels, steps, count
 	out     []assignment
 	forgot  time.Time                       // when forget last ran
@@ -67,8 +67,9 @@ type node struct {
 	offers   []*offer // those that the owner's limits allow
 	slots    int
 	running  int
-	other    int  // slots that the machine uses for something else, by its last beat
-	away     bool // the connection is lost, perhaps it comes back
+	lent     record // of those, by kind, the ones that are not its owner's
+	other    int    // slots that the machine uses for something else, by its last beat
+	away     bool   // the connection is lost, perhaps it comes back
 	paused   bool
 	draining bool
 	rules    rules
@@ -123,13 +124,13 @@ func newScheduler(cfg schedulerConfig, speeds []Speed) *scheduler {
 	s := &scheduler{
 		cfg: cfg, jobs: map[int64]*entry{}, nodes: map[int64]*node{}, groups: map[need]*group{}, mine: map[community.MemberID][]*entry{},
 		idle: map[idleKey]*idleHeap{}, demos: map[int64]*node{}, retries: map[*group]bool{}, ruled: map[int64]*node{}, speeds: map[speedKey]Speed{}, root: newClient(),
-		proved: map[provedKey]bool{}, owners: map[community.MemberID]map[int64]*node{}, sweepAt: fewTickets, gone: map[int64]map[speedKey]*trouble{},
+		records: map[int64]record{}, owners: map[community.MemberID]map[int64]*node{}, sweepAt: fewTickets, gone: map[int64]map[speedKey]*trouble{},
 	}
 	s.root.communities = map[community.CommunityID]*client{}
 	for _, v := range speeds {
 		s.speeds[speedKey{v.Worker, v.Kind, v.Model}] = v
 		if v.Rate > 0 {
-			s.proved[provedKey{v.Worker, v.Kind}] = true
+			s.credit(v.Worker, v.Kind, max(v.Jobs, 1))
 		}
 	}
 	return s
@@ -191,6 +192,7 @@ func (s *scheduler) attach(id, worker int64, o *offer) {
 	}
 	e.node, e.offer = w, o
 	w.running++
+	w.lend(e)
 }
 
 // forget drops clients that neither wait nor are ahead of those that do, idle heaps of offers that are gone, and troubles that are long past.
@@ -263,6 +265,7 @@ func (s *scheduler) unbook(e *entry, now time.Time) {
 	if w := e.node; w != nil {
 		e.node = nil
 		w.running--
+		s.returned(w, e)
 		s.fill(w, now)
 	}
 }
@@ -275,8 +278,14 @@ func (s *scheduler) settled(id int64, actual float64, now time.Time) {
 	}
 	if w := s.nodes[e.last]; w != nil && e.offer != nil {
 		s.did(w, now)
-		if first := s.prove(w, e.offer.Kind); s.redeemed(w, e.offer) || first { // what was kept from it may come
+		before := s.fullOf(w)
+		first := s.prove(w, e.offer.Kind)
+		more := s.loosened(w, before)
+		if s.redeemed(w, e.offer) || first { // what was kept from it may come
 			s.changed(w)
+			more = true
+		}
+		if more {
 			defer func() { s.fill(w, now) }()
 		}
 	}

@@ -140,6 +140,7 @@ func TestRealEngineBeatsDemo(t *testing.T) {
 	demo := newOffer(protocol.Offer{Kind: protocol.Chat, Engine: "demo", Model: "demo", Quality: protocol.Demo, Loaded: true}, "demo")
 	s := testScheduler()
 	s.connect(Worker{ID: 1, Owner: 99}, []*offer{demo}, 4, false, start)
+	s.credit(1, protocol.Chat, 4)
 	s.submit(chatJob(1, "a", 1, ""), 1, start)
 	assigned(t, s) // real people are not shown demonstrations
 	j := chatJob(2, "a", 1, "")

@@ -268,7 +268,7 @@ func TestQuickAnswerDoesNotShortenTheNext(t *testing.T) {
 // A job whose time ended was "cancelled", and its worker blameless, however long that had let it lie.
 func TestWorkerIsBlamedForAJobThatRanOutOfTime(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
-		h := b.decided().enlist(8).connect(chatsOnly(2)).alive()
+		h := b.decided().enlist(8, known).connect(chatsOnly(2)).alive()
 		defer h.close()
 		j := patient("r1")
 		j.Wait = 50 * time.Second

@@ -553,7 +553,7 @@ func TestStopOfAJobOfAnEarlierRunStopsIt(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
 		b.decided()
 		const jobs = 20
-		h := b.enlist(9).connect(func(f *protocol.Hello) { f.Slots = jobs })
+		h := b.enlist(9, known).connect(func(f *protocol.Hello) { f.Slots = jobs })
 		var leases []protocol.Running
 		for i := range jobs {
 			b.do(asked(fmt.Sprint("r", i), 1))

@@ -112,7 +112,7 @@ func TestLimitOfKinds(t *testing.T) {
 
 func TestLimitOfJobsPerDay(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
-		h := b.decided().enlist(9).connect(func(f *protocol.Hello) { f.Slots = 4 })
+		h := b.decided().enlist(9, known).connect(func(f *protocol.Hello) { f.Slots = 4 })
 		defer h.close()
 		if err := b.pool.Limit(t.Context(), 1, Limits{PerDay: 2}, owner9); err != nil {
 			t.Fatal(err)

@@ -301,7 +301,7 @@ func (s *scheduler) elsewhere(id, worker int64, left time.Duration) bool {
 	rank, _ := e.offer.quality(&e.need)
 	known, novice := s.standing(own, e.offer), false
 	for _, w := range s.nodes {
-		if !w.usable() || w.free() <= 0 || !w.admits(g.class, e.community) {
+		if !w.usable() || w.free() <= 0 || !w.admits(g.class, e.community) || s.full(w, g.kind) && !w.spares(e) {
 			continue
 		}
 		o, demo := s.best(w, g)

@@ -57,6 +57,7 @@ func TestFaultsOfManyModelsAddUp(t *testing.T) {
 func TestAfterARestComesOneJobAtATime(t *testing.T) {
 	s := testScheduler()
 	now := start
+	s.credit(1, protocol.Chat, 8)
 	s.connect(Worker{ID: 1, Owner: 9}, []*offer{chatOffer("m", true)}, 8, false, now)
 	for id := range int64(3) {
 		s.submit(chatJob(id+1, "a", 1, ""), 1, now)

@@ -14,6 +14,7 @@ type Obstacle string
 const (
 	// Of a worker that could do the job, from what passes soonest to what only people can change.
 	ObstacleNone     Obstacle = "none"     // a worker is free: it begins in a moment
+	ObstacleNew      Obstacle = "new"      // it has as many jobs at once as it may have until it has done more
 	ObstacleBusy     Obstacle = "busy"     // every slot is taken
 	ObstacleDemo     Obstacle = "demo"     // it would only demonstrate, and a real engine is there
 	ObstacleAway     Obstacle = "away"     // the connection is lost, perhaps it comes back
@@ -75,7 +76,7 @@ const whyBatch = 8
 
 // severity orders what keeps workers from a job, from what passes soonest on.
 var severity = []Obstacle{
-	ObstacleNone, ObstacleBusy, ObstacleDemo, ObstacleAway, ObstacleResting, ObstacleTried, ObstacleHours, ObstacleDay, ObstaclePaused, ObstacleDraining,
+	ObstacleNone, ObstacleNew, ObstacleBusy, ObstacleDemo, ObstacleAway, ObstacleResting, ObstacleTried, ObstacleHours, ObstacleDay, ObstaclePaused, ObstacleDraining,
 	ObstacleClass, ObstacleCredit, ObstacleFit, ObstaclePair, ObstacleModel, ObstacleKind,
 }
 
@@ -216,6 +217,8 @@ func (s *scheduler) hindered(e *entry, w *node) (h Hindered, does bool) {
 		h.Obstacle = ObstacleDemo
 	case w.free() <= 0:
 		h.Obstacle = ObstacleBusy
+	case s.full(w, e.need.kind) && !w.spares(e):
+		h.Obstacle = ObstacleNew
 	}
 	return h, true
 }

@@ -108,7 +108,7 @@ func wantedTexts(t *testing.T) []string {
 }
 
 var severity = []workers.Obstacle{
-	workers.ObstacleNone, workers.ObstacleBusy, workers.ObstacleDemo, workers.ObstacleAway, workers.ObstacleResting, workers.ObstacleTried,
+	workers.ObstacleNone, workers.ObstacleNew, workers.ObstacleBusy, workers.ObstacleDemo, workers.ObstacleAway, workers.ObstacleResting, workers.ObstacleTried,
 	workers.ObstacleHours, workers.ObstacleDay, workers.ObstaclePaused, workers.ObstacleDraining, workers.ObstacleClass, workers.ObstacleCredit,
 	workers.ObstacleFit, workers.ObstaclePair, workers.ObstacleModel, workers.ObstacleKind,
 }
