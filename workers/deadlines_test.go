@@ -2,6 +2,7 @@ package workers
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,6 +120,39 @@ func TestSlowMachinesFinishTogetherWhatOneDoes(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Whoever asked a few questions that a model thinks about for minutes had every honest machine blamed.
+func TestHardQuestionsBlameNobody(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.decided()
+		for n := range 2 {
+			h := b.enlist(community.MemberID(8 + n)).connect(chatsOnly(2)).alive()
+			defer h.close()
+			h.toils(func(a protocol.Assign) (time.Duration, protocol.Done) {
+				if a.Chat.MaxTokens == 50 { // an easy one
+					return 5 * time.Second, protocol.Done{Text: "an answer"}
+				}
+				return 254 * time.Second, protocol.Done{Text: "an answer"}
+			})
+		}
+		var hard []*call
+		for n := range 4 {
+			hard = append(hard, b.do(patient(fmt.Sprint("hard", n))))
+		}
+		for n := range 20 {
+			<-time.After(time.Minute)
+			easy := patient(fmt.Sprint("easy", n))
+			easy.Member, easy.Chat.MaxTokens = community.MemberID(100+n), 50
+			b.do(easy).ok()
+		}
+		for _, c := range hard {
+			c.ok()
+		}
+		if got := b.outcomes(); strings.Contains(got, "expired") {
+			t.Errorf("the attempts ended as %s", got)
+		}
+	})
 }
 
 // On the page, where demonstrations may be shown, the only real machine was stopped for the sake of the demonstration engine.
