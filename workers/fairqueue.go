@@ -93,6 +93,7 @@ type entry struct {
 	barred    map[int64]bool
 	node      *node  // whose slot it takes
 	lent      bool   // that slot is not its asker's own
+	checked   *node  // whose result of it is being checked and saved
 	last      int64  // the worker of the last attempt
 	offer     *offer // of the last attempt; nil until an adopted one's worker is there
 	// Written by ranks.

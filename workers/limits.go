@@ -181,6 +181,26 @@ func (s *scheduler) did(w *node, now time.Time) {
 	}
 }
 
+// check notes whose result of a job is being checked, nil: nobody's any more. It returns whose was.
+func (e *entry) check(w *node) (was *node) {
+	if was = e.checked; was != nil {
+		was.checked--
+	}
+	if e.checked = w; w != nil {
+		w.checked++
+	}
+	return was
+}
+
+// owed finds what a worker that left and is here anew had done before, and is being checked still.
+func (s *scheduler) owed(w *node) {
+	for _, e := range s.jobs {
+		if e.checked != nil && e.last == w.id {
+			e.check(w)
+		}
+	}
+}
+
 // open tells whether a worker takes new jobs, as far as its machine and its owner are concerned; it may be away for a moment.
 func (w *node) open() bool { return !w.paused && !w.draining && w.rules.closed == "" }
 

@@ -73,6 +73,7 @@ type node struct {
 	paused   bool
 	draining bool
 	rules    rules
+	checked  int // results of it that are being checked and saved: they may count for its day
 	troubles map[speedKey]*trouble
 	broken   map[*trouble]bool // those that a breakdown has counted for already, while it is booked; else nil
 
@@ -86,7 +87,7 @@ func (w *node) usable() bool { return !w.away && w.open() }
 func (w *node) free() int {
 	n := w.slots - w.running - w.other
 	if w.rules.PerDay > 0 {
-		n = min(n, w.rules.PerDay-w.rules.today-w.running)
+		n = min(n, w.rules.PerDay-w.rules.today-w.running-w.checked)
 	}
 	return n
 }
@@ -236,6 +237,9 @@ func (s *scheduler) drop(id int64, now time.Time) {
 		return
 	}
 	delete(s.jobs, id)
+	if w := e.check(nil); w != nil {
+		defer func() { s.fill(w, now) }()
+	}
 	if w := s.probed(e); w != nil {
 		defer func() { s.fill(w, now) }()
 	}
@@ -251,6 +255,7 @@ func (s *scheduler) drop(id int64, now time.Time) {
 // free gives a worker's slot back as soon as its part is over, while the result is still being checked and saved.
 func (s *scheduler) free(id int64, now time.Time) {
 	if e := s.jobs[id]; e != nil {
+		e.check(e.node)
 		s.unbook(e, now)
 	}
 }
@@ -276,6 +281,7 @@ func (s *scheduler) settled(id int64, actual float64, now time.Time) {
 	if e == nil {
 		return
 	}
+	e.check(nil)
 	if w := s.nodes[e.last]; w != nil && e.offer != nil {
 		s.did(w, now)
 		before := s.fullOf(w)
@@ -318,6 +324,7 @@ func (s *scheduler) connect(worker Worker, offers []*offer, slots int, paused bo
 		w = &node{id: worker.ID, troubles: s.gone[worker.ID]}
 		s.nodes[worker.ID] = w
 		delete(s.gone, worker.ID)
+		s.owed(w)
 	}
 	s.own(w, worker)
 	s.obey(w, worker, now)

@@ -140,6 +140,60 @@ func TestLimitOfJobsPerDay(t *testing.T) {
 	})
 }
 
+// While a result was being checked and saved it was neither running nor done, and the next job was given on top of the day's number.
+func TestJobsADayAreNotExceeded(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(9, func(w *Worker) { w.Limits = Limits{PerDay: 2} }).connect(chatsOnly(1)).alive()
+		defer h.close()
+		got := 0
+		h.answers(func(a protocol.Assign) {
+			got++
+			h.done(a.Lease, protocol.Done{Text: "an answer"})
+		})
+		var calls []*call
+		for n := range 5 {
+			calls = append(calls, b.do(patient(fmt.Sprint("r", n))))
+		}
+		done := 0
+		for _, c := range calls {
+			if o := <-c.out; o.err == nil {
+				done++
+			}
+		}
+		if got != 2 || done != 2 {
+			t.Errorf("%d jobs were given, %d done; the owner allows 2", got, done)
+		}
+	})
+}
+
+// A result that is not accepted leaves its place of the day to another job, and a machine that comes back owes what it left with.
+func TestResultsThatAreCheckedAreOwed(t *testing.T) {
+	s := testScheduler()
+	w := Worker{ID: 1, Owner: 9, Limits: Limits{PerDay: 2}}
+	s.connect(w, []*offer{chatOffer("m", true)}, 1, false, start)
+	for id := range int64(4) {
+		s.submit(chatJob(id+1, "a", 1, ""), 1, start)
+	}
+	assigned(t, s, [2]int64{1, 1})
+	s.free(1, start)
+	assigned(t, s, [2]int64{2, 1})
+	s.free(2, start)
+	s.leave(1, start)
+	s.connect(w, []*offer{chatOffer("m", true)}, 1, false, start)
+	assigned(t, s)
+	s.settled(1, 1, start)
+	assigned(t, s)
+	s.end(2, failed, start)
+	assigned(t, s, [2]int64{3, 1})
+	s.free(3, start)
+	s.drop(3, start) // stopped
+	assigned(t, s, [2]int64{4, 1})
+	s.settled(4, 1, start)
+	if n := s.nodes[1]; n.rules.closed != ClosedDay || n.checked != 0 {
+		t.Errorf("closed by %q, %d are being checked", n.rules.closed, n.checked)
+	}
+}
+
 // The day of an owner's limit ends at midnight where the owner lives.
 func TestDayOfLimitEndsAtTheOwnersMidnight(t *testing.T) {
 	var r rules

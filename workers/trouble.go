@@ -148,6 +148,9 @@ func (s *scheduler) end(id int64, v verdict, now time.Time) {
 		barred[e.last] = barred[e.last] || v == declined
 		e.barred = barred
 	}
+	if w := e.check(nil); w != nil {
+		defer func() { s.fill(w, now) }()
+	}
 	if w := s.probed(e); w != nil {
 		defer func() { s.fill(w, now) }()
 	}
