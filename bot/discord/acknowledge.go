@@ -63,8 +63,9 @@ type openInteraction struct {
 	void      bool          // the token opens nothing; set before acked is closed, or later with mu
 	begun     bool          // the acknowledgement is on its way, and with it who will see the answer
 	only      bool          // that is the asker alone
-	answered  bool
-	withdrawn bool
+	answered  bool          // by its token
+	withdrawn bool          // it is taken back, or that was tried: what answers it is a message of its own
+	removing  bool          // the call that takes it back is under way, or succeeded
 }
 
 func newInteractions() *interactions {
@@ -80,7 +81,7 @@ func (i *interactions) begin(h handle) *openInteraction {
 	return o
 }
 
-// usable has an interaction acknowledged, waits for that and tells whether its token can be used. One of an earlier process may be.
+// usable has an interaction acknowledged, waits for that and tells whether its token can be used. That of an earlier process may be.
 func (i *interactions) usable(ctx context.Context, h handle) bool {
 	if h.age() > tokenLife-tokenMargin {
 		return false
@@ -99,7 +100,7 @@ func (i *interactions) usable(ctx context.Context, h handle) bool {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return !o.void
+	return !o.void && !o.withdrawn
 }
 
 func (i *interactions) void(h handle) {
@@ -130,12 +131,16 @@ func (i *interactions) acknowledging(o *openInteraction) (only bool) {
 	return o.only || o.handle.Private
 }
 
-func (i *interactions) answered(h handle) {
+// answered keeps an acknowledgement that became an answer from being taken back; false: that has begun, and takes the answer away.
+func (i *interactions) answered(h handle) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if o := i.open[h.ID]; o != nil {
-		o.answered = true
+	o := i.open[h.ID]
+	if o == nil {
+		return true
 	}
+	o.answered = !o.withdrawn
+	return o.answered
 }
 
 // withdraw claims the taking back of an acknowledgement; false: it was answered, or is being taken back.
@@ -143,11 +148,35 @@ func (i *interactions) withdraw(h handle) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	o := i.open[h.ID]
-	if o == nil || o.answered || o.withdrawn {
+	return o != nil && o.withdraw()
+}
+
+// withdraw needs mu.
+func (o *openInteraction) withdraw() bool {
+	if o.answered || o.removing {
 		return false
 	}
-	o.withdrawn = true
+	o.withdrawn, o.removing = true, true
 	return true
+}
+
+// takenBack tells whether the bot itself took an acknowledgement back, as far as is known: an earlier process may have done that.
+func (i *interactions) takenBack(h handle) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if o := i.open[h.ID]; o != nil {
+		return o.withdrawn
+	}
+	return h.age() > unansweredAfter
+}
+
+// removed tells how taking an acknowledgement back went: if it failed, sweep tries it again.
+func (i *interactions) removed(h handle, ok bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if o := i.open[h.ID]; o != nil {
+		o.removing = ok
+	}
 }
 
 // sweep forgets interactions that are over, and takes back the acknowledgements that nobody answered.
@@ -159,15 +188,14 @@ func (p *Platform) sweep(ctx context.Context) error {
 			switch age := o.handle.age(); {
 			case age > tokenLife:
 				delete(p.requests.open, id)
-			case age > unansweredAfter && !o.answered && !o.withdrawn && !o.void && o.handle.Kind != interactionComponent:
-				o.withdrawn = true
+			case age > unansweredAfter && !o.void && o.handle.Kind != interactionComponent && o.withdraw():
 				silent = append(silent, o.handle)
 			}
 		}
 		p.requests.mu.Unlock()
 		for _, h := range silent {
 			p.log.Warn("nobody answered an interaction: it is taken back", "user", userID(h.User))
-			p.takeBack(ctx, h)
+			p.work.Go(func() { p.takeBack(ctx, h) })
 		}
 		p.edits.sweep(time.Now())
 	}
@@ -187,9 +215,11 @@ func (p *Platform) ignore(ctx context.Context, h handle) {
 
 // takeBack deletes the acknowledgement of a command: it would stay "thinking" for ever.
 func (p *Platform) takeBack(ctx context.Context, h handle) {
-	if err := p.api.do(ctx, request{method: "DELETE", path: h.path("/messages/@original"), interaction: true}, nil); err != nil {
+	err := p.api.do(ctx, request{method: "DELETE", path: h.path("/messages/@original"), interaction: true}, nil)
+	if err != nil {
 		p.log.Debug("take an acknowledgement back", "err", err)
 	}
+	p.requests.removed(h, err == nil || codeOf(err) == codeUnknownMessage || tokenGone(err))
 }
 
 func (h handle) path(below string) string { return "/webhooks/" + h.App + "/" + h.Token + below }

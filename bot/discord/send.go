@@ -56,10 +56,12 @@ func (p *Platform) send(ctx context.Context, m bot.Outgoing) ([]community.Messag
 		t.start = snowflakeTime(h.ID)
 		if t.byToken = p.requests.usable(ctx, h); t.byToken {
 			ids, err := t.answer(ctx, m)
-			if !tokenGone(err) {
+			switch {
+			case tokenGone(err):
+				p.requests.void(h)
+			case !fault.Has(err, fault.Gone):
 				return ids, err
 			}
-			p.requests.void(h)
 			t.byToken = false
 		}
 		if ctx.Err() != nil {
@@ -78,7 +80,8 @@ func (p *Platform) send(ctx context.Context, m bot.Outgoing) ([]community.Messag
 	return ids, err
 }
 
-// answer writes the first answer to an interaction by its token. Doing it again changes what is there.
+// answer writes the first answer to an interaction by its token. Doing it again changes what is there. fault.Gone: there is nothing that could show it,
+// and nobody but the bot itself or Discord took that away.
 func (t target) answer(ctx context.Context, m bot.Outgoing) ([]community.MessageID, error) {
 	all, err := parts(m, 0, t.fileLimit())
 	if err != nil {
@@ -100,7 +103,7 @@ func (t target) answer(ctx context.Context, m bot.Outgoing) ([]community.Message
 		case i < len(sent):
 			id, err = sent[i], t.change(ctx, sent[i], one)
 		case i == 0 && t.h.Kind != interactionComponent:
-			id, err = t.write(ctx, request{method: "PATCH", path: t.h.path("/messages/@original")}, one)
+			id, err = t.original(ctx, one)
 		default:
 			id, err = t.followUp(ctx, one)
 		}
@@ -110,8 +113,19 @@ func (t target) answer(ctx context.Context, m bot.Outgoing) ([]community.Message
 		ids = append(ids, id)
 		t.p.sent.Put(m.Nonce, ids)
 	}
-	t.p.requests.answered(t.h)
 	return ids, nil
+}
+
+// original makes the acknowledgement show one.
+func (t target) original(ctx context.Context, one message) (community.MessageID, error) {
+	id, err := t.write(ctx, request{method: "PATCH", path: t.h.path("/messages/@original")}, one)
+	switch {
+	case codeOf(err) == codeUnknownMessage && (t.prefix == ephemeralID || t.p.requests.takenBack(t.h)):
+		return "", fault.Wrap(err, fault.Gone)
+	case err == nil && !t.p.requests.answered(t.h):
+		return "", fault.New(fault.Gone)
+	}
+	return id, err
 }
 
 // followUp posts one more message of an answer.
