@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -277,5 +279,42 @@ func overwrite(t *testing.T, path string, at int64, b []byte) {
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A name that somebody else could point at this machine was taken for the page's own, as long as no public address was set.
+func TestThePagesAnswerUnderTheirOwnNames(t *testing.T) {
+	t.Parallel()
+	_, base := serveHere(t, "POTLUCK_DATA_DIR="+t.TempDir())
+	_, port, _ := strings.Cut(strings.TrimPrefix(base, "http://"), ":")
+	ask := func(path, host string) (int, string) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		said, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(said)
+	}
+	for _, path := range []string{"/", "/webchat/session", "/operator"} {
+		for _, host := range []string{"127.0.0.1:" + port, "localhost:" + port, "192.168.1.5:8080", "raspberrypi:8080"} {
+			if code, said := ask(path, host); code == http.StatusMisdirectedRequest {
+				t.Errorf("%s at %s: %d %.200s", path, host, code, said)
+			}
+		}
+		if code, said := ask(path, "evil.example:"+port); code != http.StatusMisdirectedRequest || !strings.Contains(said, "set http.public_url") || strings.Contains(said, "<") {
+			t.Errorf("%s at another name: %d %.200s", path, code, said)
+		}
+	}
+	if code, _ := ask("/healthz", "potluck.internal.example"); code != http.StatusOK {
+		t.Errorf("who watches it under another name gets %d", code)
 	}
 }

@@ -213,6 +213,7 @@ func (r *report) publicURL(url string) {
 	switch {
 	case url == "":
 		r.say("todo", "http.public_url is empty: %s. docs/publishing.md shows how to get an address", serveOnly)
+		r.say("note", "without it the pages answer under IP addresses, localhost, and names without a dot or in .local only: anybody could point any other name at this machine")
 	case protocol.Loopback(url):
 		r.say("todo", "http.public_url is an address that only this machine reaches: %s. See docs/publishing.md", serveOnly)
 	case strings.HasPrefix(url, "http://"):
