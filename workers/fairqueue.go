@@ -17,6 +17,8 @@ type group struct {
 	realCap int            // scheduler.caps for which real is right
 	real    bool           // some usable worker can do it with more than a demonstration
 	kept    bool           // of a retry: it was kept from a novice
+	until   time.Time      // of a retry: waits for a proven worker until then; zero: as long as one is here
+	open    bool           // of a retry: it has waited for one in vain, and anybody may have it
 
 	capacityAt int // scheduler.caps for which capacities is right
 	capacities map[community.CommunityID]capacity
@@ -88,7 +90,8 @@ type entry struct {
 	charged   float64
 	served    [2]*client // community and member, while it runs at their cost
 	since     time.Time
-	group     *group // nil while it runs
+	wait      time.Duration // how long it may take in all; 0 = nobody knows
+	group     *group        // nil while it runs
 	need      need
 	barred    map[int64]bool
 	node      *node  // whose slot it takes
@@ -119,6 +122,9 @@ func (s *scheduler) enqueue(e *entry, now time.Time) {
 
 	if g.retry != 0 {
 		s.unbar(g)
+		if e.wait > 0 {
+			g.until = now.Add(e.wait / provenShare)
+		}
 	}
 	if w, o := s.idleFor(e); w != nil {
 		s.dispatch(e, w, o, now)

@@ -1,6 +1,10 @@
 package workers
 
-import "potluck/workers/protocol"
+import (
+	"time"
+
+	"potluck/workers/protocol"
+)
 
 // record counts the jobs that a worker has done, by kind: what it has shown that it can do. It outlives its connections.
 type record [3]int
@@ -108,20 +112,33 @@ func (s *scheduler) keptFrom(w *node, g *group) bool {
 	if _, barred := g.barred[w.id]; barred {
 		return true
 	}
-	if g.retry == 0 || s.proven(w, g.kind) || !s.hasProven(g) {
+	if g.retry == 0 || g.open || s.proven(w, g.kind) || !s.hasProven(g) {
 		return false
 	}
 	g.kept = true
 	return true
 }
 
-// hasProven tells whether a proven worker is here that can do a retry, be it busy now.
+// provenShare is the part of a job's time, one in so many, that a retry waits at most for a proven worker.
+const provenShare = 4
+
+// released tells whether idle novices may have a retry that was kept from them: no proven worker is here any more, or it has waited long enough for one.
+func (s *scheduler) released(g *group, now time.Time) bool {
+	if !g.kept {
+		return false
+	}
+	g.open = g.open || !g.until.IsZero() && !now.Before(g.until)
+	return g.open || !s.hasProven(g)
+}
+
+// hasProven tells whether a proven worker is here that can do a retry with more than a demonstration, be it busy with jobs now. Who has no place although it
+// does nothing may never have one.
 func (s *scheduler) hasProven(g *group) bool {
 	for _, w := range s.nodes {
-		if !w.usable() || !s.proven(w, g.kind) || !s.sees(w, g) {
+		if !w.usable() || w.running == 0 && w.free() <= 0 || !s.proven(w, g.kind) || !s.sees(w, g) {
 			continue
 		}
-		if o, _ := s.best(w, g); o != nil {
+		if o, demo := s.best(w, g); o != nil && !demo {
 			return true
 		}
 	}

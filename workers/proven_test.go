@@ -76,6 +76,72 @@ func TestWaitingForAProvenWorkerEnds(t *testing.T) {
 	}
 }
 
+// The operator's demonstration counted as proven: it answered what a novice had failed, although a real engine was idle.
+func TestDemonstrationKeepsNothingFromNovices(t *testing.T) {
+	s := testScheduler()
+	demo := newOffer(protocol.Offer{Kind: protocol.Chat, Engine: "demo", Model: "demo", Quality: protocol.Demo, Loaded: true}, "demo")
+	s.connect(Worker{ID: 1, Owner: 8, Operator: true}, []*offer{demo}, 4, false, start)
+	j := chatJob(1, "a", 1, "")
+	j.Quality = protocol.Demo
+	s.submit(j, 1, start)
+	assigned(t, s, [2]int64{1, 1}) // nobody else is here
+	s.settled(1, 1, start)
+	if s.records[1] != (record{}) {
+		t.Error("a demonstration proves a worker")
+	}
+	s.connect(Worker{ID: 2, Owner: 9}, []*offer{chatOffer("m", true)}, 1, false, start)
+	j.ID = 2
+	s.submit(j, 1, start)
+	assigned(t, s, [2]int64{2, 2})
+	s.connect(Worker{ID: 3, Owner: 10}, []*offer{chatOffer("m", true)}, 1, false, start)
+	s.end(2, failed, start)
+	s.again(2, start)
+	assigned(t, s, [2]int64{2, 3})
+}
+
+// A machine that did one job and then always said that its places are taken kept what had failed once from everybody who was idle.
+func TestProvenWorkerWithoutPlacesKeepsNothing(t *testing.T) {
+	for name, takeAway := range map[string]func(s *scheduler){
+		"offers none":    func(s *scheduler) { s.change(1, start, func(w *node) { w.slots = 0 }) },
+		"says none free": func(s *scheduler) { s.beat(1, 0, start) },
+	} {
+		s := testScheduler()
+		s.prove(&node{id: 1}, protocol.Chat)
+		s.connect(Worker{ID: 1, Owner: 8}, []*offer{chatOffer("m", true)}, 1, false, start)
+		takeAway(s)
+		s.connect(Worker{ID: 2, Owner: 9}, []*offer{chatOffer("m", true)}, 1, false, start)
+		s.submit(chatJob(1, "a", 1, ""), 1, start)
+		s.take()
+		s.connect(Worker{ID: 3, Owner: 10}, []*offer{chatOffer("m", true)}, 1, false, start)
+		s.end(1, failed, start)
+		if s.again(1, start); s.jobs[1].node != s.nodes[3] {
+			t.Errorf("%s: job 1 waits although worker 3 is idle", name)
+		}
+	}
+}
+
+// A proven worker that always has other work keeps a retry from novices for a quarter of the job's time, not for all of it.
+func TestWaitingForABusyProvenWorkerEnds(t *testing.T) {
+	s := testScheduler()
+	s.prove(&node{id: 1}, protocol.Chat)
+	s.connect(Worker{ID: 1, Owner: 8}, []*offer{chatOffer("m", true)}, 1, false, start)
+	s.submit(chatJob(1, "a", 1, ""), 1, start)
+	assigned(t, s, [2]int64{1, 1})
+	s.connect(Worker{ID: 2, Owner: 9}, []*offer{chatOffer("m", true)}, 1, false, start)
+	j := chatJob(2, "a", 1, "")
+	j.Wait = 4 * time.Minute
+	s.submit(j, 1, start)
+	assigned(t, s, [2]int64{2, 2})
+	s.connect(Worker{ID: 3, Owner: 10}, []*offer{chatOffer("m", true)}, 1, false, start)
+	now := start.Add(time.Minute)
+	s.end(2, failed, now)
+	s.again(2, now)
+	s.tick(now.Add(time.Minute - time.Second))
+	assigned(t, s)
+	s.tick(now.Add(time.Minute))
+	assigned(t, s, [2]int64{2, 3})
+}
+
 // Two machines of two owners, linked for nothing, said of every question that it cannot be answered, and that was the end of it.
 func TestTwoNovicesWordIsNotEnough(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {

@@ -153,7 +153,7 @@ func (s *scheduler) submit(j *Job, seconds float64, now time.Time) {
 func (s *scheduler) submitWithin(j *Job, seconds, cost float64, now time.Time) {
 	n := needOf(j)
 	n.cost = cost
-	e := &entry{id: j.ID, community: j.Community, member: j.Member, cost: seconds, since: now, need: s.coarse(n)}
+	e := &entry{id: j.ID, community: j.Community, member: j.Member, cost: seconds, since: now, wait: j.Wait, need: s.coarse(n)}
 	s.jobs[e.id] = e
 	s.enqueue(e, now)
 }
@@ -182,7 +182,9 @@ func (s *scheduler) learn(o *offer) {
 
 // adopt makes known a job that was running before this scheduler began; attach books it when its worker is there.
 func (s *scheduler) adopt(j *Job, seconds float64, worker int64, now time.Time) {
-	s.jobs[j.ID] = &entry{id: j.ID, community: j.Community, member: j.Member, cost: seconds, since: now, need: s.coarse(needOf(j)), last: worker}
+	s.jobs[j.ID] = &entry{
+		id: j.ID, community: j.Community, member: j.Member, cost: seconds, since: now, wait: j.Wait, need: s.coarse(needOf(j)), last: worker,
+	}
 }
 
 // attach books a running job on its worker, with what it does it by.
@@ -285,7 +287,8 @@ func (s *scheduler) settled(id int64, actual float64, now time.Time) {
 	if w := s.nodes[e.last]; w != nil && e.offer != nil {
 		s.did(w, now)
 		before := s.fullOf(w)
-		first := s.prove(w, e.offer.Kind)
+		rank, _ := e.offer.quality(&e.need)
+		first := rank > 0 && s.prove(w, e.offer.Kind) // a demonstration shows nothing
 		more := s.loosened(w, before)
 		if s.redeemed(w, e.offer) || first { // what was kept from it may come
 			s.changed(w)

@@ -128,7 +128,7 @@ func (p *Pool) settleFor(l *lease, worker Worker, began time.Time) {
 			p.log.Error("pictures not on the disk", "job", l.Job, "err", err)
 			return func(now time.Time) { p.attemptOver(l, OutcomeLost, blameless, true, now) }
 		}
-		if l.restored { // how long the bot was down is part of its time
+		if l.restored || rank == 0 { // how long the bot was down is part of its time; a demonstration does no work
 			speed = Speed{}
 		} else {
 			speed = speed.with(res.Bill.Seconds, l.took)

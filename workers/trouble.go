@@ -257,7 +257,7 @@ func (s *scheduler) larger(id int64) bool {
 func (s *scheduler) reconsider(now time.Time) {
 	idle := func(w *node) bool { return w.usable() && w.free() > 0 }
 	for _, g := range slices.SortedFunc(maps.Keys(s.retries), func(a, b *group) int { return cmp.Compare(a.retry, b.retry) }) {
-		if g.queued > 0 && (s.unbar(g) || g.kept && !s.hasProven(g)) {
+		if g.queued > 0 && (s.unbar(g) || s.released(g, now)) {
 			for _, w := range due(s.nodes, idle) {
 				w.epoch = -1
 				s.fill(w, now)
