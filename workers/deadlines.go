@@ -186,11 +186,12 @@ func (p *Pool) wasted(l *lease, now time.Time) bool {
 }
 
 // enough is the time that an attempt gets in any case: twice what it should take, on the reference card where the worker was never measured, and what
-// loading takes; at least LeaseMin.
+// loading takes; at least LeaseMin. Who was measured as slower than anybody is worth waiting for has no more time for it.
 func (p *Pool) enough(l *lease) time.Duration {
 	rate, measured := p.pace(l.Worker, l.offer)
 	if !measured {
 		rate = 1
 	}
+	rate = max(rate, unmeasured)
 	return max(p.cfg.LeaseMin, seconds(min(2*l.job.estimate/rate, p.cfg.LeaseMax.Seconds()))) + p.loading(l.offer)
 }

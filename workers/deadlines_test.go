@@ -242,6 +242,24 @@ func TestWhoeverIsSurpassedIsBlamed(t *testing.T) {
 	}
 }
 
+// A machine that had needed minutes for one word could keep every later job for its whole time, blameless: it was measured as that slow.
+func TestOneSlowAnswerIsNoLicence(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		h := b.decided().enlist(8).connect(chatsOnly(1)).alive()
+		defer h.close()
+		took := 3 * time.Minute
+		h.toils(func(protocol.Assign) (time.Duration, protocol.Done) {
+			defer func() { took = time.Hour }()
+			return took, protocol.Done{Text: "x"}
+		})
+		b.do(patient("r1")).ok()
+		b.do(patient("r2")).fails(fault.Expired)
+		if got := b.outcomes(); got != "[done expired]" {
+			t.Errorf("the attempts ended as %s", got)
+		}
+	})
+}
+
 // A machine was blamed three times, and rested, for pictures that the reference card would have needed longer for than there was time.
 func TestNotBlamedForWhatNobodyCouldDoInTime(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bed) {
