@@ -353,19 +353,32 @@ func lastNumbers(ctx context.Context, snapshot *sql.Tx) (map[int64]int, error) {
 	return last, err
 }
 
+const attemptColumns = `lease, job, number, worker, engine, model, started_ms, deadline_ms`
+
+func scanAttempt(r interface{ Scan(...any) error }) (a workers.Attempt, err error) {
+	var started, deadline int64
+	err = r.Scan(&a.Lease, &a.Job, &a.Number, &a.Worker, &a.Engine, &a.Model, &started, &deadline)
+	a.Started, a.Deadline = at(started), at(deadline)
+	return a, err
+}
+
 func openAttempts(ctx context.Context, snapshot *sql.Tx) (attempts []workers.Attempt, err error) {
-	rows, err := snapshot.QueryContext(ctx, `
-		SELECT lease, job, number, worker, engine, model, started_ms, deadline_ms
-		FROM attempts WHERE ended_ms IS NULL ORDER BY job`)
+	rows, err := snapshot.QueryContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE ended_ms IS NULL ORDER BY job`)
 	err = each(rows, err, func(r *sql.Rows) error {
-		var a workers.Attempt
-		var started, deadline int64
-		err := r.Scan(&a.Lease, &a.Job, &a.Number, &a.Worker, &a.Engine, &a.Model, &started, &deadline)
-		a.Started, a.Deadline = at(started), at(deadline)
+		a, err := scanAttempt(r)
 		attempts = append(attempts, a)
 		return err
 	})
 	return attempts, err
+}
+
+// Running returns the attempt of a job that has not ended; ok is false when there is none. Other than Open it begins no waits anew.
+func (s *Jobs) Running(ctx context.Context, job int64) (a workers.Attempt, ok bool, err error) {
+	a, err = scanAttempt(s.DB.reads.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE job = ? AND ended_ms IS NULL`, job))
+	if errors.Is(err, sql.ErrNoRows) {
+		return workers.Attempt{}, false, nil
+	}
+	return a, err == nil, wrap("running attempt", err)
 }
 
 // Unerased returns the leases of finished jobs whose results are kept still.

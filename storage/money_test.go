@@ -778,6 +778,29 @@ func TestAdoptedAttemptMakesNoHoldOld(t *testing.T) {
 	}
 }
 
+// Whatever an attempt was read for in the middle of a run made holds young that had been forgotten long ago.
+func TestReadingAnAttemptMakesNoHoldYoung(t *testing.T) {
+	w := newWorld(t)
+	w.submit("req:1", ledger.Credit) // may wait for a minute
+	job := w.submit("req:2", ledger.Credit).ID
+	a := workers.Attempt{Lease: lease(), Job: job, Number: 1, Worker: w.worker.ID, Engine: "ollama", Model: "qwen3:8b", Started: now, Deadline: now.Add(15 * time.Minute)}
+	w.ok(w.jobs.Lease(t.Context(), a))
+	got, ok, err := w.jobs.Running(t.Context(), job)
+	w.ok(err)
+	if d := cmp.Diff(a, got); d != "" || !ok {
+		t.Errorf("known %v: %s", ok, d)
+	}
+	w.ok(w.jobs.Requeue(t.Context(), a.Lease, workers.OutcomeRestart, false, now))
+	if _, ok, err := w.jobs.Running(t.Context(), job); ok || err != nil {
+		t.Errorf("an attempt that has ended runs: %v, %v", ok, err)
+	}
+	r, err := w.credits.AuditAt(t.Context(), time.Now())
+	w.ok(err)
+	if len(r.Breaches) != 2 || r.Breaches[0].Invariant != "I6" {
+		t.Errorf("breaches %v, want I6 of both jobs", r.Breaches)
+	}
+}
+
 func TestSealedColumnsHoldNoPlainText(t *testing.T) {
 	s := newStores(t)
 	secrets := s.writeSecrets()

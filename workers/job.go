@@ -218,8 +218,10 @@ type Store interface {
 	Finish(ctx context.Context, s Settlement) error
 	// Abandon makes a job failed (or cancelled when the failure's code says so), ends its attempt if it has one, and refunds the hold.
 	Abandon(ctx context.Context, job int64, failure *fault.Error, o Outcome, now time.Time) error
-	// Open returns every job that is not final, and the running attempts of the leased ones, in the order of submission.
+	// Open returns every job that is not final, and the running attempts of the leased ones, in the order of submission. It is for a start: waits begin anew.
 	Open(ctx context.Context) ([]Job, []Attempt, error)
+	// Running returns the attempt of a job that has not ended; ok is false when there is none.
+	Running(ctx context.Context, job int64) (a Attempt, ok bool, err error)
 	// Unerased returns the leases whose results are kept still: their pictures are needed until Erase.
 	Unerased(ctx context.Context) (leases []string, err error)
 	// Erase forgets payload and result of all jobs whose key is request + ":" + anything, and returns the blob paths that may be deleted.

@@ -126,16 +126,11 @@ func (p *Pool) lookUp(j *job) {
 
 // takeBack ends the attempt that the store believes to be running, and returns its number.
 func (p *Pool) takeBack(ctx context.Context, job int64) (number int, err error) {
-	_, attempts, err := p.store.Open(ctx)
-	if err != nil {
+	a, ok, err := p.store.Running(ctx, job)
+	if err != nil || !ok {
 		return 0, err
 	}
-	for _, a := range attempts {
-		if a.Job == job {
-			return a.Number, p.store.Requeue(ctx, a.Lease, OutcomeRestart, false, time.Now())
-		}
-	}
-	return 0, nil
+	return a.Number, p.store.Requeue(ctx, a.Lease, OutcomeRestart, false, time.Now())
 }
 
 func (p *Pool) bind(l *lease) *binding {

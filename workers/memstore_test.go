@@ -215,6 +215,13 @@ func (s *memStore) Open(context.Context) ([]Job, []Attempt, error) {
 	return jobs, attempts, nil
 }
 
+func (s *memStore) Running(_ context.Context, job int64) (Attempt, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.running[job]
+	return a, ok, nil
+}
+
 func (s *memStore) Unerased(context.Context) (leases []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

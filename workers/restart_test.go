@@ -3,6 +3,8 @@ package workers
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -225,5 +227,45 @@ func TestJobSavedInSecretIsEndedWhenNobodyCanDoIt(t *testing.T) {
 		if b.store.balance[1] != 0 {
 			t.Errorf("the hold was kept: balance %v", b.store.balance[1])
 		}
+	})
+}
+
+// secretive saves the first lease and says that it did not.
+type secretive struct {
+	Store
+	leases, opened atomic.Int32
+}
+
+func (s *secretive) Lease(ctx context.Context, a Attempt) error {
+	if err := s.Store.Lease(ctx, a); err != nil || s.leases.Add(1) > 1 {
+		return err
+	}
+	return errStore
+}
+
+func (s *secretive) Open(ctx context.Context) ([]Job, []Attempt, error) {
+	s.opened.Add(1)
+	return s.Store.Open(ctx)
+}
+
+// A lease that was saved in secret is taken back. For that everything open was read as at a start, which began all waits anew.
+func TestLeaseSavedInSecretIsTakenBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bed) {
+		b.end()
+		store := &secretive{Store: b.store}
+		b.over = func(Store) Store { return store }
+		b.begin()
+		h := b.decided().enlist(9).connect()
+		defer h.close()
+		c := b.do(asked("r1", 1))
+		h.done(h.take().Lease, protocol.Done{Text: "ok"})
+		c.ok()
+		if n := store.opened.Load(); n != 1 {
+			t.Errorf("what is open was read %d times, once at the start", n)
+		}
+		if got := b.store.history(); !slices.Equal(got, []Outcome{OutcomeRestart, OutcomeDone}) {
+			t.Errorf("outcomes %v", got)
+		}
+		b.settledOnce(1)
 	})
 }
