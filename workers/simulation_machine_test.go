@@ -231,7 +231,7 @@ func (m *machine) beat(ctx context.Context, conn *websocket.Conn, pace time.Dura
 
 // listen does what the pool says until the connection ends; the error says that the machine may not come back.
 func (m *machine) listen(ctx context.Context, conn *websocket.Conn, r *rand.Rand, alive func() bool) error {
-	for {
+	for ctx.Err() == nil { // what came before the end and is read after it would be heard or not by chance
 		_, data, err := conn.Read(ctx)
 		if err != nil {
 			return nil
@@ -253,6 +253,7 @@ func (m *machine) listen(ctx context.Context, conn *websocket.Conn, r *rand.Rand
 		}
 		m.hear(conn, f)
 	}
+	return nil
 }
 
 func write(ctx context.Context, conn *websocket.Conn, f protocol.Frame) {
