@@ -217,22 +217,32 @@ func (db *DB) Close() error {
 	return db.closed
 }
 
-// probeAfter is how long after the last write Ping writes itself to learn whether the disk still takes it.
-const probeAfter = 5 * time.Second
+const (
+	// probeAfter is how long after the last write Ping writes itself to learn whether the disk still takes it.
+	probeAfter = 5 * time.Second
+	// doubtFor is how long after a write that the disk refused Ping asks for room instead of for any place.
+	doubtFor = 30 * time.Second
+	probe    = 16        // bytes that Ping writes
+	bigProbe = 256 << 10 // and after a refusal
+)
 
 // Ping tells whether the database can be read, its writer answers, and the disk takes what is written (fault.Storage if not). It writes at
-// most once in probeAfter, unless the disk refused the last write.
+// most once in probeAfter, unless the disk refused a write lately: then it writes so much that a page which happens to be free is not taken for room.
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
 	if err := db.reads.QueryRowContext(ctx, `SELECT 1 FROM meta LIMIT 1`).Scan(&one); err != nil {
 		return fmt.Errorf("read database: %w", err)
 	}
-	if w := db.writer; w != nil && !w.refused.Load() && time.Since(w.begun)-time.Duration(w.kept.Load()) < probeAfter {
+	size, w := probe, db.writer
+	switch {
+	case w != nil && w.doubtful():
+		size = bigProbe
+	case w != nil && time.Since(w.begun)-time.Duration(w.kept.Load()) < probeAfter:
 		return db.queued(ctx, "reach the writer", &call{f: func(*tx) error { return nil }, empty: true, answer: make(chan error, 1)})
 	}
 	return db.write(ctx, "write to the disk", func(t *tx) error {
 		// Random, so that no page is found unchanged.
-		_, err := t.exec(`INSERT INTO meta (name, value) VALUES ('probe', randomblob(16)) ON CONFLICT (name) DO UPDATE SET value = excluded.value`)
+		_, err := t.exec(`INSERT INTO meta (name, value) VALUES ('probe', randomblob(?)) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, size)
 		return err
 	})
 }

@@ -34,10 +34,11 @@ type writer struct {
 
 	commits, written, failed, commitNanos, slowestNanos atomic.Int64
 
-	// refused is set while the disk takes no writes; kept is when it last took one, in nanoseconds since begun (a clock that is set moves neither).
-	refused atomic.Bool
-	kept    atomic.Int64
-	begun   time.Time
+	// refused is set while the disk takes no writes; kept is when it last took one and refusedAt when it last did not (0: never), in nanoseconds since
+	// begun (a clock that is set moves none).
+	refused         atomic.Bool
+	kept, refusedAt atomic.Int64
+	begun           time.Time
 }
 
 // call is one waiting write. Its state decides between the caller who gives up and the writer who begins.
@@ -182,11 +183,25 @@ func (w *writer) run() {
 	}
 }
 
+// diskTook notes whether the disk took what was written.
+func (w *writer) diskTook(ok bool) {
+	w.refused.Store(!ok)
+	if !ok {
+		w.refusedAt.Store(max(1, int64(time.Since(w.begun))))
+	}
+}
+
+// doubtful tells whether the disk refuses writes, or did so just now: then what is small may still find a place, and nothing else does.
+func (w *writer) doubtful() bool {
+	at := w.refusedAt.Load()
+	return w.refused.Load() || at != 0 && time.Since(w.begun)-time.Duration(at) < doubtFor
+}
+
 // collect runs first and whatever waits behind it in one transaction, commits and answers.
 func (w *writer) collect(group []*call, first *call) []*call {
 	if err := w.statement(begin); err != nil {
 		err = named(err)
-		w.refused.Store(fault.Has(err, fault.Storage))
+		w.diskTook(!fault.Has(err, fault.Storage))
 		first.answer <- err
 		return group
 	}
@@ -269,7 +284,7 @@ func (w *writer) answer(group []*call, broken error) {
 		kept = kept || c.err == nil && !c.empty
 	}
 	if full || kept {
-		w.refused.Store(full)
+		w.diskTook(!full)
 	}
 	if kept {
 		w.kept.Store(int64(time.Since(w.begun)))
