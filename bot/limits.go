@@ -107,7 +107,7 @@ func (r *Router) admit(a *allowance, costly bool, now time.Time) error {
 		return nil
 	}
 	if a.pending >= r.limits.Running+r.limits.Queued {
-		wait := r.typical * time.Duration((a.pending-r.limits.Running)/r.limits.Running+1)
+		wait := r.typical / time.Duration(r.limits.Running) // whichever ends first leaves a place
 		return fault.New(fault.TooMany, "running", min(a.pending, r.limits.Running), "queued", max(0, a.pending-r.limits.Running),
 			"wait", roundUp(wait, 5*time.Second))
 	}

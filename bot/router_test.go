@@ -535,7 +535,7 @@ func TestLimits(t *testing.T) {
 		h.settle()
 		refused := 0
 		for _, s := range h.texts() {
-			if s == "fault.too_many queued=5 running=2 wait=1m0s" {
+			if s == "fault.too_many queued=5 running=2 wait=10s" {
 				refused++
 			}
 		}
