@@ -363,7 +363,9 @@ func (c LimitsConfig) validate(bad complain) {
 	atLeastOne(bad, "limits.queued", c.Queued)
 	atLeastOne(bad, "limits.per_minute", c.PerMinute)
 	atLeastOne(bad, "limits.restarts", c.Restarts)
-	positive(bad, "limits.job_wait", c.JobWait)
+	if c.JobWait < time.Second {
+		bad("limits.job_wait", "at least 1s", c.JobWait)
+	}
 	positive(bad, "limits.calm_after", c.CalmAfter)
 }
 

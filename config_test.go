@@ -97,6 +97,7 @@ func TestOnlyTheWrongKeyIsNamed(t *testing.T) {
 		{"page:\n  name: \"\"\n", "page.name is empty: want a name"},
 		{"page:\n  chats: []\n", "page.chats is empty: want at least one chat"},
 		{"credits:\n  escrow: -1s\n", "credits.escrow is -1s: want 0 or more"},
+		{"limits:\n  job_wait: 1ns\n", "limits.job_wait is 1ns: want at least 1s"},
 		{"workers:\n  lost: 0s\n", "workers.lost is 0s: want more than 0"}, // 0 was taken, and meant 5 s
 		{"workers:\n  heartbeat: 100ms\n", "workers.heartbeat is 100ms: want at least 500ms"},
 	} {
