@@ -107,7 +107,8 @@ func (s *scheduler) loosened(w *node, before [3]bool) bool {
 }
 
 // keptFrom tells whether a worker may not have the jobs of a group: it failed that job before, or is a novice while a proven worker can do what somebody
-// has failed at. Otherwise a few machines that anybody can link, each new, could fail a job as often as it may be tried.
+// has failed at; then it notes that novices wait for that one (see released). Otherwise a few machines that anybody can link, each new, could fail a job as
+// often as it may be tried.
 func (s *scheduler) keptFrom(w *node, g *group) bool {
 	if _, barred := g.barred[w.id]; barred {
 		return true

@@ -52,14 +52,21 @@ func TestNovicesDoNotGetWhatHasFailed(t *testing.T) {
 	}
 }
 
-// What is kept from novices comes to them as soon as nobody proven is there.
-func TestWaitingForAProvenWorkerEnds(t *testing.T) {
+// busyProven has a proven worker 1, which is at job 1, and a novice 2 that is idle.
+func busyProven(t *testing.T) *scheduler {
+	t.Helper()
 	s := testScheduler()
 	s.prove(&node{id: 1}, protocol.Chat)
 	s.connect(Worker{ID: 1, Owner: 8}, []*offer{chatOffer("m", true)}, 1, false, start)
 	s.submit(chatJob(1, "a", 1, ""), 1, start)
 	assigned(t, s, [2]int64{1, 1})
 	s.connect(Worker{ID: 2, Owner: 9}, []*offer{chatOffer("m", true)}, 1, false, start)
+	return s
+}
+
+// What is kept from novices comes to them as soon as nobody proven is there.
+func TestWaitingForAProvenWorkerEnds(t *testing.T) {
+	s := busyProven(t)
 	s.submit(chatJob(2, "a", 1, ""), 1, start)
 	assigned(t, s, [2]int64{2, 2})
 	s.end(2, failed, start)
@@ -122,12 +129,7 @@ func TestProvenWorkerWithoutPlacesKeepsNothing(t *testing.T) {
 
 // A proven worker that always has other work keeps a retry from novices for a quarter of the job's time, not for all of it.
 func TestWaitingForABusyProvenWorkerEnds(t *testing.T) {
-	s := testScheduler()
-	s.prove(&node{id: 1}, protocol.Chat)
-	s.connect(Worker{ID: 1, Owner: 8}, []*offer{chatOffer("m", true)}, 1, false, start)
-	s.submit(chatJob(1, "a", 1, ""), 1, start)
-	assigned(t, s, [2]int64{1, 1})
-	s.connect(Worker{ID: 2, Owner: 9}, []*offer{chatOffer("m", true)}, 1, false, start)
+	s := busyProven(t)
 	j := chatJob(2, "a", 1, "")
 	j.Wait = 4 * time.Minute
 	s.submit(j, 1, start)
@@ -253,10 +255,7 @@ func TestABurstIsNotForANewMachine(t *testing.T) {
 		stranger := b.enlist(8).connect(chatsOnly(protocol.MaxSlots)).alive()
 		defer stranger.close()
 		taken := 0
-		stranger.answers(func(a protocol.Assign) {
-			taken++
-			stranger.send(protocol.Accept{Lease: a.Lease}) // and nothing more
-		})
+		stranger.swallows(&taken)
 		honest := b.enlist(9, func(w *Worker) { w.Operator = true }).connect(chatsOnly(2)).alive()
 		defer honest.close()
 		honest.answers(func(a protocol.Assign) {
