@@ -47,7 +47,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request, s Session) {
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	st := &stream{
 		household: func() string { return p.config.Household(r) },
-		page: p, w: w, control: http.NewResponseController(w), user: s.User, chats: chats, last: after, brief: r.URL.Query().Get("brief") == "1",
+		page:      p, w: w, control: http.NewResponseController(w), user: s.User, chats: chats, last: after, brief: r.URL.Query().Get("brief") == "1",
 	}
 	st.session, _ = sessionHash(r)
 	st.control.SetReadDeadline(time.Time{}) // a server's ReadTimeout would end the stream; not every ResponseWriter has one
